@@ -1,0 +1,205 @@
+"""Settings of a run: what they are, their ranges, and how a TOML file gives them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from longbert.errors import ConfigError, nearest
+
+NONE = "none"
+"""The name that switches a task off."""
+
+DEFAULT_EMBED = "minilm"
+DEFAULT_OUTPUT = "longbert-output"
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+ENTITY_STRATEGIES = ("simple", "first", "average", "max")
+CLASSIFY_POOLINGS = ("mean", "max", "first", "vote")
+METRICS = ("cosine", "dot")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Which models run, and how documents are split for them.
+
+    Attributes:
+        embed, classify, ner: a local folder, a packaged name, or a hub id with optional
+            ``@revision``; ``"none"`` (or no name) switches the task off.
+        window: positions of the model, special tokens included; None: what each model
+            declares as its own length, or its limit, whichever is smaller.
+        overlap: content tokens that neighbouring windows share; None: a quarter of the
+            window's content tokens.
+        passage: content tokens of a passage.
+        batch_tokens: positions, padding included, of a batch.
+        entity_strategy: how the tokens of a word agree on a label; see the method's page.
+        classify_pooling: how the logits of windows become those of the document.
+        metric: how vectors are compared; None: what the embedding model declares, else cosine.
+    """
+
+    embed: str = DEFAULT_EMBED
+    classify: tuple[str, ...] = ()
+    ner: tuple[str, ...] = ()
+    window: int | None = None
+    overlap: int | None = None
+    passage: int = 64
+    device: str = "auto"
+    precision: str = "auto"
+    batch_tokens: int | None = None
+    entity_strategy: str = "first"
+    classify_pooling: str = "mean"
+    metric: str | None = None
+    trust_pickle: bool = False
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        _types(self)
+        object.__setattr__(self, "classify", _switched_on(self.classify))
+        object.__setattr__(self, "ner", _switched_on(self.ner))
+        _at_least("window", self.window, 3)
+        _at_least("overlap", self.overlap, 0)
+        _at_least("passage", self.passage, 1)
+        _at_least("batch_tokens", self.batch_tokens, 1)
+        _one_of("device", self.device, DEVICES)
+        _one_of("precision", self.precision, PRECISIONS)
+        _one_of("entity_strategy", self.entity_strategy, ENTITY_STRATEGIES)
+        _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
+        if self.metric is not None:
+            _one_of("metric", self.metric, METRICS)
+        if self.embed == NONE and not self.classify and not self.ner:
+            raise ConfigError(
+                "embed, classify and ner are all none, so there is nothing to do: "
+                "name a model for at least one of them"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """A run: inputs, output, models.
+
+    Attributes:
+        inputs: files, folders (recursive) or globs.
+        output: folder of the tables, the index and the manifest.
+        id_field, text_field: names of the fields in JSON lines and Parquet.
+        unit_bytes: input bytes that a unit of work holds; a larger document is a unit alone.
+    """
+
+    inputs: tuple[str, ...]
+    output: str = DEFAULT_OUTPUT
+    id_field: str = "id"
+    text_field: str = "text"
+    unit_bytes: int = 1_000_000
+    models: ModelConfig = ModelConfig()
+
+    def __post_init__(self) -> None:
+        _types(self)
+        if not self.inputs or not all(self.inputs):
+            raise ConfigError(f"input must name at least one file, folder or glob: {self.inputs}")
+        if not self.output:
+            raise ConfigError("output must name a folder, got an empty name: try longbert-output")
+        if self.id_field == self.text_field:
+            raise ConfigError(f"id_field and text_field must differ, both are {self.id_field!r}")
+        _at_least("unit_bytes", self.unit_bytes, 1)
+
+
+_RUN_KEYS = {"input" if f.name == "inputs" else f.name for f in fields(RunConfig)} - {"models"}
+_MODEL_KEYS = {f.name for f in fields(ModelConfig)}
+_EXECUTION_KEYS = {"runner", "workers"}
+
+
+def run_config(settings: Mapping[str, Any]) -> RunConfig:
+    """Build a configuration from flat settings named as on the command line.
+
+    Args:
+        settings: ``input``, ``output``, ``embed``, ...; lists where several may be given.
+
+    Raises:
+        ConfigError: a key is unknown or a value is of the wrong type or out of range.
+    """
+    known = _RUN_KEYS | _MODEL_KEYS
+    for key in settings:
+        if key not in known:
+            raise ConfigError(
+                f"unknown setting {key!r}{nearest(key, known)} "
+                f"The settings are: {', '.join(sorted(known))}"
+            )
+    given = {key: _frozen(key, value) for key, value in settings.items()}
+    run = {key: value for key, value in given.items() if key in _RUN_KEYS}
+    run["inputs"] = run.pop("input", ())
+    models = {key: value for key, value in given.items() if key in _MODEL_KEYS}
+    return RunConfig(**run, models=ModelConfig(**models))
+
+
+def read_toml(text: str, *, name: str) -> dict[str, Any]:
+    """Parse a configuration file: the options of ``longbert run``, ``-`` written ``_``.
+
+    Args:
+        text: the file's content.
+        name: the file's path, for messages.
+
+    Raises:
+        ConfigError: not TOML, or a key that is no option.
+    """
+    try:
+        settings = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name} is not valid TOML: {error}") from None
+    known = _RUN_KEYS | _MODEL_KEYS | _EXECUTION_KEYS
+    for key in settings:
+        if key not in known:
+            raise ConfigError(
+                f"{name}: unknown setting {key!r}{nearest(key, known)} "
+                f"The settings are: {', '.join(sorted(known))}"
+            )
+    return settings
+
+
+def _frozen(key: str, value: Any) -> Any:
+    """Lists as tuples; a single name where a list is meant as a list of one."""
+    if key in ("input", "classify", "ner"):
+        return (value,) if isinstance(value, str) else tuple(value)
+    return value
+
+
+def _switched_on(models: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(model for model in models if model != NONE)
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "bool": (bool,),
+    "int": (int,),
+    "int | None": (int, type(None)),
+    "str": (str,),
+    "str | None": (str, type(None)),
+    "tuple[str, ...]": (tuple,),
+    "ModelConfig": (ModelConfig,),
+}
+
+
+def _types(config: object) -> None:
+    """Refuse a value of another type than declared, as a TOML file may bring."""
+    for declared in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, declared.name)
+        wanted = _TYPES[str(declared.type)]
+        is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
+        if isinstance(value, tuple):
+            is_right = is_right and all(isinstance(item, str) for item in value)
+        if not is_right:
+            raise ConfigError(
+                f"{declared.name} must be {declared.type}, got {value!r} ({type(value).__name__})"
+            )
+
+
+def _at_least(name: str, value: int | None, least: int) -> None:
+    if value is not None and value < least:
+        raise ConfigError(f"{name} must be at least {least}, got {value}")
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise ConfigError(
+            f"{name} must be one of {', '.join(allowed)}, got {value!r}{nearest(value, allowed)}"
+        )

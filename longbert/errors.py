@@ -1,0 +1,68 @@
+"""Errors that longbert raises, and the exit status that each one means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class LongbertError(Exception):
+    """Base of all errors raised on purpose; the message names a remedy.
+
+    Its message never holds text of a document, since messages reach logs.
+    """
+
+    exit_status = 1
+
+
+class ConfigError(LongbertError, ValueError):
+    """A setting is out of range, unknown, or does not fit another one."""
+
+    exit_status = 2
+
+
+class InputError(LongbertError):
+    """An input cannot be listed, or there is nothing to read in it."""
+
+    exit_status = 2
+
+
+class ModelError(LongbertError):
+    """A model folder is missing, incomplete, unsafe to load, or of the wrong kind."""
+
+    exit_status = 2
+
+
+class OutputError(LongbertError):
+    """The output folder cannot be written, or is damaged."""
+
+
+class FingerprintError(LongbertError):
+    """An output or index belongs to another configuration."""
+
+    exit_status = 4
+
+
+class DocumentError(LongbertError):
+    """One document cannot be done; it becomes a row of the table ``errors``.
+
+    Args:
+        stage: ``"plan"``, ``"read"``, ``"tokenize"`` or ``"encode"``.
+        error: a short stable name of the kind, such as ``"duplicate_id"``.
+        message: what was found and what to do, without text of the document.
+    """
+
+    def __init__(self, stage: str, error: str, message: str) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.error = error
+        self.message = message
+
+    def __reduce__(self) -> tuple[type[DocumentError], tuple[str, str, str]]:
+        return type(self), (self.stage, self.error, self.message)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, or nothing."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
