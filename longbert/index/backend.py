@@ -1,0 +1,54 @@
+"""FAISS, imported when it is needed and checked to be there once."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+from collections.abc import Iterable
+from functools import cache
+from types import ModuleType
+
+from longbert.errors import LongbertError
+
+DISTRIBUTIONS = ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu11", "faiss-gpu-cu12")
+"""All of them install a module ``faiss``; the last one installed overwrites the others."""
+
+_INSTALL = "pip install 'longbert[cpu]' (or 'longbert[gpu]' for an NVIDIA GPU)"
+
+
+@cache
+def load_faiss() -> ModuleType:
+    """Import FAISS.
+
+    Raises:
+        LongbertError: it is missing, broken, or installed twice.
+    """
+    check_distributions(filter(_is_installed, DISTRIBUTIONS))
+    try:
+        return importlib.import_module("faiss")
+    except ImportError as error:
+        raise LongbertError(
+            f"the similarity index needs FAISS, which cannot be imported ({error}): {_INSTALL}"
+        ) from None
+
+
+def check_distributions(installed: Iterable[str]) -> None:
+    """Refuse two builds of FAISS in one environment.
+
+    Raises:
+        LongbertError: names both and how to keep one.
+    """
+    found = sorted(installed)
+    if len(found) > 1:
+        raise LongbertError(
+            f"{' and '.join(found)} are installed, but they are one module and break each other; "
+            f"exactly one may be: pip uninstall {' '.join(found)}, then {_INSTALL}"
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        importlib.metadata.distribution(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

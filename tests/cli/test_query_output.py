@@ -1,0 +1,247 @@
+"""The command query: what it prints, and what it refuses."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+import longbert
+from longbert.cli.query import query
+from longbert.cli.results import FORMATS, write_results
+from longbert.errors import ConfigError, InputError
+from longbert.index import Hit, HitPassage
+
+HITS = [
+    Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
+    Hit(2, "b", 0.5, (HitPassage(0, 300, 0.5, "word " * 60), HitPassage(400, 402, 0.25, "\x1b["))),
+    Hit(3, "c", 0.5, ()),
+]
+
+
+class FakeIndex:
+    """Gives the same hits to every query and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+
+    def search_many(self, texts: list[str], k: int, rank: str) -> list[list[Hit]]:
+        self.asked.append((texts, k, rank))
+        return [HITS[:k] for _ in texts]
+
+    def like(self, document_id: str, k: int, rank: str) -> list[Hit]:
+        self.asked.append((document_id, k, rank))
+        return HITS[:k]
+
+
+@pytest.fixture
+def index(monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
+    fake = FakeIndex()
+
+    def open_index(folder: str) -> FakeIndex:
+        fake.asked.append((folder,))
+        return fake
+
+    monkeypatch.setattr(longbert, "open", open_index, raising=False)
+    return fake
+
+
+def run(*arguments: str, data: bytes | None = None) -> Result:
+    return CliRunner().invoke(query, arguments, input=data, catch_exceptions=False)
+
+
+def written(results: list[tuple[str, list[Hit]]], format: str) -> str:
+    stream = io.StringIO()
+    write_results(results, stream, format=format)
+    return stream.getvalue()
+
+
+def test_json_and_jsonl_hold_the_same_records(index: FakeIndex) -> None:
+    as_json = json.loads(run("a text", "--format", "json").stdout)
+    as_lines = [json.loads(line) for line in run("a text", "--format", "jsonl").stdout.splitlines()]
+
+    assert as_json == as_lines
+    assert as_json[0] == {
+        "query_id": "query",
+        "rank": 1,
+        "document_id": "notes/May 3%.txt",
+        "score": 0.7,
+        "passages": [{"char_start": 3, "char_end": 9, "score": 0.75, "text": "[b]ö\n\tx"}],
+    }
+    assert [record["rank"] for record in as_json] == [1, 2, 3]
+    assert index.asked[:2] == [("longbert-output",), (["a text"], 10, "best-mean")]
+
+
+def test_no_results_are_an_empty_list() -> None:
+    assert json.loads(written([("q", [])], "json")) == []
+    assert written([("q", [])], "jsonl") == ""
+    assert written([("q", [])], "trec") == ""
+
+
+def test_trec_encodes_white_space_and_keeps_the_order() -> None:
+    lines = written([("q 1", HITS)], "trec").splitlines()
+
+    fields = [line.split(" ") for line in lines]
+    assert [one[:4] for one in fields] == [
+        ["q%201", "Q0", "notes/May%203%25.txt", "1"],
+        ["q%201", "Q0", "b", "2"],
+        ["q%201", "Q0", "c", "3"],
+    ]
+    assert {len(one) for one in fields} == {6}
+    assert {one[5] for one in fields} == {"longbert"}
+    scores = [np.float32(one[4]) for one in fields]
+    assert scores == sorted(set(scores), reverse=True)
+    assert [float(score) for score in scores] == pytest.approx([0.7, 0.5, 0.5])
+
+
+@pytest.mark.parametrize("name", ["a\u00a0b", "a\u2028b", "a\tb", "a\x00b", "a\u3000b"])
+def test_trec_has_six_fields_whatever_the_id(name: str) -> None:
+    hit = Hit(1, name, 0.5, ())
+    (line,) = written([(name, [hit])], "trec").splitlines()
+    assert len(line.split()) == 6
+
+
+def test_a_long_tie_stays_in_order() -> None:
+    hits = [Hit(rank, str(rank), 0.0, ()) for rank in range(1, 200)]
+    scores = [np.float32(line.split()[4]) for line in written([("q", hits)], "trec").splitlines()]
+    assert scores == sorted(set(scores), reverse=True)
+    assert len(scores) == 199
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+
+    table = written([("query", HITS)], "table")
+
+    assert max(map(len, table.splitlines())) <= width
+    assert "\x1b" not in table
+    assert "0.700" in table
+    if width == 200:
+        assert "[3:9] [b]ö x" in table
+        assert "notes/May 3%.txt" in table
+        assert "…" in table
+        assert "[400:402] [" in table
+
+
+def test_the_table_names_the_queries_if_there_are_several() -> None:
+    assert "wages" not in written([("wages", HITS)], "table")
+    table = written([("wages", HITS), ("rent", HITS)], "table")
+    assert table.index("wages") < table.index("rent")
+
+
+def test_queries_of_a_file_keep_their_ids_and_order(index: FakeIndex, tmp_path: Path) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_bytes(
+        b'\xef\xbb\xbf{"id": "z", "text": "one", "more": 1}\r\n\n{"id": 7, "text": "two"}'
+    )
+
+    output = run("--queries", str(file), "-k", "2", "--rank", "best", "--format", "jsonl").stdout
+
+    assert index.asked[1] == (["one", "two"], 2, "best")
+    records = [json.loads(line) for line in output.splitlines()]
+    assert [(one["query_id"], one["rank"]) for one in records] == [
+        ("z", 1),
+        ("z", 2),
+        ("7", 1),
+        ("7", 2),
+    ]
+
+
+def test_queries_come_from_standard_input(index: FakeIndex) -> None:
+    result = run("--queries", "-", "--format", "trec", data=b'{"id": "a", "text": "one"}\n')
+    assert result.stdout.startswith("a Q0 ")
+
+
+def test_like_gives_the_document_as_query_id(index: FakeIndex) -> None:
+    output = run("--like", "a/b.txt", "--index", "out", "--rank", "document", "--format", "jsonl")
+    assert index.asked == [("out",), ("a/b.txt", 10, "document")]
+    assert json.loads(output.stdout.splitlines()[0])["query_id"] == "a/b.txt"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("text", "--like", "x"),
+        ("text", "--queries", "x"),
+        ("--like", "x", "--queries", "x"),
+        ("", "--like", "x"),
+    ],
+)
+def test_exactly_one_kind_of_query_is_given(arguments: tuple[str, ...], index: FakeIndex) -> None:
+    with pytest.raises(ConfigError, match="exactly one of TEXT, --queries and --like"):
+        run(*arguments)
+    assert index.asked == []
+
+
+@pytest.mark.parametrize("text", ["", "  ", "\udc80"])
+def test_an_empty_or_broken_text_is_refused(text: str, index: FakeIndex) -> None:
+    with pytest.raises(InputError, match=r"TEXT (is empty|has a lone surrogate)"):
+        run(text)
+    assert index.asked == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "line 2 is not JSON"),
+        (b"[" * 100_000, "line 2 is not JSON"),
+        (b"\xff", r"line 2 is not UTF-8 \(byte 1\)"),
+        (b"[]", "line 2 must be a JSON object with id and text, is a list"),
+        (b'{"id": "b"}', "line 2 has no field 'text'; its fields are: 'id'"),
+        (b'{"text": "b"}', "line 2 has no field 'id'; its fields are: 'text'"),
+        (b'{"id": null, "text": "b"}', "line 2: id must be a string or whole number"),
+        (b'{"id": true, "text": "b"}', "line 2: id must be a string or whole number"),
+        (b'{"id": "", "text": "b"}', "line 2: id must be a string or whole number"),
+        (b'{"id": "b", "text": 1}', "line 2: text must be a string, is a int"),
+        (b'{"id": "b", "text": " "}', "line 2: text is empty"),
+        (b'{"id": "b", "text": "\\ud800"}', "line 2: text has a lone surrogate at character 1"),
+        (b'{"id": "a", "text": "b"}', "line 2: id 'a' is that of line 1, too"),
+    ],
+)
+def test_a_bad_line_of_queries_is_named(
+    line: bytes, message: str, tmp_path: Path, index: FakeIndex
+) -> None:
+    file = tmp_path / "queries.jsonl"
+    file.write_bytes(b'{"id": "a", "text": "one"}\n' + line + b"\n")
+    with pytest.raises(InputError, match=message) as raised:
+        run("--queries", str(file))
+    assert raised.value.exit_status == 2
+    assert index.asked == []
+
+
+def test_a_file_of_queries_must_be_there_and_hold_some(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read \\(No such file"):
+        run("--queries", str(tmp_path / "none"))
+    (tmp_path / "empty").write_bytes(b"\n")
+    with pytest.raises(InputError, match="has no queries"):
+        run("--queries", str(tmp_path / "empty"))
+
+
+def test_click_refuses_options_out_of_range(index: FakeIndex) -> None:
+    for arguments in (("x", "-k", "0"), ("x", "--rank", "worst"), ("x", "--format", "xml")):
+        assert run(*arguments).exit_code == 2
+
+
+def test_help_has_examples_and_every_format() -> None:
+    output = run("--help").output
+    assert output.count("longbert query ") >= 4
+    assert all(name in output for name in FORMATS)
+
+
+def test_importing_the_command_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, longbert.cli.query; "
+        "print([m for m in ('faiss', 'torch', 'pyarrow', 'apache_beam', 'transformers', 'rich')"
+        " if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

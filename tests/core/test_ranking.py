@@ -1,0 +1,115 @@
+"""Ranking against slow, obvious twins."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longbert.core.ranking import (
+    RANKS,
+    ScoredPassage,
+    check_rank,
+    document_scores,
+    join_neighbours,
+    rows_of,
+    similarities,
+    top_documents,
+    top_passages,
+)
+from longbert.errors import ConfigError
+
+SCORE = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0])
+DOCUMENTS = st.lists(st.lists(SCORE, max_size=6), max_size=8)
+
+
+def slow_score(scores: list[float], rank: str) -> float:
+    counted = sorted(scores, reverse=True)[: 1 if rank == "best" else 3]
+    return float(np.float32(sum(counted) / len(counted))) if counted else -np.inf
+
+
+@settings(derandomize=True, deadline=None)
+@given(DOCUMENTS, st.sampled_from(["best", "best-mean"]))
+def test_document_scores_equal_the_obvious_loop(documents: list[list[float]], rank: str) -> None:
+    flat = np.array([score for one in documents for score in one], np.float32)
+    sizes = np.array([len(one) for one in documents], np.int64)
+
+    found = document_scores(flat, sizes, rank=rank)
+
+    assert found.dtype == np.float32
+    assert found.tolist() == [slow_score(one, rank) for one in documents]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.one_of(SCORE, st.just(-np.inf)), max_size=12), st.integers(1, 15), st.data())
+def test_top_documents_break_ties_by_document_order(
+    scores: list[float], k: int, data: st.DataObject
+) -> None:
+    documents = data.draw(st.permutations(range(len(scores))))
+    slow = sorted(
+        (place for place, score in enumerate(scores) if score > -np.inf),
+        key=lambda place: (-scores[place], documents[place]),
+    )
+
+    found = top_documents(np.array(scores, np.float32), np.array(documents, np.int64), k)
+
+    assert found.tolist() == slow[:k]
+
+
+def test_top_passages_break_ties_by_ordinal() -> None:
+    scores = np.array([0.5, 0.9, 0.5, 0.5], np.float32)
+
+    assert top_passages(scores, np.array([7, 3, 2, 5]), 3).tolist() == [1, 2, 3]
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.dictionaries(st.integers(0, 12), SCORE, max_size=10))
+def test_joined_neighbours_are_the_runs_of_ordinals(scores: dict[int, float]) -> None:
+    passages = [
+        ScoredPassage(ordinal, 10 * ordinal, 10 * ordinal + 10, score)
+        for ordinal, score in scores.items()
+    ]
+
+    spans = join_neighbours(passages)
+
+    runs = [list(range(span.first_ordinal, span.last_ordinal + 1)) for span in spans]
+    assert sorted(one for run in runs for one in run) == sorted(scores)
+    for span, run in zip(spans, runs, strict=True):
+        assert run[0] - 1 not in scores
+        assert run[-1] + 1 not in scores
+        assert (span.char_start, span.char_end) == (10 * run[0], 10 * run[-1] + 10)
+        assert span.score == max(scores[one] for one in run)
+    keys = [(-span.score, span.first_ordinal) for span in spans]
+    assert keys == sorted(keys)
+
+
+@settings(derandomize=True, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
+def test_rows_of_lists_whole_documents(sizes: list[int], data: st.DataObject) -> None:
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    wanted = data.draw(st.lists(st.integers(0, len(sizes) - 1), max_size=6))
+
+    rows, counts = rows_of(np.array(wanted, np.int64), starts)
+
+    slow = [row for one in wanted for row in range(starts[one], starts[one + 1])]
+    assert rows.tolist() == slow
+    assert counts.tolist() == [sizes[one] for one in wanted]
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 17, 384])
+def test_a_similarity_does_not_depend_on_the_other_vectors(width: int) -> None:
+    draw = np.random.default_rng(0)
+    vectors = draw.standard_normal((50, width)).astype(np.float32)
+    query = draw.standard_normal(width).astype(np.float32)
+
+    together = similarities(vectors, query)
+
+    alone = [similarities(vectors[row : row + 1], query)[0] for row in range(len(vectors))]
+    assert together.tolist() == [float(score) for score in alone]
+    np.testing.assert_allclose(together, vectors @ query, rtol=1e-5, atol=1e-5)
+
+
+def test_an_unknown_rank_names_the_nearest() -> None:
+    for rank in RANKS:
+        check_rank(rank)
+    with pytest.raises(ConfigError, match=r"best, best-mean, document.*did you mean 'best-mean'"):
+        check_rank("best_mean")

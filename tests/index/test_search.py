@@ -1,0 +1,273 @@
+"""Search is exact: equal to scoring everything, ties included."""
+
+import io
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from written_tables import (
+    Doc,
+    Floats,
+    MemoryFiles,
+    brute_force,
+    text_of,
+    unit,
+    write_manifest,
+    write_output,
+    write_part,
+)
+
+import longbert.index.search as search_module
+from longbert.core.ranking import RANKS
+from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
+from longbert.index import Hit, Index, build_index
+
+WIDTH = 6
+
+
+class Encoder:
+    """Gives texts, each the name of a vector, their vectors."""
+
+    def __init__(self, vectors: dict[str, Floats]) -> None:
+        self.vectors = vectors
+
+    def __call__(self, texts: Sequence[str]) -> Floats:
+        return np.array([self.vectors[text] for text in texts], np.float32)
+
+
+def random_docs(seed: int, n: int, *, distinct: int | None, normal: bool) -> list[Doc]:
+    """Documents of 1 to 9 passages; ``distinct`` vectors only, so that ties abound."""
+    draw = np.random.default_rng(seed)
+    pool = draw.standard_normal((distinct or 10 * n, WIDTH)).astype(np.float32)
+    if normal:
+        pool = np.array([unit(one) for one in pool])
+    docs = []
+    for number in range(n):
+        passages = pool[draw.integers(len(pool), size=draw.integers(1, 10))]
+        docs.append(Doc(f"d{number:03}", pool[draw.integers(len(pool))], passages))
+    return docs
+
+
+def found(hits: Sequence[Hit]) -> list[tuple[str, float]]:
+    return [(hit.document_id, hit.score) for hit in hits]
+
+
+@pytest.fixture(autouse=True)
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start with few candidates, so that small tests see them grow."""
+    monkeypatch.setattr(search_module, "_CANDIDATES_AT_LEAST", 1)
+    monkeypatch.setattr(search_module, "_CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr(search_module, "_GROWTH", 2)
+    monkeypatch.setattr(search_module, "_ROWS_AT_ONCE", 5)
+
+
+# The fixture holds for all examples alike.
+PROPERTY = settings(derandomize=True, deadline=None, max_examples=120)
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 25),
+    k=st.integers(1, 30),
+    rank=st.sampled_from(RANKS),
+    metric=st.sampled_from(["cosine", "dot"]),
+    distinct=st.sampled_from([1, 2, 5, None]),
+    normal=st.booleans(),
+    parts=st.integers(1, 4),
+)
+def test_search_equals_brute_force(
+    seed: int,
+    n: int,
+    k: int,
+    rank: str,
+    metric: str,
+    distinct: int | None,
+    normal: bool,
+    parts: int,
+) -> None:
+    docs = random_docs(seed, n, distinct=distinct, normal=normal)
+    files = write_output(docs, width=WIDTH, metric=metric, parts=parts)
+    query = np.random.default_rng(seed + 1).standard_normal(WIDTH).astype(np.float32)
+    index = Index.open(files, "out", encode=Encoder({"q": query}))
+
+    assert found(index.search("q", k, rank)) == brute_force(docs, query, k, rank, metric)
+    wanted = docs[seed % n]
+    assert wanted.vector is not None
+    assert found(index.like(wanted.document_id, k, rank)) == brute_force(
+        docs, wanted.vector, k, rank, metric, left_out=wanted.document_id
+    )
+
+
+@pytest.mark.parametrize("rank", RANKS)
+def test_a_score_does_not_depend_on_the_other_queries(rank: str) -> None:
+    width = 384
+    draw = np.random.default_rng(3)
+    docs = [
+        Doc(f"d{number}", vectors[0], vectors)
+        for number, vectors in enumerate(draw.standard_normal((40, 4, width)).astype(np.float32))
+    ]
+    queries = {str(number): draw.standard_normal(width).astype("f4") for number in range(150)}
+    index = Index.open(write_output(docs, width=width), "out", encode=Encoder(queries))
+
+    together = index.search_many(list(queries), 5, rank)
+
+    assert together == [index.search(name, 5, rank) for name in queries]
+
+
+def test_hits_carry_their_best_passages_with_neighbours_joined() -> None:
+    axes = np.eye(WIDTH, dtype=np.float32)
+    a = np.array([axes[1], 0.5 * axes[0] + axes[1], axes[0], axes[1], axes[2], 3 * axes[0]])
+    docs = [Doc("a", axes[0], a.astype(np.float32)), Doc("b", axes[1], axes[1:2])]
+    index = Index.open(
+        write_output(docs, width=WIDTH, metric="dot"), "out", encode=Encoder({"q": axes[0]})
+    )
+
+    first, second = index.search("q", 2)
+
+    assert (first.rank, first.document_id, first.score) == (1, "a", 1.5)
+    length = len(text_of("a", 0))
+    assert [(one.char_start, one.char_end, one.score, one.text) for one in first.passages] == [
+        (5 * length, 6 * length, 3.0, text_of("a", 5)),
+        (length, 3 * length, 1.0, text_of("a", 1) + text_of("a", 2)),
+    ]
+    assert (second.rank, second.document_id, len(second.passages)) == (2, "b", 1)
+
+
+def test_texts_are_read_from_the_tables_of_the_hits_only() -> None:
+    docs = random_docs(1, 40, distinct=None, normal=True)
+    files = write_output(docs, width=WIDTH, parts=8)
+    query = docs[17].passages
+    assert query is not None
+    index = Index.open(files, "out", encode=Encoder({"q": query[0]}))
+    files.opened.clear()
+
+    (hit,) = index.search("q", 1, "best")
+
+    assert hit.document_id == "d017"
+    assert set(files.opened) == {"out/passages/part-3.parquet"}
+
+
+def test_documents_whose_passages_lie_apart_are_put_together() -> None:
+    docs = random_docs(5, 6, distinct=None, normal=True)
+    files = MemoryFiles()
+    write_part(files, "out", "whole", docs, width=WIDTH)
+    path = "out/passages/whole.parquet"
+    table = pq.read_table(io.BytesIO(files.data[path]))
+    shuffled = table.take(np.random.default_rng(0).permutation(len(table)))
+    buffer = io.BytesIO()
+    pq.write_table(shuffled, buffer)
+    files.data[path] = buffer.getvalue()
+    write_manifest(files, "out", ["whole"], build_index(files, "out", ["whole"], metric="cosine"))
+    query = np.ones(WIDTH, np.float32)
+    index = Index.open(files, "out", encode=Encoder({"q": query}))
+
+    hits = index.search("q", 4)
+
+    assert found(hits) == brute_force(docs, query, 4, "best-mean", "cosine")
+    assert all(
+        passage.text.startswith(f"<{hit.document_id}:") for hit in hits for passage in hit.passages
+    )
+
+
+@pytest.fixture
+def files() -> MemoryFiles:
+    return write_output(random_docs(2, 5, distinct=None, normal=True), width=WIDTH)
+
+
+def opened(files: MemoryFiles, width: int = WIDTH, value: float = 1.0) -> Index:
+    return Index.open(files, "out", encode=lambda texts: np.full((len(texts), width), value, "f4"))
+
+
+def test_a_missing_folder_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"index names no folder: 'out'.*longbert run"):
+        opened(MemoryFiles())
+
+
+def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
+    del files.data["out/manifest.json"]
+    with pytest.raises(OutputError, match="run longbert run again to finish it"):
+        opened(files)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"parts": []}'])
+def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
+    files.data["out/manifest.json"] = data
+    with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert run again"):
+        opened(files)
+
+
+def test_an_output_without_embeddings_cannot_be_searched(files: MemoryFiles) -> None:
+    manifest = json.loads(files.data["out/manifest.json"])
+    files.data["out/manifest.json"] = json.dumps({**manifest, "index": None}).encode()
+    with pytest.raises(OutputError, match=r"no vectors to search.*--embed minilm"):
+        opened(files)
+
+
+@pytest.mark.parametrize("name", ["index/passages-", "index/documents-", "index/description-"])
+def test_a_damaged_index_file_is_told(files: MemoryFiles, name: str) -> None:
+    (path,) = (one for one in files.data if name in one)
+    files.data[path] = files.data[path][:-1] + b"?"
+    with pytest.raises(OutputError, match=rf"{path} is damaged.*run longbert again"):
+        opened(files)
+    del files.data[path]
+    with pytest.raises(OutputError, match=rf"{path} cannot be read.*run longbert again"):
+        opened(files)
+
+
+@pytest.mark.parametrize("table", ["documents", "passages"])
+def test_a_damaged_table_is_told(files: MemoryFiles, table: str) -> None:
+    path = f"out/{table}/part-1.parquet"
+    files.data[path] = files.data[path][:100]
+    with pytest.raises(OutputError, match=rf"{path} is missing or damaged"):
+        opened(files)
+
+
+def test_an_index_of_other_rows_is_refused(files: MemoryFiles) -> None:
+    other = random_docs(9, 5, distinct=None, normal=True)
+    write_part(files, "out", "part-0", other[:3], width=WIDTH)
+    with pytest.raises(OutputError, match="other rows than its tables"):
+        opened(files)
+
+
+def test_an_encoder_of_other_width_is_refused(files: MemoryFiles) -> None:
+    with pytest.raises(FingerprintError, match="index has 6 dimensions: query with the model"):
+        opened(files, width=4).search("q")
+
+
+def test_a_vector_that_is_not_finite_is_refused(files: MemoryFiles) -> None:
+    with pytest.raises(ModelError, match="not finite"):
+        opened(files, value=np.nan).search("q")
+
+
+def test_wrong_questions_are_refused(files: MemoryFiles) -> None:
+    index = opened(files)
+    with pytest.raises(ConfigError, match="query text is empty"):
+        index.search(" \n")
+    with pytest.raises(ConfigError, match="k must be at least 1, got 0"):
+        index.search("q", 0)
+    with pytest.raises(ConfigError, match="rank must be one of"):
+        index.search("q", rank="worst")
+    with pytest.raises(ConfigError, match="no document 'd0003': the nearest ids are 'd003'"):
+        index.like("d0003")
+    with pytest.raises(ConfigError, match=r"'\?\?\?': its ids look like 'd000', 'd001'"):
+        index.like("???")
+
+
+def test_no_queries_give_no_results(files: MemoryFiles) -> None:
+    assert opened(files).search_many([]) == []
+
+
+def test_a_look_up_among_many_ids_compares_those_of_about_its_length(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(search_module, "_IDS_COMPARED", 2)
+    names = ["documents", "doc", "document-1", "document-2"]
+    docs = [Doc(name, np.ones(1, "f4"), np.ones((1, 1), "f4")) for name in names]
+    index = Index.open(write_output(docs, width=1), "out", encode=Encoder({}))
+    with pytest.raises(ConfigError, match=r"the nearest ids are 'document-2', 'document-1'$"):
+        index.like("document-3")

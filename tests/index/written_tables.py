@@ -1,0 +1,179 @@
+"""Output folders with given vectors, written as an engine would, and a brute-force search."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longbert.index import BuiltIndex, build_index
+
+Floats = npt.NDArray[np.float32]
+
+
+class MemoryFiles:
+    """Files in memory."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, bytes] = {}
+        self.opened: list[str] = []
+
+    def is_folder(self, path: str) -> bool:
+        return any(name.startswith(f"{path}/") for name in self.data)
+
+    def open(self, path: str) -> BinaryIO:
+        self.opened.append(path)
+        if path not in self.data:
+            raise FileNotFoundError(2, "No such file or directory", path)
+        return io.BytesIO(self.data[path])
+
+    def write(self, path: str, data: bytes) -> None:
+        self.data[path] = data
+
+
+@dataclass(frozen=True)
+class Doc:
+    """A document: its vector and those of its passages."""
+
+    document_id: str
+    vector: Floats | None
+    passages: Floats | None
+    n_passages: int = 0
+
+
+def text_of(document_id: str, ordinal: int) -> str:
+    return f"<{document_id}:{ordinal}>"
+
+
+def write_part(
+    files: MemoryFiles,
+    folder: str,
+    part: str,
+    docs: Sequence[Doc],
+    *,
+    width: int,
+    passage_ids: Sequence[int] | None = None,
+    row_group_size: int = 3,
+) -> None:
+    # Arrow writes nulls in lists of fixed size, but cannot read them again.
+    vector_type = pa.list_(pa.float32(), width) if width else pa.list_(pa.float32())
+    documents = pa.table(
+        {
+            "document_id": pa.array([doc.document_id for doc in docs], pa.string()),
+            "embedding": pa.array(
+                [None if doc.vector is None else doc.vector.tolist() for doc in docs], vector_type
+            ),
+        }
+    )
+    rows: dict[str, list[Any]] = {
+        name: []
+        for name in (
+            "passage_id",
+            "document_id",
+            "ordinal",
+            "char_start",
+            "char_end",
+            "text",
+            "embedding",
+        )
+    }
+    for doc in docs:
+        char = 0
+        vectors = [None] * doc.n_passages if doc.passages is None else doc.passages.tolist()
+        for ordinal, vector in enumerate(vectors):
+            text = text_of(doc.document_id, ordinal)
+            values = (
+                passage_id(doc.document_id, ordinal),
+                doc.document_id,
+                ordinal,
+                char,
+                char + len(text),
+                text,
+                vector,
+            )
+            for name, value in zip(rows, values, strict=True):
+                rows[name].append(value)
+            char += len(text)
+    if passage_ids is not None:
+        rows["passage_id"] = list(passage_ids)
+    types = {
+        "passage_id": pa.int64(),
+        "document_id": pa.string(),
+        "ordinal": pa.int32(),
+        "char_start": pa.int64(),
+        "char_end": pa.int64(),
+        "text": pa.string(),
+        "embedding": vector_type,
+    }
+    passages = pa.table({name: pa.array(values, types[name]) for name, values in rows.items()})
+    for name, table in (("documents", documents), ("passages", passages)):
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, row_group_size=row_group_size)
+        files.write(f"{folder}/{name}/{part}.parquet", buffer.getvalue())
+
+
+def passage_id(document_id: str, ordinal: int) -> int:
+    digest = hashlib.sha256(f"{document_id}:{ordinal}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+def write_manifest(
+    files: MemoryFiles, folder: str, parts: Sequence[str], built: BuiltIndex | None
+) -> None:
+    manifest = {
+        "parts": [{"name": part} for part in parts],
+        "index": None if built is None else built.entry,
+    }
+    files.write(f"{folder}/manifest.json", json.dumps(manifest).encode())
+
+
+def write_output(
+    docs: Sequence[Doc], *, width: int, metric: str = "cosine", parts: int = 2
+) -> MemoryFiles:
+    """Write a whole output folder ``out`` with its documents spread over some parts."""
+    files = MemoryFiles()
+    names = [f"part-{number}" for number in range(parts)]
+    for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
+        write_part(files, "out", name, [docs[place] for place in places], width=width)
+    built = build_index(files, "out", names, metric=metric)
+    write_manifest(files, "out", names, built)
+    return files
+
+
+def unit(vector: Floats) -> Floats:
+    norm = np.sqrt(sum(float(one) ** 2 for one in vector))
+    return vector if norm == 0 or abs(norm - 1) <= 1e-6 else (vector / norm).astype(np.float32)
+
+
+def brute_force(
+    docs: Sequence[Doc], query: Floats, k: int, rank: str, metric: str, left_out: str | None = None
+) -> list[tuple[str, float]]:
+    """Score everything and sort: what search must return."""
+    scale = unit if metric == "cosine" else np.asarray
+
+    def similarity(vector: Floats) -> float:
+        products = scale(vector).astype(np.float64) * scale(query)
+        return float(np.float32(products.sum()))
+
+    scored = []
+    for place, doc in enumerate(docs):
+        if doc.document_id == left_out:
+            continue
+        assert doc.vector is not None
+        assert doc.passages is not None
+        if rank == "document":
+            score = similarity(doc.vector)
+        else:
+            best = sorted((similarity(one) for one in doc.passages), reverse=True)
+            best = best[: 1 if rank == "best" else 3]
+            score = float(np.float32(sum(best) / len(best)))
+        scored.append((-score, place, doc.document_id))
+    return [(document_id, -score) for score, _, document_id in sorted(scored)[:k]]
