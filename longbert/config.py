@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from longbert.errors import ConfigError, nearest
@@ -92,7 +92,7 @@ class RunConfig:
     id_field: str = "id"
     text_field: str = "text"
     unit_bytes: int = 1_000_000
-    models: ModelConfig = ModelConfig()
+    models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
         _types(self)

@@ -12,6 +12,9 @@ import numpy.typing as npt
 FloatVector = npt.NDArray[np.float32]
 """Shape: (width,)."""
 
+FloatMatrix = npt.NDArray[np.float32]
+"""Shape: (rows, width)."""
+
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 

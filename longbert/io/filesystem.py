@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
-_TEMPORARY_SUFFIX = ".tmp"
+TEMPORARY_SUFFIX = ".tmp"
+"""Ending of a file that is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,11 @@ class LocalFileSystem:
         return os.path.isdir(path)
 
     def files(self, path: str) -> Iterator[FileInfo]:
-        """See :class:`FileSystem`; a folder that cannot be listed raises OSError."""
+        """See :class:`FileSystem`; a folder that cannot be listed raises OSError.
 
-        def refuse(error: OSError) -> None:
-            raise error
-
-        for folder, _, names in os.walk(path, onerror=refuse, followlinks=True):
-            for name in names:
-                file = os.path.join(folder, name)
-                yield FileInfo(file, _size(file))
+        Links are followed, but not into a folder that they lie in.
+        """
+        yield from _files(path, above=frozenset())
 
     def match(self, pattern: str) -> Iterator[FileInfo]:
         """See :class:`FileSystem`; ``**`` matches folders."""
@@ -74,7 +71,7 @@ class LocalFileSystem:
             yield FileInfo(pattern, _size(pattern))
             return
         for path in glob.glob(pattern, recursive=True):
-            if os.path.isfile(path):
+            if _is_listed(path):
                 yield FileInfo(path, _size(path))
 
     def open(self, path: str) -> BinaryIO:
@@ -85,7 +82,7 @@ class LocalFileSystem:
         """See :class:`FileSystem`: beside it, fsync, rename, fsync of the folder."""
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
-        beside = f"{path}{_TEMPORARY_SUFFIX}"
+        beside = f"{path}{TEMPORARY_SUFFIX}"
         try:
             with open(beside, "wb") as file:
                 file.write(data)
@@ -106,6 +103,28 @@ class LocalFileSystem:
         """See :class:`FileSystem`."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:
+    status = os.stat(folder)
+    identity = (status.st_dev, status.st_ino)
+    if identity in above:
+        return
+    with os.scandir(folder) as entries:
+        found = [entry.path for entry in entries]
+    for path in found:
+        if os.path.isdir(path):
+            yield from _files(path, above=above | {identity})
+        elif _is_listed(path):
+            yield FileInfo(path, _size(path))
+
+
+def _is_listed(path: str) -> bool:
+    """Whether a path is a file, or a dangling link, which shall not go unnoticed.
+
+    Devices, sockets and pipes are not: opening one may wait for ever.
+    """
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
 def _size(path: str) -> int:

@@ -1,0 +1,90 @@
+"""Any file system that Beam knows, behind longbert's own interface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO, cast
+
+from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from longbert.io.filesystem import FileInfo, FileSystem, LocalFileSystem
+
+
+@dataclass(frozen=True)
+class BeamFileSystem:
+    """Paths with a scheme go to Beam, all others to the local file system.
+
+    An object store shows an object only when it is whole, so that writing one needs no rename.
+    """
+
+    local: FileSystem = field(default_factory=LocalFileSystem)
+
+    def is_folder(self, path: str) -> bool:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(path):
+            return self.local.is_folder(path)
+        return next(iter(self.match(path.rstrip("/") + "/**")), None) is not None
+
+    def files(self, path: str) -> Iterator[FileInfo]:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(path):
+            return self.local.files(path)
+        return self.match(path.rstrip("/") + "/**")
+
+    def match(self, pattern: str) -> Iterator[FileInfo]:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(pattern):
+            return self.local.match(pattern)
+        with _os_errors(pattern):
+            (result,) = FileSystems.match([pattern])
+        return (FileInfo(entry.path, entry.size_in_bytes) for entry in result.metadata_list)
+
+    def open(self, path: str) -> BinaryIO:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(path):
+            return self.local.open(path)
+        with _os_errors(path):
+            if not FileSystems.exists(path):
+                raise FileNotFoundError(f"{path} does not exist")
+            handle = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        return cast(BinaryIO, handle)
+
+    def write(self, path: str, data: bytes) -> None:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(path):
+            self.local.write(path, data)
+            return
+        with (
+            _os_errors(path),
+            FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
+        ):
+            file.write(data)
+
+    def remove(self, path: str) -> None:
+        """See :class:`longbert.io.filesystem.FileSystem`."""
+        if not _has_scheme(path):
+            self.local.remove(path)
+            return
+        with _os_errors(path):
+            if FileSystems.exists(path):
+                FileSystems.delete([path])
+
+
+class _os_errors:
+    """Turn Beam's errors into OSError, which is what the layers below expect."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
+        if isinstance(error, BeamIOError | ValueError):
+            raise OSError(f"{self._path}: {error}") from error
+
+
+def _has_scheme(path: str) -> bool:
+    return "://" in path

@@ -1,0 +1,188 @@
+"""Progress of a run on stderr: a bar on a terminal, plain lines elsewhere, then a summary."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from longbert.engine.meter import FileMeterReader
+from longbert.engine.run import Outcome
+
+_POLL_SECONDS = 0.2
+_LINE_SECONDS = 10.0
+_STAGES = ("reading", "tokenizing", "encoding", "assembling", "writing", "indexing")
+
+
+class ProgressDisplay:
+    """Shows, until the block ends, what all processes of a run have done.
+
+    Args:
+        reader: of the folder the processes write to.
+        console: stderr; a terminal gets a live bar, anything else a line now and then.
+        clock: seconds, for tests.
+    """
+
+    def __init__(
+        self,
+        reader: FileMeterReader,
+        console: Console,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._reader = reader
+        self._console = console
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._rate = _Rate(clock)
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
+        self._last_line = clock()
+        self._shown = ""
+
+    def __enter__(self) -> ProgressDisplay:
+        if self._console.is_terminal:
+            self._bar = Progress(
+                BarColumn(bar_width=None),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                console=self._console,
+                transient=True,
+                expand=True,
+            )
+            self._task = self._bar.add_task("loading models", total=None)
+            self._bar.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            self.show(self._reader.totals())
+
+    def show(self, totals: Mapping[str, float]) -> None:
+        """Bring what is shown up to date."""
+        if not totals.get("planned_documents"):
+            return
+        line = progress_line(totals, self._rate.update(totals))
+        if self._bar is not None and self._task is not None:
+            share = totals.get("bytes", 0) / max(1, totals.get("planned_bytes", 0))
+            self._bar.update(self._task, description=line, total=1.0, completed=min(1.0, share))
+        elif line != self._shown and self._clock() - self._last_line >= _LINE_SECONDS:
+            self._console.print(f"longbert: {line}", highlight=False, soft_wrap=True)
+            self._last_line = self._clock()
+            self._shown = line
+
+
+class _Rate:
+    """Tokens and bytes a second since the first were done."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began: float | None = None
+        self._first: Mapping[str, float] = {}
+
+    def update(self, totals: Mapping[str, float]) -> tuple[float, float] | None:
+        now = self._clock()
+        if self._began is None:
+            self._began, self._first = now, dict(totals)
+            return None
+        seconds = now - self._began
+        tokens = totals.get("tokens", 0) - self._first.get("tokens", 0)
+        if seconds <= 0 or tokens <= 0:
+            return None
+        n_bytes = totals.get("bytes", 0) - self._first.get("bytes", 0)
+        return tokens / seconds, n_bytes / seconds
+
+
+def progress_line(totals: Mapping[str, float], rate: tuple[float, float] | None) -> str:
+    """One line: documents, speed, time left, errors.
+
+    Args:
+        totals: of the meters.
+        rate: tokens and bytes a second; None while it is not known.
+    """
+    planned = int(totals.get("planned_documents", 0))
+    parts = [f"{int(totals.get('documents', 0)):,} of {planned:,} documents"]
+    left = totals.get("planned_bytes", 0) - totals.get("bytes", 0)
+    if rate is not None:
+        parts.append(f"{rate[0]:,.0f} tokens/s")
+        if rate[1] > 0:
+            parts.append(f"{duration(max(0.0, left) / rate[1])} left")
+    parts.append(f"{int(totals.get('errors', 0)):,} errors")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``m:ss`` or ``h:mm:ss``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) -> list[str]:
+    """What a run did, for people."""
+    entry, manifest = outcome.entry, outcome.manifest
+    counts = manifest["counts"]
+    n_errors = counts.get("errors", 0)
+    n_new = entry["documents"] - entry["unchanged"]
+    if outcome.found_all_done:
+        return [
+            f"nothing to do: all {entry['documents']:,} documents are in {output} already"
+            + (f", {n_errors:,} of them as errors" if n_errors else "")
+        ]
+    head = f"{entry['documents']:,} documents: {n_new:,} new"
+    if entry["unchanged"]:
+        head += f", {entry['unchanged']:,} unchanged"
+    if entry["removed"]:
+        head += f", {entry['removed']:,} removed or changed"
+    if totals.get("resumed_documents"):
+        head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
+    lines = [f"{head}; {n_errors:,} in errors -> {output}"]
+    tokens = totals.get("tokens", 0)
+    if tokens:
+        seconds = totals.get("seconds_encoding", 0)
+        padding = 1 - totals["positions"] / totals["padded_positions"]
+        lines.append(
+            f"{int(totals['windows']):,} windows, {int(tokens):,} tokens "
+            f"({tokens / max(seconds, 1e-9):,.0f} a second while encoding), "
+            f"{padding:.1%} padding"
+        )
+    stages = [
+        f"{stage} {totals[f'seconds_{stage}']:.1f}"
+        for stage in _STAGES
+        if f"seconds_{stage}" in totals
+    ]
+    stages.append(f"in all {entry['seconds']:.1f}")
+    lines.append(f"seconds: {', '.join(stages)}")
+    models = manifest["settings"]["models"]
+    for backbone in models["backbones"]:
+        heads = ", ".join(head["name"] for head in backbone["heads"])
+        note = "" if backbone["batch_invariant"] else "; results depend on the batch here"
+        lines.append(
+            f"{entry['device']}, {models['precision']}: one pass for {heads} "
+            f"(window {backbone['window']}, overlap {backbone['overlap']}{note})"
+        )
+    if totals.get("unknown_script"):
+        lines.append(
+            f"warning: {int(totals['unknown_script']):,} documents have over a tenth of their "
+            "characters under unknown tokens (n_chars_unknown): the model does not know the script"
+        )
+    if n_errors:
+        lines.append(f"warning: {n_errors:,} documents are in {output}/errors, each with a reason")
+    return lines

@@ -1,0 +1,43 @@
+"""``longbert verify``."""
+
+from __future__ import annotations
+
+import click
+
+import longbert
+
+
+@click.command(
+    epilog="""
+\b
+Example:
+  longbert verify longbert-output
+"""
+)
+@click.argument("folder", metavar="DIR", default=longbert.DEFAULT_OUTPUT)
+def verify(folder: str) -> None:
+    """Check an output folder: manifest, checksums, accounting, spans, and the index.
+
+    Prints a line for each problem and exits with 1 if there is one.
+    """
+    from longbert.engine.verify import verify_output
+    from longbert.io.output import OutputFolder
+
+    output = OutputFolder(longbert.filesystem_for(folder), folder)
+    n_problems = 0
+    for problem in verify_output(output):
+        click.echo(problem)
+        n_problems += 1
+    manifest = output.manifest()
+    assert manifest is not None
+    counts = manifest["counts"]
+    if n_problems:
+        raise longbert.OutputError(
+            f"{folder}: {n_problems} problems. Restore the files from a copy, or remove the "
+            "folder and run again"
+        )
+    click.echo(
+        f"{folder} is whole: {counts.get('documents', 0):,} documents, "
+        f"{counts.get('errors', 0):,} errors, {counts.get('passages', 0):,} passages, "
+        f"{counts.get('chars_covered', 0):,} of {counts.get('chars', 0):,} characters covered"
+    )

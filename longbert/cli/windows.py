@@ -1,0 +1,129 @@
+"""``longbert windows``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+import longbert
+from longbert.cli.run import model_options
+from longbert.config import run_config
+from longbert.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from longbert.engine.inspect import SplitView
+    from longbert.records import Document
+
+_BAR_WIDTH = 48
+
+
+@click.command(
+    epilog="""
+\b
+Examples:
+  longbert windows docs/guide.md
+  longbert windows docs/guide.md --window 128 --overlap 32
+  longbert windows cases.jsonl.gz --id 2019-117 --format json
+"""
+)
+@click.argument("file", metavar="FILE")
+@click.option("--id", "document_id", help="Which document of a file with many; else the first.")
+@click.option("--id-field", metavar="NAME", help="Field of the id in rows.  [default: id]")
+@click.option("--text-field", metavar="NAME", help="Field of the text in rows.  [default: text]")
+@click.option("--format", "format_", type=click.Choice(("table", "json")), default="table")
+@model_options
+def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
+    """Show how a document is split: its windows, the tokens each owns, its passages.
+
+    In the picture a line is a window: the thin part is context that it reads, the thick part
+    the tokens that it owns. The thick parts of all windows together are the document.
+    """
+    settings = {key: value for key, value in options.items() if value not in (None, (), False)}
+    config = run_config({"input": [file], **settings})
+    document = _read(config, file, document_id)
+
+    from longbert.encoders.models import load_models
+    from longbert.engine.inspect import split_document
+
+    models = load_models(config.models)
+    views = split_document(models, document, passage_tokens=config.models.passage)
+    if format_ == "json":
+        content = {
+            "document_id": document.document_id,
+            "n_chars": len(document.text),
+            "passes": [asdict(view) for view in views],
+        }
+        json.dump(content, sys.stdout, indent=1)
+        click.echo()
+        return
+    for view in views:
+        for line in _picture(document, view):
+            click.echo(line)
+
+
+def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Document:
+    from longbert.io.inputs import list_inputs
+    from longbert.io.readers import read, scan
+    from longbert.records import Document
+
+    filesystem = longbert.filesystem_for(file)
+    fields = {"id_field": config.id_field, "text_field": config.text_field}
+    (first, *others) = list_inputs(filesystem, config.inputs).files
+    if others:
+        raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
+    stubs = list(scan(filesystem, first, **fields))
+    if document_id is not None:
+        ids = [stub.document_id for stub in stubs if stub.document_id is not None]
+        stubs = [stub for stub in stubs if stub.document_id == document_id]
+        if not stubs:
+            raise InputError(
+                f"{file} has no document {document_id!r}{nearest(document_id, ids)} "
+                f"It has {len(ids):,} documents"
+            )
+    elif len(stubs) > 1:
+        click.echo(f"longbert: the first of {len(stubs):,} documents; --id names another", err=True)
+    for item in read(filesystem, stubs[:1], **fields):
+        if isinstance(item, Document):
+            return item
+        raise InputError(f"{item.source}: {item.message}")
+    raise InputError(f"{file} holds no document")
+
+
+def _picture(document: Document, view: SplitView) -> Iterator[str]:
+    n_tokens = view.n_tokens
+    yield (
+        f"{document.document_id}: {len(document.text):,} characters, {n_tokens:,} tokens, "
+        f"{len(view.windows):,} windows, {len(view.passages):,} passages for "
+        f"{', '.join(view.heads)}"
+    )
+    width = len(f"{n_tokens:,}")
+    yield (
+        f"{'window':>6}  {'tokens':>{2 * width + 1}}  {'owns':>{2 * width + 1}}  "
+        f"{'owned characters':>18}"
+    )
+    for number, one in enumerate(view.windows):
+        window = one.window
+        bar = "".join(_cell(cell, window, n_tokens) for cell in range(_BAR_WIDTH)).rstrip()
+        yield (
+            f"{number:>6}  {window.start:>{width}}-{window.stop:<{width}}  "
+            f"{window.owned_start:>{width}}-{window.owned_stop:<{width}}  "
+            f"{one.owned_char_start:>8}-{one.owned_char_end:<9}  {bar}"
+        )
+    yield "passages (characters):"
+    spans = [f"{start}-{stop}" for start, stop in view.passages]
+    for first in range(0, len(spans), 8):
+        yield "  " + "  ".join(spans[first : first + 8])
+
+
+def _cell(cell: int, window: Any, n_tokens: int) -> str:
+    """What stands for the tokens of one cell of the picture."""
+    start = cell * n_tokens // _BAR_WIDTH
+    stop = max(start + 1, (cell + 1) * n_tokens // _BAR_WIDTH)
+    if start < window.owned_stop and window.owned_start < stop:
+        return "█"
+    return "─" if start < window.stop and window.start < stop else " "

@@ -1,0 +1,1 @@
+"""The methods of longbert, in numpy only: windows, batches, assembly, decoding, units."""

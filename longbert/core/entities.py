@@ -1,0 +1,178 @@
+"""Entities from label scores per token, decoded once over the whole document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from longbert.errors import ModelError
+
+OUTSIDE = "O"
+
+_BEGIN = frozenset("BSU")
+_END = frozenset("ESLU")
+_PREFIXES = frozenset("BIESLUM")
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class TagScheme:
+    """What the labels of a tagging head mean.
+
+    Attributes:
+        name: ``BIO`` (IOB1 is read by the same rules), ``BIOES``, or ``plain`` for labels
+            without prefixes.
+        types: the entity type of each label; None for the label outside all entities.
+        begins: whether a label always begins an entity.
+        ends: whether a label always ends one.
+    """
+
+    name: str
+    types: tuple[str | None, ...]
+    begins: tuple[bool, ...]
+    ends: tuple[bool, ...]
+
+    @classmethod
+    def from_id2label(cls, id2label: Mapping[int, str], *, source: str) -> TagScheme:
+        """Recognise the scheme of a model's ``id2label``.
+
+        BIO, IOB1 and BIOES (also as BILOU and BMES) with ``-`` or ``_`` behind the prefix;
+        labels are read as plain types where not all of them carry a prefix.
+
+        Args:
+            id2label: labels by index, from 0 without gaps.
+            source: the model's name, for messages.
+
+        Raises:
+            ModelError: there is no label ``O``, or nothing but that.
+        """
+        labels = [id2label[index] for index in range(len(id2label))]
+        inside = [label for label in labels if label != OUTSIDE]
+        if len(inside) == len(labels) or not inside:
+            raise ModelError(
+                f"{source}: the labels {', '.join(labels[:8])} are no tagging scheme: one of them "
+                f"must be {OUTSIDE!r} and the others entity types, with or without B-, I-, E-, S-. "
+                "Set id2label in the model's config.json"
+            )
+        if not all(_has_prefix(label) for label in inside):
+            types = tuple(None if label == OUTSIDE else label for label in labels)
+            never = (False,) * len(labels)
+            return cls("plain", types, never, never)
+        prefixes = [label[0] if label != OUTSIDE else OUTSIDE for label in labels]
+        return cls(
+            name="BIO" if set(prefixes) <= {"B", "I", OUTSIDE} else "BIOES",
+            types=tuple(None if label == OUTSIDE else label[2:] for label in labels),
+            begins=tuple(prefix in _BEGIN for prefix in prefixes),
+            ends=tuple(prefix in _END for prefix in prefixes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySpan:
+    """An entity's type, score and characters, half-open."""
+
+    label: str
+    char_start: int
+    char_end: int
+    score: float
+
+
+def decode_entities(
+    scores: FloatArray,
+    offsets: IntArray,
+    starts_word: BoolArray,
+    *,
+    scheme: TagScheme,
+    strategy: str,
+) -> list[EntitySpan]:
+    """Read entities off the label scores of a whole document.
+
+    First each word gets a label: with ``simple`` every token is a word of its own; with
+    ``first`` the first token of a word decides, with ``average`` the mean of its tokens'
+    scores, with ``max`` the token with the highest score. Then neighbouring words of one type
+    are joined, unless a label begins or ends an entity. An entity's score is the mean over its
+    words. These are the rules of the token-classification pipeline of Hugging Face
+    transformers, and of seqeval in its lenient mode, extended to labels that end an entity.
+
+    Args:
+        scores: probabilities. Shape: (n_tokens, n_labels).
+        offsets: character spans of the tokens. Shape: (n_tokens, 2).
+        starts_word: whether a token begins a word. Shape: (n_tokens,).
+        scheme: what the labels mean.
+        strategy: one of ``longbert.config.ENTITY_STRATEGIES``.
+    """
+    if not len(scores):
+        return []
+    word_starts = np.arange(len(scores)) if strategy == "simple" else _word_starts(starts_word)
+    labels, label_scores = _label_words(scores, word_starts, strategy)
+    char_starts = offsets[word_starts, 0]
+    char_ends = offsets[np.append(word_starts[1:], len(scores)) - 1, 1]
+    return [
+        EntitySpan(
+            label=str(scheme.types[labels[first]]),
+            char_start=int(char_starts[first]),
+            char_end=int(char_ends[stop - 1]),
+            score=float(label_scores[first:stop].mean()),
+        )
+        for first, stop in _runs(labels, scheme)
+    ]
+
+
+def _word_starts(starts_word: BoolArray) -> IntArray:
+    """Indices of first tokens; a document's first token always begins a word."""
+    first = starts_word.copy()
+    first[0] = True
+    return np.flatnonzero(first)
+
+
+def _label_words(
+    scores: FloatArray, word_starts: IntArray, strategy: str
+) -> tuple[IntArray, FloatArray]:
+    """Label and its score for each word. Shapes: (n_words,), (n_words,)."""
+    if strategy in ("simple", "first"):
+        words = scores[word_starts]
+    elif strategy == "average":
+        n_tokens = np.diff(np.append(word_starts, len(scores))).astype(np.float32)
+        words = np.add.reduceat(scores, word_starts, axis=0)
+        words /= n_tokens[:, None]
+    else:
+        best = scores.max(axis=1)
+        highest = np.repeat(
+            np.maximum.reduceat(best, word_starts),
+            np.diff(np.append(word_starts, len(scores))),
+        )
+        # The first token that reaches its word's highest score, as max() of Python finds it.
+        candidates = np.flatnonzero(best == highest)
+        words = scores[candidates[np.searchsorted(candidates, word_starts)]]
+    labels = words.argmax(axis=1)
+    return labels, words[np.arange(len(words)), labels]
+
+
+def _runs(labels: IntArray, scheme: TagScheme) -> Iterator[tuple[int, int]]:
+    """Half-open runs of words that make one entity."""
+    first: int | None = None
+    previous = -1
+    for word, label in enumerate(labels.tolist()):
+        continues = (
+            first is not None
+            and scheme.types[label] == scheme.types[previous]
+            and not scheme.begins[label]
+            and not scheme.ends[previous]
+        )
+        if not continues:
+            if first is not None:
+                yield first, word
+            first = None if scheme.types[label] is None else word
+        previous = label
+    if first is not None:
+        yield first, len(labels)
+
+
+def _has_prefix(label: str) -> bool:
+    return len(label) > 2 and label[0] in _PREFIXES and label[1] in "-_"

@@ -1,0 +1,1 @@
+"""Models: finding and checking them, tokenizing, one forward pass for many heads."""

@@ -1,0 +1,332 @@
+"""Loading a checkpoint, and the encoder under its head."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from longbert.config import ModelConfig
+from longbert.core.windows import Window
+from longbert.encoders.folders import ModelFolder
+from longbert.encoders.tokenizer import FastTokenizer, TokenizedText, Tokenizer
+from longbert.errors import ModelError
+
+# What a config.json says about training, heads and bookkeeping; the rest is architecture.
+_NOT_ARCHITECTURE = frozenset(
+    {
+        "_attn_implementation_autoset",
+        "_name_or_path",
+        "architectures",
+        "attn_implementation",
+        "dtype",
+        "finetuning_task",
+        "gradient_checkpointing",
+        "id2label",
+        "initializer_range",
+        "label2id",
+        "num_labels",
+        "output_attentions",
+        "output_hidden_states",
+        "problem_type",
+        "return_dict",
+        "torch_dtype",
+        "transformers_version",
+        "use_cache",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model as loaded, in float32, in evaluation mode.
+
+    Attributes:
+        folder: where it came from.
+        model: base model or model with head.
+        tokenizer: its tokenizer.
+        attention: ``sdpa`` or ``eager``.
+        limit: positions that model and tokenizer take, special tokens included.
+        backbone_digest: SHA-256 of the encoder's weights (without pooler and head), architecture
+            and tokenizer.
+    """
+
+    folder: ModelFolder
+    model: Any
+    tokenizer: Tokenizer
+    attention: str
+    limit: int
+    backbone_digest: str
+
+    @property
+    def base(self) -> Any:
+        """The encoder under the head."""
+        return self.model.base_model
+
+
+def load_checkpoint(folder: ModelFolder, auto_class: Any, config: ModelConfig) -> Checkpoint:
+    """Load a checkpoint from safetensors and check that it is whole.
+
+    Args:
+        folder: as :func:`longbert.encoders.folders.find_model` found it.
+        auto_class: ``AutoModel``, ``AutoModelForSequenceClassification``, ...
+        config: for what the user trusts.
+
+    Raises:
+        ModelError: the files cannot be loaded, weights are missing or not finite, or the
+            tokenizer does not fit.
+    """
+    from transformers import AutoTokenizer
+
+    trust: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
+    with _quiet():
+        try:
+            tokenizer = FastTokenizer(
+                AutoTokenizer.from_pretrained(str(folder.path), use_fast=True, **trust),
+                name=folder.name,
+            )
+        except ModelError:
+            raise
+        except Exception as error:
+            raise ModelError(
+                f"{folder.name}: its tokenizer cannot be loaded from {folder.path} "
+                f"({type(error).__name__}: {_first_line(error)})"
+            ) from error
+        model, attention, missing = _load_weights(folder, auto_class, config, trust)
+    model.eval().requires_grad_(False)
+    missing = {
+        name for name in missing if "pooler" not in name or auto_class.__name__ != "AutoModel"
+    }
+    if missing:
+        raise ModelError(
+            f"{folder.name} lacks the weights {', '.join(sorted(missing)[:3])}"
+            f"{' and others' if len(missing) > 3 else ''}, which {auto_class.__name__} needs: "
+            "use a checkpoint that was trained for this task"
+        )
+    for name, weight in model.named_parameters():
+        if not torch.isfinite(weight).all():
+            raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
+    n_embeddings = model.get_input_embeddings().num_embeddings
+    if tokenizer.n_ids > n_embeddings:
+        raise ModelError(
+            f"{folder.name}: its tokenizer has ids up to {tokenizer.n_ids - 1}, but the model has "
+            f"embeddings for {n_embeddings} only: use the tokenizer it was trained with"
+        )
+    return Checkpoint(
+        folder=folder,
+        model=model,
+        tokenizer=tokenizer,
+        attention=attention,
+        limit=_limit(model.base_model, tokenizer),
+        backbone_digest=_backbone_digest(model.base_model, tokenizer),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWindow:
+    """A window of a document, ready to encode.
+
+    Attributes:
+        ids: content tokens. Shape: (window.n_tokens,).
+        window: where it lies in the document.
+        is_first, is_last: whether it begins or ends the document.
+    """
+
+    ids: np.ndarray[Any, np.dtype[np.int32]]
+    window: Window
+    is_first: bool
+    is_last: bool
+
+
+def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:
+    """Cut a tokenized text into its windows."""
+    for window in windows:
+        yield TokenWindow(
+            ids=text.ids[window.start : window.stop],
+            window=window,
+            is_first=window is windows[0],
+            is_last=window is windows[-1],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Windows padded to one length, as tensors on the device.
+
+    Attributes:
+        windows: one for each row.
+        input_ids, attention_mask: Shape: (batch, positions).
+        content_starts: position of each row's first content token.
+        n_prefix, n_suffix: special tokens before and after the content.
+    """
+
+    windows: Sequence[TokenWindow]
+    input_ids: Tensor
+    attention_mask: Tensor
+    content_starts: Sequence[int]
+    n_prefix: int
+    n_suffix: int
+
+
+class Backbone:
+    """An encoder on a device, without pooler and head.
+
+    Args:
+        checkpoint: the model is moved and cast in place.
+        device, dtype: where and in what precision to compute.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.tokenizer = checkpoint.tokenizer
+        self.limit = checkpoint.limit
+        self.digest = checkpoint.backbone_digest
+        self.attention = checkpoint.attention
+        self.device = device
+        self._model: nn.Module = checkpoint.base.to(device=device, dtype=dtype)
+
+    def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
+        """Put special tokens and padding around windows."""
+        tokenizer = self.tokenizer
+        n_prefix, n_suffix = len(tokenizer.prefix), len(tokenizer.suffix)
+        shape = len(windows), padded_length
+        ids = np.full(shape, tokenizer.pad_id, dtype=np.int64)
+        mask = np.zeros(shape, dtype=np.int64)
+        content_starts = []
+        for row, window in enumerate(windows):
+            length = n_prefix + len(window.ids) + n_suffix
+            first = padded_length - length if tokenizer.pads_left else 0
+            ids[row, first : first + length] = [*tokenizer.prefix, *window.ids, *tokenizer.suffix]
+            mask[row, first : first + length] = 1
+            content_starts.append(first + n_prefix)
+        return WindowBatch(
+            windows=windows,
+            input_ids=torch.from_numpy(ids).to(self.device),
+            attention_mask=torch.from_numpy(mask).to(self.device),
+            content_starts=content_starts,
+            n_prefix=n_prefix,
+            n_suffix=n_suffix,
+        )
+
+    def hidden_states(self, batch: WindowBatch) -> Tensor:
+        """Last hidden states. Shape: (batch, positions, width)."""
+        with torch.inference_mode():
+            output = self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
+
+    def is_batch_invariant(self, lengths: Iterable[int], *, rows: int = 6) -> bool:
+        """Whether a window has the same bits alone and among others, tried on random tokens."""
+        generator = np.random.default_rng(0)
+        n_special = len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
+        for length in lengths:
+            n_tokens = max(1, length - n_special)
+            window = Window(0, n_tokens, 0, n_tokens)
+            windows = [
+                TokenWindow(
+                    ids=generator.integers(0, self.tokenizer.n_ids, n_tokens, dtype=np.int32),
+                    window=window,
+                    is_first=True,
+                    is_last=True,
+                )
+                for _ in range(rows)
+            ]
+            together = self.hidden_states(self.batch(windows, length))
+            alone = self.hidden_states(self.batch(windows[-1:], length))
+            if not torch.equal(together[-1:], alone):
+                return False
+        return True
+
+
+def weights_digest(weights: Iterable[tuple[str, Tensor]], *, extra: object) -> str:
+    """SHA-256 of named tensors and of a JSON-able description."""
+    digest = hashlib.sha256(json.dumps(extra, sort_keys=True).encode())
+    for name, weight in sorted(weights):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}\n".encode())
+        digest.update(weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _backbone_digest(base: Any, tokenizer: Tokenizer) -> str:
+    settings = {
+        key: value for key, value in base.config.to_dict().items() if key not in _NOT_ARCHITECTURE
+    }
+    weights = (
+        (name, weight) for name, weight in base.named_parameters() if not name.startswith("pooler.")
+    )
+    return weights_digest(weights, extra={"config": settings, "tokenizer": tokenizer.digest})
+
+
+def _load_weights(
+    folder: ModelFolder, auto_class: Any, config: ModelConfig, trust: dict[str, Any]
+) -> tuple[Any, str, set[str]]:
+    """The model, its attention implementation, and the names of weights it lacks."""
+    use_safetensors = None if config.trust_pickle else True
+    for attention in ("sdpa", "eager"):
+        try:
+            model, info = auto_class.from_pretrained(
+                str(folder.path),
+                attn_implementation=attention,
+                dtype=torch.float32,
+                use_safetensors=use_safetensors,
+                output_loading_info=True,
+                **trust,
+            )
+        except ValueError as error:
+            if attention == "sdpa" and "scaled_dot_product_attention" in str(error):
+                continue
+            raise _not_loadable(folder, error) from error
+        except Exception as error:
+            raise _not_loadable(folder, error) from error
+        return model, attention, set(info["missing_keys"])
+    raise AssertionError("eager attention is implemented by every architecture")
+
+
+def _not_loadable(folder: ModelFolder, error: Exception) -> ModelError:
+    return ModelError(
+        f"{folder.name} cannot be loaded from {folder.path} "
+        f"({type(error).__name__}: {_first_line(error)})"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:300]
+
+
+def _limit(base: Any, tokenizer: Tokenizer) -> int:
+    """Positions that the model takes: its table's rows, less those that padding uses up."""
+    limits = [tokenizer.max_tokens, getattr(base.config, "max_position_embeddings", None)]
+    positions = getattr(getattr(base, "embeddings", None), "position_embeddings", None)
+    if isinstance(positions, nn.Embedding):
+        taken = 0 if positions.padding_idx is None else positions.padding_idx + 1
+        limits.append(positions.num_embeddings - taken)
+    known = [limit for limit in limits if limit]
+    if not known:
+        raise ModelError(
+            "neither the model nor its tokenizer says how many positions it takes: "
+            "set model_max_length in tokenizer_config.json"
+        )
+    return min(known)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the progress bars and advice of transformers out of our output."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    showed_bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if showed_bars:
+            logging.enable_progress_bar()

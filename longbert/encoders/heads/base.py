@@ -1,0 +1,54 @@
+"""The one interface of all heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from longbert.encoders.backbone import WindowBatch
+from longbert.encoders.tokenizer import TokenizedText
+from longbert.records import Classification, Entity, FloatMatrix, FloatVector
+
+
+@dataclass(frozen=True, slots=True)
+class HeadResult:
+    """What one head makes of one document; other heads fill other fields.
+
+    Attributes:
+        embedding: Shape: (width,).
+        passage_embeddings: Shape: (n_passages, width).
+    """
+
+    embedding: FloatVector | None = None
+    passage_embeddings: FloatMatrix | None = None
+    entities: tuple[Entity, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+
+
+class Head(Protocol):
+    """A head: a window gives a partial, partials merge, the document is finished from them.
+
+    Partials are picklable numpy data. Merging is associative, so that the windows of a document
+    may be cut into runs anywhere: ``merge([merge([a, b]), c])`` equals ``merge([a, b, c])``.
+
+    Attributes:
+        name: as it appears in the tables.
+        digest: SHA-256 of weights and settings that decide on the output.
+        settings: the settings among them, for people to compare.
+    """
+
+    name: str
+    digest: str
+    settings: Mapping[str, Any]
+
+    def partials(self, hidden: Tensor, batch: WindowBatch) -> Sequence[Any]:
+        """Reduce hidden states, shape (batch, positions, width), to a partial for each window."""
+
+    def merge(self, partials: Sequence[Any]) -> Any:
+        """Join the partials of neighbouring runs of windows, given in order."""
+
+    def finish(self, text: str, tokens: TokenizedText, partial: Any) -> HeadResult:
+        """The document's result from the partial of all its windows."""

@@ -1,0 +1,97 @@
+"""Classes of whole documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from longbert.core.scores import pool_logits, sigmoid, softmax
+from longbert.encoders.backbone import WindowBatch
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.heads.precomputed import HeadModel
+from longbert.encoders.tokenizer import TokenizedText
+from longbert.records import Classification
+
+_MULTI_LABEL_THRESHOLD = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationPartial:
+    """Logits of windows.
+
+    Attributes:
+        logits: Shape: (n_windows, n_labels).
+        counts: tokens that each window owns. Shape: (n_windows,).
+    """
+
+    logits: npt.NDArray[np.float32]
+    counts: npt.NDArray[np.int64]
+
+
+class ClassificationHead:
+    """An ``AutoModelForSequenceClassification`` on windows, its logits pooled over them.
+
+    Scores follow the model's ``problem_type`` as the text-classification pipeline of Hugging
+    Face transformers does: softmax for one label of many, sigmoid for many labels or a single
+    one, the logit itself for regression.
+
+    Args:
+        model: the head.
+        name: as it appears in the tables.
+        pooling: one of ``longbert.config.CLASSIFY_POOLINGS``.
+    """
+
+    def __init__(self, model: HeadModel, *, name: str, pooling: str) -> None:
+        self._model = model
+        self._pooling = pooling
+        self.name = name
+        self.digest = model.digest
+        self.settings: Mapping[str, Any] = {"pooling": pooling}
+
+    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[ClassificationPartial]:
+        """The logits of each window."""
+        logits = self._model.logits(hidden, batch).numpy()
+        return [
+            ClassificationPartial(
+                logits=logits[row : row + 1], counts=np.array([token_window.window.n_owned])
+            )
+            for row, token_window in enumerate(batch.windows)
+        ]
+
+    def merge(self, partials: Sequence[ClassificationPartial]) -> ClassificationPartial:
+        """Windows one after the other."""
+        return ClassificationPartial(
+            logits=np.concatenate([partial.logits for partial in partials]),
+            counts=np.concatenate([partial.counts for partial in partials]),
+        )
+
+    def finish(
+        self, text: str, tokens: TokenizedText, partial: ClassificationPartial
+    ) -> HeadResult:
+        """Pool logits over windows, then score and decide."""
+        logits = pool_logits(partial.logits, partial.counts, pooling=self._pooling)
+        problem_type = self._model.problem_type
+        if problem_type == "regression":
+            scores, predicted = logits, np.ones(len(logits), dtype=np.bool_)
+        elif problem_type == "multi_label_classification" or len(logits) == 1:
+            scores = sigmoid(logits)
+            predicted = scores >= _MULTI_LABEL_THRESHOLD
+        else:
+            scores = softmax(logits)
+            predicted = np.arange(len(scores)) == scores.argmax()
+        return HeadResult(
+            classifications=tuple(
+                Classification(
+                    head=self.name,
+                    label=self._model.id2label[index],
+                    score=float(score),
+                    predicted=bool(predicted[index]),
+                )
+                for index, score in enumerate(scores)
+            )
+        )

@@ -1,0 +1,263 @@
+"""Embeddings of documents and passages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from longbert.core.passages import owned_pieces, passage_starts
+from longbert.encoders.backbone import WindowBatch
+from longbert.encoders.folders import ModelFolder
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.tokenizer import TokenizedText
+from longbert.errors import ModelError
+
+DoubleMatrix = npt.NDArray[np.float64]
+DoubleVector = npt.NDArray[np.float64]
+
+_POOLINGS = ("mean", "cls", "max")
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSettings:
+    """What a model's sentence-transformers files declare.
+
+    Attributes:
+        pooling: ``mean``, ``cls`` or ``max``.
+        normalize: whether vectors are L2-normalised.
+        max_tokens: positions it was trained for, special tokens included; None if not declared.
+        metric: ``cosine`` or ``dot``.
+    """
+
+    pooling: str = "mean"
+    normalize: bool = False
+    max_tokens: int | None = None
+    metric: str = "cosine"
+
+    @classmethod
+    def from_folder(cls, folder: ModelFolder) -> EmbeddingSettings:
+        """Read modules.json and the files it names; the defaults where there is none.
+
+        Raises:
+            ModelError: a module or pooling that longbert does not have.
+        """
+        modules = folder.read_json("modules.json")
+        if modules is None:
+            return cls()
+        kinds = {str(module["type"]).rpartition(".")[2]: module["path"] for module in modules}
+        unknown = set(kinds) - {"Transformer", "Pooling", "Normalize"}
+        if unknown:
+            raise ModelError(
+                f"{folder.name}: modules.json names {', '.join(sorted(unknown))}, and longbert has "
+                "Transformer, Pooling and Normalize: use a model of these"
+            )
+        transformer = folder.read_json("sentence_bert_config.json") or {}
+        general = folder.read_json("config_sentence_transformers.json") or {}
+        pooling = "mean"
+        if "Pooling" in kinds:
+            pooling = _pooling(folder, folder.read_json(f"{kinds['Pooling']}/config.json") or {})
+        return cls(
+            pooling=pooling,
+            normalize="Normalize" in kinds,
+            max_tokens=transformer.get("max_seq_length"),
+            metric="dot" if general.get("similarity_fn_name") == "dot" else "cosine",
+        )
+
+
+def _pooling(folder: ModelFolder, config: Mapping[str, Any]) -> str:
+    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+    names["pooling_mode_max_tokens"] = "max"
+    declared = config.get("pooling_mode")
+    if declared is None:
+        switched_on = [
+            key for key, value in config.items() if key.startswith("pooling_mode_") and value
+        ]
+        declared = [names.get(key, key.removeprefix("pooling_mode_")) for key in switched_on]
+    modes = [declared] if isinstance(declared, str) else list(declared)
+    if len(modes) != 1 or modes[0] not in _POOLINGS:
+        raise ModelError(
+            f"{folder.name}: its pooling is {' + '.join(map(str, modes)) or 'not declared'}, and "
+            f"longbert has {', '.join(_POOLINGS)}: use a model with one of these"
+        )
+    return str(modes[0])
+
+
+@dataclass(frozen=True, slots=True)
+class MeanPartial:
+    """Sums of token vectors over the pieces of passages that windows own.
+
+    Attributes:
+        passages: ordinal of each piece's passage. Shape: (n_pieces,).
+        counts: tokens of each piece. Shape: (n_pieces,).
+        sums: Shape: (n_pieces, width).
+        specials: sums and counts of the document's leading and trailing special tokens, where
+            these windows hold them. Shapes: (width,), ().
+    """
+
+    passages: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    sums: DoubleMatrix
+    specials: tuple[tuple[DoubleVector, int], ...]
+
+
+class MeanEmbeddingHead:
+    """Mean pooling of documents and, chunked late, of passages.
+
+    A passage's vector is the mean over its tokens, each taken from the window that owns it, so
+    that it has seen the text around the passage (late chunking, Günther et al. 2024,
+    arXiv:2409.04701). A document's vector is the mean over all its tokens and over the special
+    tokens before its first window and after its last, which makes it equal to that of
+    sentence-transformers when one window holds it.
+
+    Args:
+        settings: as the model declares.
+        passage_tokens: content tokens of a passage.
+    """
+
+    name = "embedding"
+
+    def __init__(self, settings: EmbeddingSettings, *, passage_tokens: int) -> None:
+        self._normalize = settings.normalize
+        self._passage_tokens = passage_tokens
+        self.settings: Mapping[str, Any] = {"pooling": "mean", "normalize": settings.normalize}
+        self.digest = f"mean {settings.normalize}"
+
+    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[MeanPartial]:
+        """Sums in float64, so that their order matters to no float32 result worth naming."""
+        states = hidden.float().cpu().numpy()
+        return [self._partial(states[row], batch, row) for row in range(len(batch.windows))]
+
+    def _partial(
+        self, states: npt.NDArray[np.float32], batch: WindowBatch, row: int
+    ) -> MeanPartial:
+        token_window = batch.windows[row]
+        window = token_window.window
+        first = batch.content_starts[row]
+        pieces = list(owned_pieces(window, size=self._passage_tokens))
+        shift = first - window.start
+        owned = states[window.owned_start + shift : window.owned_stop + shift].astype(np.float64)
+        cuts = [piece.start - window.owned_start for piece in pieces]
+        specials = []
+        if token_window.is_first:
+            specials.append((first - batch.n_prefix, batch.n_prefix))
+        if token_window.is_last:
+            specials.append((first + window.n_tokens, batch.n_suffix))
+        return MeanPartial(
+            passages=np.array([piece.passage for piece in pieces], dtype=np.int64),
+            counts=np.array([piece.stop - piece.start for piece in pieces], dtype=np.int64),
+            sums=np.add.reduceat(owned, cuts, axis=0),
+            specials=tuple(
+                (states[start : start + count].sum(axis=0, dtype=np.float64), count)
+                for start, count in specials
+            ),
+        )
+
+    def merge(self, partials: Sequence[MeanPartial]) -> MeanPartial:
+        """Pieces one after the other: nothing is added before all are there."""
+        return MeanPartial(
+            passages=np.concatenate([partial.passages for partial in partials]),
+            counts=np.concatenate([partial.counts for partial in partials]),
+            sums=np.concatenate([partial.sums for partial in partials]),
+            specials=tuple(special for partial in partials for special in partial.specials),
+        )
+
+    def finish(self, text: str, tokens: TokenizedText, partial: MeanPartial) -> HeadResult:
+        """Add up in the order of the document."""
+        n_passages = len(passage_starts(len(tokens), size=self._passage_tokens))
+        sums = np.zeros((n_passages, partial.sums.shape[1]))
+        counts = np.zeros(n_passages, dtype=np.int64)
+        np.add.at(sums, partial.passages, partial.sums)
+        np.add.at(counts, partial.passages, partial.counts)
+        total = sums.sum(axis=0) + sum(vector for vector, _ in partial.specials)
+        count = len(tokens) + sum(n for _, n in partial.specials)
+        return HeadResult(
+            embedding=_vectors(total / count, self._normalize),
+            passage_embeddings=_vectors(sums / counts[:, None], self._normalize),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PooledPartial:
+    """A vector for each window.
+
+    Attributes:
+        vectors: Shape: (n_windows, width).
+        counts: tokens that each window owns. Shape: (n_windows,).
+    """
+
+    vectors: DoubleMatrix
+    counts: npt.NDArray[np.int64]
+
+
+class _PooledHead:
+    """Pooling of a window by its first position or by the maximum."""
+
+    def __init__(self, settings: EmbeddingSettings) -> None:
+        self._pooling = settings.pooling
+        self._normalize = settings.normalize
+        self.settings: Mapping[str, Any] = {
+            "pooling": settings.pooling,
+            "normalize": settings.normalize,
+        }
+        self.digest = f"{settings.pooling} {settings.normalize}"
+
+    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[PooledPartial]:
+        """One vector for each window."""
+        states = hidden.float().cpu().numpy().astype(np.float64)
+        partials = []
+        for row, token_window in enumerate(batch.windows):
+            first = batch.content_starts[row] - batch.n_prefix
+            stop = batch.content_starts[row] + token_window.window.n_tokens + batch.n_suffix
+            own = states[row, first:stop]
+            vector = own[0] if self._pooling == "cls" else own.max(axis=0)
+            counts = np.array([token_window.window.n_owned])
+            partials.append(PooledPartial(vectors=vector[None], counts=counts))
+        return partials
+
+    def merge(self, partials: Sequence[PooledPartial]) -> PooledPartial:
+        """Windows one after the other."""
+        return PooledPartial(
+            vectors=np.concatenate([partial.vectors for partial in partials]),
+            counts=np.concatenate([partial.counts for partial in partials]),
+        )
+
+
+class PooledEmbeddingHead(_PooledHead):
+    """Document vectors of models that do not pool by the mean.
+
+    The maximum over all windows, or for ``cls`` the mean over windows, weighted by the tokens
+    that each owns.
+    """
+
+    name = "embedding"
+
+    def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
+        """Pool over windows; one window gives its own vector."""
+        if self._pooling == "max":
+            vector = partial.vectors.max(axis=0)
+        else:
+            weighted = (partial.vectors * partial.counts[:, None]).sum(axis=0)
+            vector = weighted / partial.counts.sum()
+        return HeadResult(embedding=_vectors(vector, self._normalize))
+
+
+class PassageEmbeddingHead(_PooledHead):
+    """Passage vectors of such models: each passage is a window of its own."""
+
+    name = "passages"
+
+    def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
+        """The windows are the passages."""
+        return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
+
+
+def _vectors(vectors: npt.NDArray[np.float64], normalize: bool) -> npt.NDArray[np.float32]:
+    if normalize:
+        norms = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
+        vectors = vectors / np.maximum(norms, 1e-12)
+    return vectors.astype(np.float32)

@@ -1,0 +1,186 @@
+"""Tokenizing a whole document once, with offsets into the caller's own text."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from longbert.errors import ModelError
+
+_PIECE_CHARS = 20_000
+_PIECES_AT_ONCE = 64
+# A line break between a visible character and a letter or digit: pre-tokenizers split there,
+# no normaliser reaches across it, and no run of white space is cut in two.
+_SAFE_CUT = re.compile(r"(?<=\S)\r?\n(?=[A-Za-z0-9])")
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedText:
+    """A document's content tokens, special tokens not among them.
+
+    Attributes:
+        ids: Shape: (n_tokens,).
+        offsets: half-open spans in code points of the text. Shape: (n_tokens, 2).
+        starts_word: Shape: (n_tokens,).
+        is_unknown: Shape: (n_tokens,).
+    """
+
+    ids: npt.NDArray[np.int32]
+    offsets: npt.NDArray[np.int64]
+    starts_word: npt.NDArray[np.bool_]
+    is_unknown: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+class Tokenizer(Protocol):
+    """What windows and passes need of a tokenizer.
+
+    Attributes:
+        prefix, suffix: ids of the special tokens around a window's content.
+        pad_id: id that fills a row up.
+        pads_left: whether rows are filled up on the left.
+        max_tokens: positions that the tokenizer declares; None if it declares none.
+        n_ids: one more than the largest id.
+        digest: SHA-256 of all that decides on its output.
+    """
+
+    prefix: tuple[int, ...]
+    suffix: tuple[int, ...]
+    pad_id: int
+    pads_left: bool
+    max_tokens: int | None
+    n_ids: int
+    digest: str
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """Tokenize a text of any length, truncating nothing."""
+
+
+class FastTokenizer:
+    """A tokenizer of the ``tokenizers`` library.
+
+    Args:
+        tokenizer: as ``AutoTokenizer`` loads it.
+        name: the model's name, for messages.
+
+    Raises:
+        ModelError: the tokenizer gives no offsets, or adds special tokens inside a text.
+    """
+
+    def __init__(self, tokenizer: Any, *, name: str) -> None:
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                f"{name}: its tokenizer {type(tokenizer).__name__} is written in Python and gives "
+                "no character offsets: use a model with a tokenizer.json"
+            )
+        self._backend = tokenizer.backend_tokenizer
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self.prefix, self.suffix = _special_ids(self._backend, name)
+        self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
+        self.pads_left = tokenizer.padding_side == "left"
+        declared = tokenizer.model_max_length
+        self.max_tokens = int(declared) if declared and declared < 1_000_000 else None
+        vocabulary = self._backend.get_vocab(with_added_tokens=True)
+        self.n_ids = max(vocabulary.values()) + 1
+        self._unknown_id = tokenizer.unk_token_id
+        description = json.loads(self._backend.to_str())
+        self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+        self._has_safe_cuts = _has_safe_cuts(description.get("pre_tokenizer") or {})
+        self._continues_word = _continuing_ids(description["model"], vocabulary, self.n_ids)
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """Tokenize a text; long ones piece by piece where that gives the same tokens."""
+        ids: list[npt.NDArray[np.int32]] = []
+        offsets: list[npt.NDArray[np.int64]] = []
+        starts = self._piece_starts(text)
+        pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
+        while batch := list(islice(pieces, _PIECES_AT_ONCE)):
+            encodings = self._backend.encode_batch(
+                [piece for _, piece in batch], add_special_tokens=False
+            )
+            for (start, _), encoding in zip(batch, encodings, strict=True):
+                ids.append(np.array(encoding.ids, dtype=np.int32))
+                spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
+                offsets.append(spans + start)
+        all_ids = np.concatenate(ids)
+        all_offsets = np.concatenate(offsets)
+        is_unknown = (
+            np.zeros(len(all_ids), dtype=np.bool_)
+            if self._unknown_id is None
+            else all_ids == self._unknown_id
+        )
+        return TokenizedText(
+            ids=all_ids,
+            offsets=all_offsets,
+            starts_word=self._starts_word(text, all_ids, all_offsets) | is_unknown,
+            is_unknown=is_unknown,
+        )
+
+    def _piece_starts(self, text: str) -> list[int]:
+        starts = [0]
+        if self._has_safe_cuts and len(text) > _PIECE_CHARS:
+            for cut in _SAFE_CUT.finditer(text):
+                if cut.end() - starts[-1] >= _PIECE_CHARS:
+                    starts.append(cut.end())
+        return starts
+
+    def _starts_word(
+        self, text: str, ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
+        if self._continues_word is not None:
+            return ~self._continues_word[ids]
+        # Without marks on the tokens a word is what white space surrounds.
+        is_space = np.fromiter((char.isspace() for char in text), np.bool_, len(text))
+        is_space = np.append(is_space, True)
+        starts = offsets[:, 0]
+        starts_word: npt.NDArray[np.bool_] = (
+            (starts == 0) | is_space[starts] | is_space[np.maximum(starts, 1) - 1]
+        )
+        return starts_word
+
+
+def _pairs(starts: list[int], end: int) -> Iterator[tuple[int, int]]:
+    return zip(starts, [*starts[1:], end], strict=True)
+
+
+def _special_ids(backend: Any, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids before and after a text's own, read off an example."""
+    content = backend.encode("a", add_special_tokens=False).ids
+    whole = backend.encode("a", add_special_tokens=True).ids
+    for start in range(len(whole) - len(content) + 1):
+        if content and whole[start : start + len(content)] == content:
+            return tuple(whole[:start]), tuple(whole[start + len(content) :])
+    raise ModelError(
+        f"{name}: its tokenizer does not put special tokens around a text, so windows cannot be "
+        "built from its tokens: use the tokenizer the model was trained with"
+    )
+
+
+def _has_safe_cuts(pre_tokenizer: dict[str, Any]) -> bool:
+    kind = pre_tokenizer.get("type")
+    if kind == "ByteLevel":
+        return not pre_tokenizer["add_prefix_space"] and bool(pre_tokenizer.get("use_regex", True))
+    return kind == "BertPreTokenizer"
+
+
+def _continuing_ids(
+    model: dict[str, Any], vocabulary: dict[str, int], n_ids: int
+) -> npt.NDArray[np.bool_] | None:
+    """Ids of tokens marked as continuing a word, None where the vocabulary has no such mark."""
+    prefix = model.get("continuing_subword_prefix")
+    if not prefix:
+        return None
+    continues = np.zeros(n_ids, dtype=np.bool_)
+    continues[[id_ for token, id_ in vocabulary.items() if token.startswith(prefix)]] = True
+    return continues

@@ -1,0 +1,234 @@
+"""Documents through the models: tokenize once, windows, batches, assembly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from longbert.core.batching import Batch, plan_batches
+from longbert.core.coverage import count_covered_chars, count_unknown_chars
+from longbert.core.passages import passage_spans, passage_starts
+from longbert.core.windows import Window
+from longbert.encoders.backbone import TokenWindow, token_windows
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.models import Models, Pass
+from longbert.encoders.tokenizer import TokenizedText
+from longbert.engine.meter import Meter, NullMeter, timed
+from longbert.errors import DocumentError
+from longbert.records import Document, DocumentResult, Passage
+
+UNKNOWN_SHARE_WARNING = 0.1
+"""Share of unknown characters over which the model does not know a document's script."""
+
+
+@dataclass
+class _State:
+    """A document on its way through the passes."""
+
+    document: Document
+    error: DocumentError | None = None
+    tokens: dict[str, TokenizedText] = field(default_factory=dict)
+    windows: tuple[Window, ...] = ()
+    results: list[HeadResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where a window's partials belong."""
+
+    state: _State
+    window: TokenWindow
+
+
+def encode_documents(
+    models: Models,
+    documents: Sequence[Document],
+    *,
+    passage_tokens: int,
+    meter: Meter | None = None,
+    n_bytes: int = 0,
+) -> Iterator[DocumentResult | DocumentError]:
+    """Run all passes over some documents, which share batches but never results.
+
+    Args:
+        models: as loaded.
+        documents: in any number; the windows of all are in memory together.
+        passage_tokens: content tokens of a passage.
+        meter: told of windows and tokens as they are done.
+        n_bytes: input bytes of these documents, for the meter.
+
+    Yields:
+        For each document, in order, its result, or why there is none.
+    """
+    meter = meter or NullMeter()
+    states = [_State(document) for document in documents]
+    for pass_ in models.passes:
+        _run_pass(pass_, states, meter, n_bytes / len(models.passes))
+    first = models.passes[0]
+    for state in states:
+        if state.error is None:
+            try:
+                yield _result(first, state, passage_tokens)
+                continue
+            except DocumentError as error:
+                state.error = error
+        yield state.error
+
+
+def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+    slots: list[_Slot] = []
+    with timed(meter, "tokenizing"):
+        for state in states:
+            slots += _plan(pass_, state)
+    n_special = len(pass_.tokenizer.prefix) + len(pass_.tokenizer.suffix)
+    lengths = [len(slot.window.ids) + n_special for slot in slots]
+    partials: list[list[Any]] = [[] for _ in slots]
+    bytes_a_position = n_bytes / max(1, sum(lengths))
+    for batch in plan_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit):
+        began = time.perf_counter()
+        _run_batch(pass_, batch, slots, partials)
+        positions = sum(lengths[index] for index in batch.indices)
+        meter.add(
+            {
+                "seconds_encoding": time.perf_counter() - began,
+                "windows": len(batch.indices),
+                "tokens": sum(slots[index].window.window.n_owned for index in batch.indices),
+                "positions": positions,
+                "padded_positions": batch.padded_length * len(batch.indices),
+                "bytes": positions * bytes_a_position,
+            }
+        )
+    with timed(meter, "assembling"):
+        _finish(pass_, slots, partials)
+
+
+def _plan(pass_: Pass, state: _State) -> list[_Slot]:
+    """Tokenize a document, unless a pass with the same tokenizer has, and cut its windows."""
+    if state.error is not None:
+        return []
+    try:
+        key = pass_.tokenizer.digest
+        if key not in state.tokens:
+            state.tokens[key] = pass_.tokenizer.tokenize(state.document.text)
+        tokens = state.tokens[key]
+        if not len(tokens):
+            raise DocumentError(
+                "tokenize",
+                "no_tokens",
+                "the document has no token: it is empty, white space, or made of characters that "
+                "the tokenizer drops. Leave it out, or use a model that knows its script",
+            )
+        windows = pass_.plan(len(tokens))
+    except DocumentError as error:
+        state.error = error
+        return []
+    except Exception as error:
+        state.error = DocumentError(
+            "tokenize", type(error).__name__, "the tokenizer failed on this document"
+        )
+        return []
+    state.windows = state.windows or windows
+    return [_Slot(state, window) for window in token_windows(tokens, windows)]
+
+
+def _run_batch(
+    pass_: Pass, batch: Batch, slots: Sequence[_Slot], partials: list[list[Any]]
+) -> None:
+    """Encode a batch; if it fails, halve it until only what is to blame fails.
+
+    Halving also makes a batch fit that was too large for the memory, and changes no bits.
+    """
+    indices = [index for index in batch.indices if slots[index].state.error is None]
+    if not indices:
+        return
+    try:
+        by_head = pass_.run([slots[index].window for index in indices], batch.padded_length)
+    except Exception as error:
+        if len(indices) == 1:
+            slots[indices[0]].state.error = DocumentError(
+                "encode", type(error).__name__, "the model failed on a window of this document"
+            )
+            return
+        middle = len(indices) // 2
+        for half in (indices[:middle], indices[middle:]):
+            _run_batch(pass_, Batch(tuple(half), batch.padded_length), slots, partials)
+        return
+    for position, index in enumerate(indices):
+        partials[index] = [head[position] for head in by_head]
+
+
+def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) -> None:
+    start = 0
+    while start < len(slots):
+        state = slots[start].state
+        stop = start
+        while stop < len(slots) and slots[stop].state is state:
+            stop += 1
+        if state.error is None:
+            tokens = state.tokens[pass_.tokenizer.digest]
+            for number, head in enumerate(pass_.heads):
+                merged = head.merge([partials[index][number] for index in range(start, stop)])
+                state.results.append(head.finish(state.document.text, tokens, merged))
+        start = stop
+
+
+def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
+    """Put together what the heads made of a document.
+
+    Raises:
+        DocumentError: a value is not finite, or the windows do not span the text.
+    """
+    text = state.document.text
+    tokens = state.tokens[first.tokenizer.digest]
+    embedding = next((r.embedding for r in state.results if r.embedding is not None), None)
+    vectors = next(
+        (r.passage_embeddings for r in state.results if r.passage_embeddings is not None), None
+    )
+    entities = tuple(entity for result in state.results for entity in result.entities)
+    classes = tuple(row for result in state.results for row in result.classifications)
+    _check_finite(embedding, vectors, [e.score for e in entities], [c.score for c in classes])
+    covered = count_covered_chars(text, tokens.offsets, state.windows)
+    if covered != len(text):
+        raise DocumentError(
+            "tokenize",
+            "not_covered",
+            f"the tokens of the model span {covered} of the {len(text)} characters: its tokenizer "
+            "drops visible characters. Use a model that knows them",
+        )
+    spans = passage_spans(
+        tokens.offsets, passage_starts(len(tokens), size=passage_tokens), len(text)
+    ).tolist()
+    return DocumentResult(
+        document=state.document,
+        n_tokens=len(tokens),
+        n_windows=len(state.windows),
+        n_chars_covered=covered,
+        n_chars_unknown=count_unknown_chars(tokens.offsets, tokens.is_unknown),
+        embedding=embedding,
+        passages=tuple(
+            Passage(
+                ordinal=ordinal,
+                char_start=start,
+                char_end=stop,
+                text=text[start:stop],
+                embedding=None if vectors is None else vectors[ordinal],
+            )
+            for ordinal, (start, stop) in enumerate(spans)
+        ),
+        entities=entities,
+        classifications=classes,
+    )
+
+
+def _check_finite(*values: Any) -> None:
+    for value in values:
+        if value is not None and not np.isfinite(value).all():
+            raise DocumentError(
+                "encode",
+                "not_finite",
+                "the model gave NaN or infinity for this document: try --precision float32",
+            )

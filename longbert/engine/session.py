@@ -1,0 +1,405 @@
+"""The steps of a run. The plain driver and the Beam pipeline put the same steps in order."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from longbert.config import ModelConfig, RunConfig
+from longbert.core.fingerprint import differences, fingerprint
+from longbert.core.units import Part, Plan, Unit, plan_units
+from longbert.encoders.models import Models, load_models
+from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
+from longbert.engine.meter import Meter, NullMeter, timed
+from longbert.errors import (
+    ConfigError,
+    DocumentError,
+    FingerprintError,
+    InputError,
+    LongbertError,
+    OutputError,
+)
+from longbert.index.backend import load_faiss
+from longbert.index.build import build_index
+from longbert.io.filesystem import FileSystem
+from longbert.io.inputs import Listing, list_inputs
+from longbert.io.output import FORMAT, OutputFolder, Receipt, entry_of
+from longbert.io.readers import read, scan
+from longbert.io.tables import TABLES, build_tables, from_parquet, to_parquet
+from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
+
+_LIBRARIES = ("charset-normalizer", "inscriptis", "pyarrow")
+_FAISS = ("faiss-cpu", "faiss-gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What is left of a plan when its units are done."""
+
+    parts: tuple[str, ...]
+    n_documents: int
+    n_unchanged: int
+    n_removed: int
+    n_units: int
+    n_units_copied: int
+    n_units_resumed: int
+
+
+@dataclass(frozen=True)
+class Session:
+    """A run's settings and file system, from which every step can be done on any machine.
+
+    Attributes:
+        config: the run.
+        filesystem: where inputs and output lie.
+        meter: told of the work as it is done.
+        threads: of torch in each process; None: what torch chooses.
+    """
+
+    config: RunConfig
+    filesystem: FileSystem
+    meter: Meter = field(default_factory=NullMeter)
+    threads: int | None = None
+
+    @property
+    def output(self) -> OutputFolder:
+        """The output folder."""
+        return OutputFolder(self.filesystem, self.config.output)
+
+    @property
+    def models(self) -> Models:
+        """The models, loaded once in a process."""
+        return _models(self.config.models, self.threads)
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides on the output."""
+        models = self.models
+        versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
+        if models.width is not None:
+            load_faiss()
+            versions["faiss"] = _faiss_version()
+        return {
+            "format": FORMAT,
+            "longbert": importlib.metadata.version("longbert"),
+            "id_field": self.config.id_field,
+            "text_field": self.config.text_field,
+            "unit_bytes": self.config.unit_bytes,
+            "metric": models.metric,
+            "models": dict(models.description),
+            "libraries": versions,
+        }
+
+    def prepare(self) -> str:
+        """Claim the output folder for this configuration.
+
+        Returns:
+            The run fingerprint.
+
+        Raises:
+            FingerprintError: the folder belongs to another configuration.
+            OutputError: the folder cannot be written.
+            ModelError, ConfigError: models or settings do not fit.
+        """
+        settings = self.settings()
+        output = self.output
+        if os.path.isfile(output.path):
+            raise ConfigError(f"output {output.path!r} is a file: name a folder")
+        manifest = output.manifest()
+        before = manifest["settings"] if manifest else output.read_json("fingerprint.json")
+        if before is None:
+            output.write_json("fingerprint.json", settings)
+        elif before != settings:
+            changes = "".join(f"\n  {line}" for line in differences(before, settings))
+            raise FingerprintError(
+                f"output {output.path!r} was made with other settings:{changes}\n"
+                "Go back to those settings, or name another folder with --output"
+            )
+        return fingerprint(settings)
+
+    def list_files(self) -> Listing:
+        """The files that the inputs name, those of the output folder left out.
+
+        Raises:
+            InputError: an input is missing, or holds no document.
+        """
+        listing = list_inputs(self.filesystem, self.config.inputs)
+        inside = _absolute(self.config.output) + "/"
+        files = tuple(f for f in listing.files if not _absolute(f.path).startswith(inside))
+        if not files:
+            raise InputError(
+                f"input holds no document but those of the output {self.config.output!r}: "
+                "name the folder of your documents"
+            )
+        return replace(listing, files=files)
+
+    def scan_file(self, file: InputFile) -> Iterator[Stub]:
+        """The documents of a file, without their texts."""
+        return scan(
+            self.filesystem,
+            file,
+            id_field=self.config.id_field,
+            text_field=self.config.text_field,
+        )
+
+    def plan(self, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
+        """Plan units against what the output holds already."""
+        manifest = self.output.manifest()
+        earlier = self.output.parts(manifest) if manifest else []
+        plan = plan_units(
+            stubs,
+            unit_bytes=self.config.unit_bytes,
+            fingerprint=run_fingerprint,
+            earlier=earlier,
+        )
+        n_bytes = sum(unit.n_bytes for unit in plan.units)
+        n_new = plan.n_documents - plan.n_unchanged
+        self.meter.add({"planned_documents": n_new, "planned_bytes": n_bytes})
+        return plan
+
+    def make(self, unit: Unit, run_fingerprint: str) -> bool:
+        """Make a unit's part, unless a run that was stopped left its receipt.
+
+        Returns:
+            Whether there was anything to do.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        receipt = self.output.receipt(unit.part.name)
+        if receipt is not None and receipt.fingerprint == run_fingerprint:
+            self.meter.add(
+                {
+                    "bytes": unit.n_bytes,
+                    "documents": len(unit.stubs),
+                    "resumed_documents": len(unit.stubs),
+                }
+            )
+            return False
+        if unit.copy_from is not None:
+            tables, counts = self._copy(unit, unit.copy_from)
+        else:
+            tables, counts = self._encode(unit)
+        with timed(self.meter, "writing"):
+            self._commit(unit.part, run_fingerprint, tables, counts)
+        return True
+
+    def summarize(self, plan: Plan, n_resumed: int) -> PlanSummary:
+        """What the last step needs of a plan."""
+        return PlanSummary(
+            parts=plan.parts,
+            n_documents=plan.n_documents,
+            n_unchanged=plan.n_unchanged,
+            n_removed=plan.n_removed,
+            n_units=len(plan.units),
+            n_units_copied=sum(unit.copy_from is not None for unit in plan.units),
+            n_units_resumed=n_resumed,
+        )
+
+    def finish(self, summary: PlanSummary) -> dict[str, Any]:
+        """Index the committed parts and write the manifest, which makes them the output.
+
+        Raises:
+            OutputError: a part has no receipt, or a file cannot be written.
+        """
+        output = self.output
+        receipts = []
+        for name in summary.parts:
+            receipt = output.receipt(name)
+            if receipt is None:
+                raise OutputError(f"part {name} has no receipt: run again to make it")
+            receipts.append(receipt)
+        before = output.manifest()
+        if before is not None and [part["name"] for part in before["parts"]] == list(summary.parts):
+            index = before["index"]
+        else:
+            with timed(self.meter, "indexing"):
+                index = self._index(summary.parts)
+        manifest = self._manifest(receipts, index)
+        if manifest != before:
+            output.write_json("manifest.json", manifest)
+        description = output.read_json(index["file"]) if index else None
+        output.remove_unnamed(summary.parts, _index_files(index, description))
+        return manifest
+
+    def _encode(self, unit: Unit) -> tuple[dict[str, pa.Table], dict[str, int]]:
+        with timed(self.meter, "reading"):
+            items = list(
+                read(
+                    self.filesystem,
+                    unit.stubs,
+                    id_field=self.config.id_field,
+                    text_field=self.config.text_field,
+                )
+            )
+        documents = [item for item in items if isinstance(item, Document)]
+        encoded = encode_documents(
+            self.models,
+            documents,
+            passage_tokens=self.config.models.passage,
+            meter=self.meter,
+            n_bytes=unit.n_bytes,
+        )
+        results: list[DocumentResult] = []
+        errors: list[ErrorRow] = []
+        for item in items:
+            outcome = next(encoded) if isinstance(item, Document) else item
+            if isinstance(outcome, DocumentResult):
+                results.append(outcome)
+            elif isinstance(outcome, DocumentError):
+                assert isinstance(item, Document)
+                errors.append(_error_row(item, outcome))
+            else:
+                errors.append(outcome)
+        counts = _counts(results, errors)
+        self.meter.add(
+            {
+                "documents": len(items),
+                "errors": len(errors),
+                "unknown_script": sum(
+                    r.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(r.document.text)
+                    for r in results
+                ),
+            }
+        )
+        return build_tables(results, errors, width=self.models.width), counts
+
+    def _copy(self, unit: Unit, name: str) -> tuple[dict[str, pa.Table], dict[str, int]]:
+        """The rows of an earlier part whose documents are still there."""
+        kept = {one.document_id for one in unit.part.documents if not one.failed}
+        kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
+        tables = {}
+        for table in TABLES:
+            file = self.output.table_file(table, name)
+            data = self.output.read(file)
+            if data is None:
+                raise OutputError(f"{self.output.join(file)} is missing: restore it")
+            rows = from_parquet(data)
+            ids = rows.column("document_id").to_pylist()
+            if table == "errors":
+                sources = rows.column("source").to_pylist()
+                mask = [pair in kept_sources for pair in zip(sources, ids, strict=True)]
+            else:
+                mask = [document_id in kept for document_id in ids]
+            tables[table] = rows.filter(pa.array(mask, type=pa.bool_()))
+        return tables, _counts_of_tables(tables)
+
+    def _commit(
+        self,
+        part: Part,
+        run_fingerprint: str,
+        tables: Mapping[str, pa.Table],
+        counts: Mapping[str, int],
+    ) -> None:
+        files = {}
+        for name, table in tables.items():
+            data = to_parquet(table)
+            self.output.write(self.output.table_file(name, part.name), data)
+            files[name] = entry_of(data, n_rows=table.num_rows)
+        self.output.write_receipt(Receipt(part, run_fingerprint, files, counts))
+
+    def _index(self, parts: Sequence[str]) -> dict[str, str] | None:
+        metric = self.models.metric
+        if metric is None:
+            return None
+        try:
+            built = build_index(self.filesystem, self.output.path, parts, metric=metric)
+        except OSError as error:
+            raise OutputError(f"the index cannot be written ({error}): run again") from error
+        return None if built is None else built.entry
+
+    def _manifest(
+        self, receipts: Sequence[Receipt], index: Mapping[str, str] | None
+    ) -> dict[str, Any]:
+        settings = self.settings()
+        counts: Counter[str] = Counter()
+        for receipt in receipts:
+            counts.update(receipt.counts)
+        return {
+            "format": FORMAT,
+            "fingerprint": fingerprint(settings),
+            "settings": settings,
+            "models": {
+                "embed": self.config.models.embed,
+                "embed_digest": self.models.embed_digest,
+                "classify": list(self.config.models.classify),
+                "ner": list(self.config.models.ner),
+            },
+            "counts": dict(counts),
+            "parts": [
+                {
+                    "name": receipt.part.name,
+                    "counts": dict(receipt.counts),
+                    "files": {table: asdict(entry) for table, entry in receipt.files.items()},
+                }
+                for receipt in receipts
+            ],
+            "index": None if index is None else dict(index),
+        }
+
+
+@lru_cache(maxsize=2)
+def _models(config: ModelConfig, threads: int | None) -> Models:
+    if threads is not None:
+        from longbert.encoders.device import set_threads
+
+        set_threads(threads)
+    return load_models(config)
+
+
+def _faiss_version() -> str:
+    for name in _FAISS:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    raise LongbertError("FAISS is not installed: pip install 'longbert[cpu]'")
+
+
+def _index_files(index: Mapping[str, str] | None, description: Any) -> list[str]:
+    if index is None:
+        return []
+    return [index["file"], description["passages"]["file"], description["documents"]["file"]]
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _error_row(document: Document, error: DocumentError) -> ErrorRow:
+    return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)
+
+
+def _counts(results: Sequence[DocumentResult], errors: Sequence[ErrorRow]) -> dict[str, int]:
+    return {
+        "documents": len(results),
+        "errors": len(errors),
+        "passages": sum(len(r.passages) for r in results),
+        "entities": sum(len(r.entities) for r in results),
+        "classifications": sum(len(r.classifications) for r in results),
+        "tokens": sum(r.n_tokens for r in results),
+        "windows": sum(r.n_windows for r in results),
+        "chars": sum(len(r.document.text) for r in results),
+        "chars_covered": sum(r.n_chars_covered for r in results),
+        "chars_unknown": sum(r.n_chars_unknown for r in results),
+    }
+
+
+def _counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
+    """The same counts, read off rows that were copied."""
+    documents = tables["documents"]
+    columns = {
+        "tokens": "n_tokens",
+        "windows": "n_windows",
+        "chars": "n_chars",
+        "chars_covered": "n_chars_covered",
+        "chars_unknown": "n_chars_unknown",
+    }
+    sums = {name: sum(documents.column(column).to_pylist()) for name, column in columns.items()}
+    return {table: tables[table].num_rows for table in TABLES} | sums

@@ -1,0 +1,144 @@
+"""Checking a finished output: manifest, checksums, accounting, spans, index against tables."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from longbert.core.fingerprint import fingerprint
+from longbert.core.passages import passage_id
+from longbert.errors import OutputError
+from longbert.index.verify import index_problems
+from longbert.io.output import OutputFolder
+from longbert.io.tables import TABLES, from_parquet
+
+Rows = list[dict[str, Any]]
+
+
+def verify_output(output: OutputFolder) -> Iterator[str]:
+    """Read a whole output and yield a sentence for each thing that is wrong.
+
+    One part is in memory at a time, and the ids of all documents.
+
+    Raises:
+        OutputError: there is no finished output to check.
+    """
+    manifest = output.manifest()
+    if manifest is None:
+        raise OutputError(
+            f"{output.path} holds no finished output (no manifest.json): run longbert run, which "
+            "goes on where it was stopped, or name another folder"
+        )
+    if manifest["fingerprint"] != fingerprint(manifest["settings"]):
+        yield "manifest.json: the fingerprint does not belong to the settings"
+    totals: Counter[str] = Counter()
+    seen: dict[str, str] = {}
+    for entry in manifest["parts"]:
+        totals.update(entry["counts"])
+        yield from _part_problems(output, entry, manifest["fingerprint"], seen)
+    if dict(totals) != manifest["counts"]:
+        yield "manifest.json: the counts are not the sums of those of the parts"
+    names = [entry["name"] for entry in manifest["parts"]]
+    if manifest["index"] is not None:
+        yield from index_problems(output.filesystem, output.path, names, manifest["index"])
+    elif manifest["models"]["embed_digest"] is not None and totals["documents"]:
+        yield "manifest.json: there is an embedding model, but no index"
+
+
+def _part_problems(
+    output: OutputFolder, entry: Mapping[str, Any], run_fingerprint: str, seen: dict[str, str]
+) -> Iterator[str]:
+    name = entry["name"]
+    receipt = output.receipt(name)
+    if receipt is None:
+        yield f"receipts/{name}.json is missing or damaged"
+        return
+    if receipt.fingerprint != run_fingerprint:
+        yield f"receipts/{name}.json is of another run fingerprint than the manifest"
+    tables: dict[str, pa.Table] = {}
+    for table in TABLES:
+        file = output.table_file(table, name)
+        data = output.read(file)
+        if data is None:
+            yield f"{file} is missing"
+        elif hashlib.sha256(data).hexdigest() != entry["files"][table]["sha256"]:
+            yield f"{file} does not have the SHA-256 that the manifest names"
+        else:
+            tables[table] = from_parquet(data)
+            if tables[table].num_rows != entry["files"][table]["n_rows"]:
+                yield f"{file} has {tables[table].num_rows} rows, not as the manifest says"
+    if len(tables) == len(TABLES):
+        n_known = len(receipt.part.documents)
+        n_done = tables["documents"].num_rows + tables["errors"].num_rows
+        if n_known != n_done:
+            yield (
+                f"part {name}: {n_known} documents went in, but {n_done} came out as documents "
+                "and errors"
+            )
+        yield from _row_problems(name, tables, seen)
+
+
+def _row_problems(part: str, tables: Mapping[str, pa.Table], seen: dict[str, str]) -> Iterator[str]:
+    documents = _rows(tables["documents"])
+    failed = {(row["source"], row["document_id"]) for row in _rows(tables["errors"])}
+    passages = _by_document(tables["passages"])
+    entities = _by_document(tables["entities"])
+    classes = _by_document(tables["classifications"])
+    for row in documents:
+        document_id = row["document_id"]
+        where = f"part {part}, document {document_id!r}"
+        if seen.setdefault(document_id, part) != part or (row["source"], document_id) in failed:
+            yield f"{where}: in the output twice"
+        if row["n_chars_covered"] != row["n_chars"]:
+            yield f"{where}: {row['n_chars_covered']} of {row['n_chars']} characters are covered"
+        own = passages.pop(document_id, [])
+        text = "".join(passage["text"] for passage in own)
+        if hashlib.sha256(text.encode()).hexdigest() != row["content_sha256"]:
+            yield f"{where}: the passages put together are not the document's text"
+        yield from (f"{where}: {problem}" for problem in _span_problems(own, row["n_chars"]))
+        for passage in own:
+            if passage["passage_id"] != passage_id(document_id, passage["ordinal"]):
+                yield f"{where}: passage {passage['ordinal']} has another id than it should"
+        for entity in entities.pop(document_id, []):
+            start, stop = entity["char_start"], entity["char_end"]
+            if not 0 <= start < stop <= len(text) or text[start:stop] != entity["text"]:
+                yield f"{where}: the entity at {start} to {stop} is not that span of the text"
+        classes.pop(document_id, None)
+    for table, rest in (
+        ("passages", passages),
+        ("entities", entities),
+        ("classifications", classes),
+    ):
+        for document_id in rest:
+            yield f"{table}/{part}.parquet: document {document_id!r} is not in documents"
+
+
+def _span_problems(passages: Rows, n_chars: int) -> Iterator[str]:
+    reached = 0
+    for ordinal, passage in enumerate(passages):
+        if passage["ordinal"] != ordinal:
+            yield f"passage {ordinal} is missing or out of order"
+            return
+        if passage["char_start"] != reached or passage["char_end"] < reached:
+            yield f"passage {ordinal} does not begin where the one before ends"
+            return
+        reached = passage["char_end"]
+    if reached != n_chars:
+        yield f"the passages end at character {reached} of {n_chars}"
+
+
+def _rows(table: pa.Table) -> Rows:
+    columns = [name for name in table.column_names if name not in ("embedding", "metadata")]
+    rows: Rows = table.select(columns).to_pylist()
+    return rows
+
+
+def _by_document(table: pa.Table) -> dict[str, Rows]:
+    grouped: dict[str, Rows] = {}
+    for row in _rows(table):
+        grouped.setdefault(row["document_id"], []).append(row)
+    return grouped

@@ -1,0 +1,1 @@
+"""Inputs and outputs: what to read, how bytes become text, and where files are written."""

@@ -1,0 +1,194 @@
+"""Bytes to text, without ever guessing wrong on purpose: what is in doubt is an error."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+import chardet
+
+from longbert.errors import DocumentError
+
+BOM_UTF8 = codecs.BOM_UTF8
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+# Encodings that are taken, and what they are read as: the supersets that the WHATWG's
+# Encoding Standard gives browsers. Others (Macintosh, DOS, EBCDIC) are rivals only: where
+# one of them fits as well or better, the file is in doubt.
+_TAKEN: Mapping[str, str] = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "iso8859-11": "cp874",
+    "tis-620": "cp874",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "shift_jis_2004": "cp932",
+    "euc_jis_2004": "euc_jp",
+    "euc_kr": "cp949",
+    "big5": "cp950",
+    **{
+        name: name
+        for name in (
+            *(f"cp125{n}" for n in range(9)),
+            *(f"iso8859-{n}" for n in (2, 3, 4, 5, 6, 7, 8, 10, 13, 14, 15)),
+            *("koi8-r", "koi8-u", "cp866", "cp874"),
+            *("gb18030", "cp932", "cp949", "cp950", "big5hkscs"),
+            *("euc_jp", "iso2022_jp", "iso2022_kr"),
+        )
+    },
+}
+
+# Found by trying: tests/io/test_decoding.py says with what result.
+_LEAST_CONFIDENCE = 0.2
+_LEAST_LEAD = 1.01
+
+_UTF8_SEQUENCE = re.compile(
+    rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}"
+)
+_ISO_2022 = re.compile(rb"\x1b\$[@B]|\x1b\$\)C")
+_IN_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd]")
+_LATIN_BESIDE_OTHER = re.compile(
+    "[A-Za-zÀ-ÖØ-öø-ɏ][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-zÀ-ÖØ-öø-ɏ]"
+)
+_MARKS = frozenset("‘’“”–—…•")
+_MISPLACED_MARK = re.compile("[A-Za-z][“‘]|”[A-Za-z]|[A-Za-z][–•][A-Za-z]")
+_REMEDY = "save it as UTF-8, for instance with iconv -f ENCODING -t UTF-8"
+
+
+def decode(data: bytes, *, declared: str | None = None) -> str:
+    """Decode by byte order mark, else as UTF-8, else as declared, else by detection.
+
+    Nothing is normalised; only the byte order mark at the very start is dropped.
+    Detection (chardet) is believed where its answer is a wide-spread encoding, is ahead
+    of every other one that would give another text, and gives a text without control
+    characters.
+
+    Args:
+        data: the whole document.
+        declared: the encoding that the document itself names.
+
+    Raises:
+        DocumentError: binary, damaged, or in doubt.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            try:
+                return data[len(mark) :].decode(encoding)
+            except UnicodeDecodeError as error:
+                raise _error(
+                    f"it is marked as {encoding.upper()}, but byte {error.start + len(mark)} "
+                    "is not: restore it from its source, or " + _REMEDY
+                ) from None
+    if data.count(0) * 4 > len(data):
+        raise _error("it is binary, or UTF-16 without a byte order mark: " + _REMEDY)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        return _declared(data, declared) or _detected(data, error.start)
+    if _ISO_2022.search(data):
+        return _iso_2022(data) or text
+    return text
+
+
+def has_wide_bom(data: bytes) -> bool:
+    """Whether ``data`` begins as UTF-16 or UTF-32."""
+    return any(data.startswith(mark) for mark, _ in _BOMS[1:])
+
+
+def _declared(data: bytes, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        return data.decode(_TAKEN[codecs.lookup(name).name])
+    except (LookupError, ValueError):
+        return None
+
+
+def _iso_2022(data: bytes) -> str | None:
+    """Japanese or Korean as mail has it: seven bits a byte, so that it passes for ASCII."""
+    for encoding in ("iso2022_jp", "iso2022_kr"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return None
+
+
+def _detected(data: bytes, first_other: int) -> str:
+    _refuse_damaged_utf8(data, first_other)
+    plausible = _plausible(data)
+    best = next(plausible, None)
+    if best is None:
+        raise _error("it is binary, or in no known encoding: leave it out, or " + _REMEDY)
+    confidence, encoding, text = best
+    if encoding in _TAKEN.values() and _is_typographic(text):
+        return text
+    if encoding not in _TAKEN.values() or confidence < _LEAST_CONFIDENCE:
+        raise _error(f"its encoding is not sure, {encoding} is a mere guess: {_REMEDY}")
+    for other_confidence, other, other_text in plausible:
+        if other_confidence * _LEAST_LEAD <= confidence:
+            break
+        if other_text != text:
+            raise _error(f"its encoding is not sure, {encoding} or {other}: {_REMEDY}")
+    return text
+
+
+def _plausible(data: bytes) -> Iterator[tuple[float, str, str]]:
+    """Confidence, encoding and text of every answer that gives a possible text, best first."""
+    answers = chardet.detect_all(
+        data, ignore_threshold=True, compat_names=False, max_bytes=len(data)
+    )
+    for answer in answers:
+        name = answer["encoding"]
+        if name is None:
+            continue
+        try:
+            encoding = _superset(name)
+            text = data.decode(encoding)
+        except (LookupError, ValueError):
+            continue
+        if not _IN_NO_TEXT.search(text) and not _LATIN_BESIDE_OTHER.search(text):
+            yield answer["confidence"], encoding, text
+
+
+@cache
+def _superset(name: str) -> str:
+    name = codecs.lookup(name).name
+    return _TAKEN.get(name, name)
+
+
+def _refuse_damaged_utf8(data: bytes, first_other: int) -> None:
+    """One wrong byte in UTF-8 must not turn all of it into two letters for one."""
+    n_sequences = len(_UTF8_SEQUENCE.findall(data))
+    n_wrong = data.decode(errors="replace").count("�")
+    if n_sequences and n_sequences >= n_wrong:
+        raise _error(
+            f"it is UTF-8, but damaged or cut short at byte {first_other}: "
+            "restore it from its source, or take the wrong bytes out with iconv -c -t UTF-8"
+        )
+
+
+def _is_typographic(text: str) -> bool:
+    """Whether all that is not ASCII is quotes and dashes, each where such marks stand.
+
+    English has little else, too little for statistics; read in another encoding, they
+    turn into letters inside words.
+    """
+    others = {char for char in text if not char.isascii()}
+    return others <= _MARKS and not _MISPLACED_MARK.search(text)
+
+
+def _error(what: str) -> DocumentError:
+    return DocumentError("read", "encoding", f"the text cannot be decoded safely: {what}")
