@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+_ABSENT = object()
+
 
 def fingerprint(settings: Mapping[str, Any]) -> str:
     """SHA-256 of settings that are JSON-able, whatever the order of their keys."""
@@ -18,14 +20,18 @@ def differences(before: Any, after: Any, *, key: str = "") -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
             path = f"{key}.{name}" if key else str(name)
-            yield from differences(before.get(name), after.get(name), key=path)
+            yield from differences(before.get(name, _ABSENT), after.get(name, _ABSENT), key=path)
     elif isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from differences(old, new, key=f"{key}[{index}]")
-    elif before != after:
+    elif _json(before) != _json(after):
         yield f"{key}: {_short(before)} -> {_short(after)}"
 
 
+def _json(value: Any) -> str:
+    return "absent" if value is _ABSENT else json.dumps(value, sort_keys=True)
+
+
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = _json(value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,225 @@
+"""Plans of units, fresh and incremental, against a model that keeps track of rows."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longbert.core.units import Part, Plan, PlannedDocument, Unit, plan_units
+from longbert.records import ErrorRow, InputFile, Stub
+
+OVERHEAD_BYTES = 512
+UNREADABLE = ErrorRow("broken", None, "read", "not_json", "the line is not JSON")
+
+
+def stub(
+    row: int,
+    document_id: str | None = None,
+    *,
+    digest: str = "",
+    n_bytes: int = 100,
+    error: ErrorRow | None = None,
+) -> Stub:
+    """A line of one file; without an id of its own it has its place's."""
+    file = InputFile("rows.jsonl", "jsonl", False, "rows.jsonl", order=0, n_bytes=10**6)
+    return Stub(
+        file=file,
+        row=row,
+        start=1000 * row,
+        stop=1000 * row + n_bytes,
+        document_id=None if error else document_id or f"d{row}",
+        source=f"rows.jsonl#{row + 1}",
+        digest=digest or f"digest {row}",
+        error=error,
+    )
+
+
+def rows_of(unit: Unit) -> list[str]:
+    return [one.source for one in unit.stubs]
+
+
+@given(st.lists(st.integers(0, 4_000), max_size=30), st.integers(1, 6_000))
+def test_units_are_packed_in_order_and_as_full_as_they_may_be(
+    sizes: list[int], unit_bytes: int
+) -> None:
+    stubs = [stub(row, n_bytes=size) for row, size in enumerate(sizes)]
+
+    plan = plan_units(stubs, unit_bytes=unit_bytes, fingerprint="f")
+
+    assert [row for unit in plan.units for row in rows_of(unit)] == [one.source for one in stubs]
+    assert [unit.part.name for unit in plan.units] == list(plan.parts)
+    assert [unit.part.ordinal for unit in plan.units] == list(range(len(plan.units)))
+    weights = [[one.n_bytes + OVERHEAD_BYTES for one in unit.stubs] for unit in plan.units]
+    assert all(len(weight) == 1 or sum(weight) <= unit_bytes for weight in weights)
+    assert all(sum(one) + following[0] > unit_bytes for one, following in pairwise(weights))
+    assert [unit.n_bytes for unit in plan.units] == [
+        sum(one.n_bytes for one in unit.stubs) for unit in plan.units
+    ]
+    assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (len(sizes), 0, 0)
+
+
+@given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
+def test_the_order_in_which_stubs_arrive_does_not_matter(
+    ids: list[str], draw: random.Random
+) -> None:
+    stubs = [stub(row, document_id) for row, document_id in enumerate(ids)]
+    shuffled = draw.sample(stubs, len(stubs))
+
+    assert plan_units(shuffled, unit_bytes=2_000, fingerprint="f") == plan_units(
+        stubs, unit_bytes=2_000, fingerprint="f"
+    )
+
+
+def test_the_first_document_with_an_id_stays() -> None:
+    plan = plan_units(
+        [stub(2, "b"), stub(1, "a"), stub(0, "a"), stub(3, error=UNREADABLE), stub(4, "a")],
+        unit_bytes=10**6,
+        fingerprint="f",
+    )
+
+    (unit,) = plan.units
+    errors = [one.error for one in unit.stubs]
+    assert [error and error.error for error in errors] == [
+        *(None, "duplicate_id", None, "not_json", "duplicate_id")
+    ]
+    assert [document.failed for document in unit.part.documents] == [
+        error is not None for error in errors
+    ]
+    first = errors[1]
+    assert first is not None
+    assert (first.source, first.document_id, first.stage) == ("rows.jsonl#2", "a", "plan")
+    assert "already taken by rows.jsonl#1, which stays" in first.message
+
+
+def test_an_unreadable_document_takes_no_id() -> None:
+    unreadable = stub(0, error=UNREADABLE)
+    plan = plan_units([unreadable, stub(1, "a")], unit_bytes=10**6, fingerprint="f")
+    assert [one.error for one in plan.units[0].stubs] == [UNREADABLE, None]
+
+
+def test_names_tell_fingerprints_and_documents_apart() -> None:
+    names = {
+        plan_units([one], unit_bytes=10**6, fingerprint=fingerprint).parts[0]
+        for fingerprint in ("f", "g")
+        for one in (
+            stub(0),
+            stub(1),
+            stub(0, digest="other"),
+            stub(0, document_id="other"),
+            stub(0, error=UNREADABLE),
+        )
+    }
+    assert len(names) == 10
+
+
+def test_names_never_change() -> None:
+    assert plan_units([stub(0)], unit_bytes=1, fingerprint="f").parts == ("000000-a9c2417f8dfd",)
+
+
+def test_no_documents_have_no_units() -> None:
+    assert plan_units([], unit_bytes=1, fingerprint="f") == Plan((), (), 0, 0, 0)
+
+
+class Output:
+    """What an output folder holds after the units of a plan are done."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[PlannedDocument, ...]] = {}
+
+    @property
+    def parts(self) -> list[Part]:
+        return [Part(name, documents) for name, documents in self.rows.items()]
+
+    @property
+    def identities(self) -> list[str]:
+        return [document.identity for part in self.parts for document in part.documents]
+
+    def apply(self, plan: Plan) -> list[str]:
+        """Make the parts of a plan; return the identities that were encoded."""
+        made: dict[str, tuple[PlannedDocument, ...]] = {}
+        encoded = []
+        for unit in plan.units:
+            name, documents = unit.part.name, unit.part.documents
+            assert name not in made
+            assert documents
+            if unit.copy_from is None:
+                assert [PlannedDocument.from_stub(one) for one in unit.stubs] == list(documents)
+                encoded += [document.identity for document in documents]
+            else:
+                assert not unit.stubs
+                held = [document.identity for document in self.rows[unit.copy_from]]
+                kept = [document.identity for document in documents]
+                assert kept == [identity for identity in held if identity in kept]
+                assert len(kept) < len(held)
+            made[name] = documents
+        assert set(made) == set(plan.parts) - set(self.rows)
+        self.rows = {name: made[name] if name in made else self.rows[name] for name in plan.parts}
+        return encoded
+
+
+def stubs_of(lines: Mapping[int, tuple[str, int]]) -> list[Stub]:
+    return [
+        stub(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
+        for row, (document_id, version) in lines.items()
+    ]
+
+
+LINES = st.dictionaries(
+    st.integers(0, 11), st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 1)), max_size=12
+)
+
+
+@given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from([1, 3_000, 5_000]))
+def test_incremental_outputs_hold_the_rows_of_fresh_ones(
+    history: list[dict[int, tuple[str, int]]], unit_bytes: int
+) -> None:
+    output = Output()
+    for lines in history:
+        before = output.identities
+        fresh = plan_units(stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
+        plan = plan_units(
+            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+        )
+
+        encoded = output.apply(plan)
+
+        wanted = [document.identity for unit in fresh.units for document in unit.part.documents]
+        assert sorted(output.identities) == sorted(wanted)
+        assert encoded == [identity for identity in wanted if identity not in before]
+        assert plan.n_documents == len(wanted)
+        assert plan.n_unchanged == len(set(wanted) & set(before))
+        assert plan.n_removed == len(set(before) - set(wanted))
+        ordinals = [part.ordinal for part in output.parts]
+        assert ordinals == sorted(set(ordinals))
+
+        again = plan_units(
+            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+        )
+        assert again.units == ()
+        assert again.parts == plan.parts
+
+
+def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
+    def documents(*versions: int) -> Sequence[Stub]:
+        return stubs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
+
+    first = plan_units(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
+    output = Output()
+    output.apply(first)
+    assert [len(part.documents) for part in output.parts] == [2, 2]
+
+    second = plan_units(
+        documents(0, 0, 0, 1, 0), unit_bytes=2_500, fingerprint="f", earlier=output.parts
+    )
+
+    assert second.parts[0] == first.parts[0]
+    copied, encoded = second.units
+    assert copied.copy_from == first.parts[1]
+    assert [document.document_id for document in copied.part.documents] == ["d2"]
+    assert [one.document_id for one in encoded.stubs] == ["d3", "d4"]
+    assert [part.partition("-")[0] for part in second.parts] == ["000000", "000001", "000002"]
+    assert (second.n_documents, second.n_unchanged, second.n_removed) == (5, 3, 1)
