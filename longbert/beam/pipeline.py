@@ -7,7 +7,6 @@ tokens, hidden states and vectors stay inside one step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -42,21 +41,22 @@ class MakeUnit(beam.DoFn):  # type: ignore[misc]
         yield _reported(self._session, self._session.make)(unit, run_fingerprint)
 
 
-@dataclass(frozen=True)
 class RunDocuments(beam.PTransform):  # type: ignore[misc]
     """A whole run: ``pipeline | RunDocuments(session, circumstances)``.
 
-    Attributes:
+    Args:
         session: the run.
         circumstances: what is told of it in ``run.json``.
     """
 
-    session: Session
-    circumstances: Circumstances
+    def __init__(self, session: Session, circumstances: Circumstances) -> None:
+        super().__init__()
+        self._session = session
+        self._circumstances = circumstances
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wire the steps; the last one yields a single None."""
-        session, circumstances = self.session, self.circumstances
+        session, circumstances = self._session, self._circumstances
 
         def prepare(_: None) -> str:
             return session.prepare()

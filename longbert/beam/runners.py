@@ -79,7 +79,12 @@ def local_threads(workers: int | None) -> int | None:
 def _options(name: str, workers: int | None, beam_options: Sequence[str]) -> PipelineOptions:
     if name == LOCAL:
         mode = "in_memory" if workers is None else "multi_processing"
-        flags = [f"--direct_num_workers={workers or 1}", f"--direct_running_mode={mode}"]
+        flags = [
+            f"--direct_num_workers={workers or 1}",
+            f"--direct_running_mode={mode}",
+            # Worker processes share our stderr, which is for progress.
+            "--default_sdk_harness_log_level=ERROR",
+        ]
     else:
         flags = [f"--runner={name}"]
     options = PipelineOptions([*flags, *beam_options])

@@ -14,7 +14,7 @@ from longbert.errors import DocumentError, FingerprintError, OutputError
 from longbert.index.search import Index
 from longbert.io.filesystem import FileSystem
 from longbert.io.output import OutputFolder
-from longbert.io.readers.fields import without_surrogates
+from longbert.io.readers.fields import replace_surrogates
 from longbert.records import Document, DocumentResult, FloatMatrix
 
 
@@ -54,7 +54,7 @@ class Encoder:
         """
         documents = []
         for number, text in enumerate(texts):
-            clean, n_replaced = without_surrogates(text)
+            clean, n_replaced = replace_surrogates(text)
             documents.append(Document(str(number), clean, n_chars_replaced=n_replaced))
         results = []
         for result in encode_documents(
