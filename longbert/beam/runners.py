@@ -13,6 +13,7 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import CounterMeter
 from longbert.beam.pipeline import RunDocuments
+from longbert.engine.meter import NullMeter
 from longbert.engine.run import Circumstances, Outcome, read_outcome
 from longbert.engine.session import Session
 from longbert.errors import ConfigError, LongbertError
@@ -52,8 +53,9 @@ def run_on_beam(
     is_local = name == LOCAL
     if is_local:
         # Models, settings and output are checked here first, where an error is plain to see.
-        session.prepare()
-        session.list_files()
+        rehearsal = replace(session, meter=NullMeter())
+        rehearsal.prepare()
+        rehearsal.list_files()
     else:
         session = replace(session, filesystem=BeamFileSystem(), meter=CounterMeter())
     options = _options(name, circumstances.workers, beam_options)

@@ -163,6 +163,14 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
             f"({tokens / max(seconds, 1e-9):,.0f} a second while encoding), "
             f"{padding:.1%} padding"
         )
+    skipped = {
+        name.removeprefix("skipped "): int(count)
+        for name, count in sorted(totals.items())
+        if name.startswith("skipped ")
+    }
+    if skipped:
+        kinds = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in skipped.items())
+        lines.append(f"skipped {sum(skipped.values()):,} files of other kinds: {kinds}")
     stages = [
         f"{stage} {totals[f'seconds_{stage}']:.1f}"
         for stage in _STAGES

@@ -35,7 +35,7 @@ from longbert.io.readers import read, scan
 from longbert.io.tables import TABLES, build_tables, from_parquet, to_parquet
 from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
 
-_LIBRARIES = ("charset-normalizer", "inscriptis", "pyarrow")
+_LIBRARIES = ("chardet", "inscriptis", "lxml", "pyarrow")
 _FAISS = ("faiss-cpu", "faiss-gpu")
 
 
@@ -137,6 +137,7 @@ class Session:
                 f"input holds no document but those of the output {self.config.output!r}: "
                 "name the folder of your documents"
             )
+        self.meter.add({f"skipped {suffix}": n for suffix, n in listing.skipped.items()})
         return replace(listing, files=files)
 
     def scan_file(self, file: InputFile) -> Iterator[Stub]:
