@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -17,9 +18,13 @@ from longbert.errors import ModelError
 
 _PIECE_CHARS = 20_000
 _PIECES_AT_ONCE = 64
-# A line break between a visible character and a letter or digit: pre-tokenizers split there,
-# no normaliser reaches across it, and no run of white space is cut in two.
-_SAFE_CUT = re.compile(r"(?<=\S)\r?\n(?=[A-Za-z0-9])")
+# Before the last line feed between a visible character and a letter or digit: pre-tokenizers split
+# there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
+# white space precedes it.
+_SAFE_CUT = re.compile(r"(?<=\S)\r?(?=\n[A-Za-z0-9])")
+_LOCAL_NORMALIZERS = frozenset(
+    {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,8 @@ class FastTokenizer:
         self._unknown_id = tokenizer.unk_token_id
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-        self._has_safe_cuts = _has_safe_cuts(description.get("pre_tokenizer") or {})
+        self._has_safe_cuts = _has_safe_cuts(description)
+        self._drops_first_chars = "Precompiled" in _normalizers(description)
         self._continues_word = _continuing_ids(description["model"], vocabulary, self.n_ids)
 
     def tokenize(self, text: str) -> TokenizedText:
@@ -114,7 +120,7 @@ class FastTokenizer:
                 spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
                 offsets.append(spans + start)
         all_ids = np.concatenate(ids)
-        all_offsets = np.concatenate(offsets)
+        all_offsets = _with_marks(text, np.concatenate(offsets))
         is_unknown = (
             np.zeros(len(all_ids), dtype=np.bool_)
             if self._unknown_id is None
@@ -128,12 +134,21 @@ class FastTokenizer:
         )
 
     def _piece_starts(self, text: str) -> list[int]:
-        starts = [0]
+        starts = [self._first_char(text)]
         if self._has_safe_cuts and len(text) > _PIECE_CHARS:
             for cut in _SAFE_CUT.finditer(text):
                 if cut.end() - starts[-1] >= _PIECE_CHARS:
                     starts.append(cut.end())
         return starts
+
+    def _first_char(self, text: str) -> int:
+        """Where to begin: the library loses count of characters dropped at the very start."""
+        start = 0
+        if self._drops_first_chars:
+            normalize = self._backend.normalizer.normalize_str
+            while start < len(text) and not normalize(text[start]):
+                start += 1
+        return start
 
     def _starts_word(
         self, text: str, ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]
@@ -167,11 +182,56 @@ def _special_ids(backend: Any, name: str) -> tuple[tuple[int, ...], tuple[int, .
     )
 
 
-def _has_safe_cuts(pre_tokenizer: dict[str, Any]) -> bool:
+def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Let each token end with the marks that follow its last character.
+
+    Where a normaliser drops or composes them, the library gives the span of the base alone.
+    """
+    if text.isascii():
+        return offsets
+    limits = np.append(offsets[1:, 0], len(text))
+    for token in np.flatnonzero(offsets[:, 1] < limits).tolist():
+        end, limit = int(offsets[token, 1]), int(limits[token])
+        while end < limit and _extends(text[end]):
+            end += 1
+        offsets[token, 1] = end
+    return offsets
+
+
+def _extends(char: str) -> bool:
+    """Whether a character is a mark, or a vowel or final of a decomposed Hangul syllable."""
+    return (
+        unicodedata.category(char)[0] == "M"
+        or "\u1160" <= char <= "\u11ff"
+        or "\ud7b0" <= char <= "\ud7ff"
+    )
+
+
+def _normalizers(description: dict[str, Any]) -> list[str]:
+    """Kinds of the normalisers of a ``tokenizer.json``, those in sequences one by one."""
+    normalizer = description.get("normalizer") or {"normalizers": []}
+    return [part["type"] for part in normalizer.get("normalizers", [normalizer])]
+
+
+def _has_safe_cuts(description: dict[str, Any]) -> bool:
+    pre_tokenizer = description.get("pre_tokenizer") or {}
     kind = pre_tokenizer.get("type")
-    if kind == "ByteLevel":
-        return not pre_tokenizer["add_prefix_space"] and bool(pre_tokenizer.get("use_regex", True))
-    return kind == "BertPreTokenizer"
+    splits = kind == "BertPreTokenizer" or (
+        kind == "ByteLevel"
+        and not pre_tokenizer["add_prefix_space"]
+        and bool(pre_tokenizer.get("use_regex", True))
+    )
+    return (
+        splits
+        and set(_normalizers(description)) <= _LOCAL_NORMALIZERS
+        and not any(_crosses_lines(token) for token in description.get("added_tokens") or ())
+    )
+
+
+def _crosses_lines(token: dict[str, Any]) -> bool:
+    """Whether an added token may take in a line break between visible characters."""
+    content = token["content"]
+    return "\n" in content or token["rstrip"] or (token["lstrip"] and content[:1].isalnum())
 
 
 def _continuing_ids(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,7 +50,7 @@ def test_batches_are_as_full_as_the_budget_allows(
 
     batches = plan_batches(lengths, batch_tokens=batch_tokens, limit=limit)
 
-    for one, following in zip(batches, batches[1:], strict=False):
+    for one, following in pairwise(batches):
         kinds = [
             (batch.padded_length, lengths[batch.indices[0]] < batch.padded_length)
             for batch in (one, following)
