@@ -1,4 +1,4 @@
-"""Bytes to text, without ever guessing wrong on purpose: what is in doubt is an error."""
+"""Bytes to text, never a mangled one: what is in doubt is an error."""
 
 from __future__ import annotations
 
@@ -62,6 +62,7 @@ _IN_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ue000-\uf8ff\uff
 _LATIN_BESIDE_OTHER = re.compile(
     "[A-Za-zÀ-ÖØ-öø-ɏ][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-zÀ-ÖØ-öø-ɏ]"
 )
+_QUOTES = frozenset("“”")
 _MARKS = frozenset("‘’“”–—…•")
 _MISPLACED_MARK = re.compile("[A-Za-z][“‘]|”[A-Za-z]|[A-Za-z][–•][A-Za-z]")
 _REMEDY = "save it as UTF-8, for instance with iconv -f ENCODING -t UTF-8"
@@ -133,8 +134,9 @@ def _detected(data: bytes, first_other: int) -> str:
     if best is None:
         raise _error("it is binary, or in no known encoding: leave it out, or " + _REMEDY)
     confidence, encoding, text = best
-    if encoding in _TAKEN.values() and _is_typographic(text):
-        return text
+    western = _typographic(data)
+    if western is not None and (encoding == "cp1252" or set(western) >= _QUOTES):
+        return western
     if encoding not in _TAKEN.values() or confidence < _LEAST_CONFIDENCE:
         raise _error(f"its encoding is not sure, {encoding} is a mere guess: {_REMEDY}")
     for other_confidence, other, other_text in plausible:
@@ -180,14 +182,20 @@ def _refuse_damaged_utf8(data: bytes, first_other: int) -> None:
         )
 
 
-def _is_typographic(text: str) -> bool:
-    """Whether all that is not ASCII is quotes and dashes, each where such marks stand.
+def _typographic(data: bytes) -> str | None:
+    """The text as cp1252, if all that is not ASCII is then a quote or dash in its place.
 
-    English has little else, too little for statistics; read in another encoding, they
-    turn into letters inside words.
+    English has little else, too little for statistics; read in another encoding, these
+    marks are letters inside words.
     """
+    try:
+        text = data.decode("cp1252")
+    except UnicodeDecodeError:
+        return None
     others = {char for char in text if not char.isascii()}
-    return others <= _MARKS and not _MISPLACED_MARK.search(text)
+    if _IN_NO_TEXT.search(text) or not others <= _MARKS or _MISPLACED_MARK.search(text):
+        return None
+    return text
 
 
 def _error(what: str) -> DocumentError:

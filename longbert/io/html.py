@@ -33,7 +33,6 @@ def html_text(data: bytes) -> str:
     """
     found = _DECLARED.search(data[:_DECLARED_WITHIN_BYTES])
     page = decode(data, declared=found[1].decode("ascii", "replace") if found else None)
-    # A page of which no element is left, such as one comment, has no text.
     page = _XML_DECLARATION.sub("", page, count=1)
     if not page.strip():
         return ""
@@ -48,6 +47,9 @@ def html_text(data: bytes) -> str:
             )
         _flatten(root)
         text: str = Inscriptis(root, ParserConfig()).get_text()
+    except etree.ParserError:
+        # No element is left, as where the page is one comment: it has no text.
+        return ""
     except (etree.LxmlError, ValueError, RecursionError) as error:
         raise DocumentError(
             "read",

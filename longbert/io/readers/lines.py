@@ -8,7 +8,7 @@ import json
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from longbert.errors import DocumentError
 from longbert.io.decoding import BOM_UTF8, has_wide_bom
@@ -108,7 +108,7 @@ def _opened(filesystem: FileSystem, file: InputFile) -> Iterator[IO[bytes]]:
     with filesystem.open(file.path) as raw:
         if file.compressed:
             with gzip.open(raw) as stream:
-                yield stream
+                yield cast(IO[bytes], stream)
         else:
             yield raw
 
