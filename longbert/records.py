@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,6 @@ FloatVector = npt.NDArray[np.float32]
 
 FloatMatrix = npt.NDArray[np.float32]
 """Shape: (rows, width)."""
-
-NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +96,7 @@ class Document:
     document_id: str
     text: str
     source: str = ""
-    metadata: Mapping[str, str] = field(default_factory=lambda: NO_METADATA)
+    metadata: Mapping[str, str] = field(default_factory=dict)
     n_chars_replaced: int = 0
 
 
