@@ -123,7 +123,7 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     for key in settings:
         if key not in known:
             raise ConfigError(
-                f"unknown setting {key!r}{nearest(key, known)} "
+                f"unknown setting {key!r}{nearest(key, known) or '.'} "
                 f"The settings are: {', '.join(sorted(known))}"
             )
     given = {key: _frozen(key, value) for key, value in settings.items()}
@@ -151,7 +151,7 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
     for key in settings:
         if key not in known:
             raise ConfigError(
-                f"{name}: unknown setting {key!r}{nearest(key, known)} "
+                f"{name}: unknown setting {key!r}{nearest(key, known) or '.'} "
                 f"The settings are: {', '.join(sorted(known))}"
             )
     return settings
@@ -160,37 +160,41 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
 def _frozen(key: str, value: Any) -> Any:
     """Lists as tuples; a single name where a list is meant as a list of one."""
     if key in ("input", "classify", "ner"):
-        return (value,) if isinstance(value, str) else tuple(value)
+        return (value,) if isinstance(value, str) else _as_tuple(value)
     return value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else value
 
 
 def _switched_on(models: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(model for model in models if model != NONE)
 
 
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "bool": (bool,),
-    "int": (int,),
-    "int | None": (int, type(None)),
-    "str": (str,),
-    "str | None": (str, type(None)),
-    "tuple[str, ...]": (tuple,),
-    "ModelConfig": (ModelConfig,),
+_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
+    "bool": ((bool,), "true or false"),
+    "int": ((int,), "a whole number"),
+    "int | None": ((int, type(None)), "a whole number"),
+    "str": ((str,), "a string"),
+    "str | None": ((str, type(None)), "a string"),
+    "tuple[str, ...]": ((tuple,), "a string or a list of strings"),
+    "ModelConfig": ((ModelConfig,), "a ModelConfig"),
 }
+"""For each declared type what is taken, and how it is called in messages."""
 
 
 def _types(config: object) -> None:
     """Refuse a value of another type than declared, as a TOML file may bring."""
     for declared in fields(config):  # type: ignore[arg-type]
         value = getattr(config, declared.name)
-        wanted = _TYPES[str(declared.type)]
+        wanted, description = _TYPES[str(declared.type)]
         is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
         if isinstance(value, tuple):
             is_right = is_right and all(isinstance(item, str) for item in value)
         if not is_right:
-            raise ConfigError(
-                f"{declared.name} must be {declared.type}, got {value!r} ({type(value).__name__})"
-            )
+            name = "input" if declared.name == "inputs" else declared.name
+            raise ConfigError(f"{name} must be {description}, got {value!r}")
 
 
 def _at_least(name: str, value: int | None, least: int) -> None:

@@ -37,7 +37,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in _COMMANDS:
             ctx.fail(
-                f"no such command {args[0]!r}{nearest(args[0], _COMMANDS)} "
+                f"no such command {args[0]!r}{nearest(args[0], _COMMANDS) or '.'} "
                 f"The commands are {', '.join(_COMMANDS)}."
             )
         return super().resolve_command(ctx, args)

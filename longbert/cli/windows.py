@@ -82,7 +82,7 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
         stubs = [stub for stub in stubs if stub.document_id == document_id]
         if not stubs:
             raise InputError(
-                f"{file} has no document {document_id!r}{nearest(document_id, ids)} "
+                f"{file} has no document {document_id!r}{nearest(document_id, ids) or '.'} "
                 f"It has {len(ids):,} documents"
             )
     elif len(stubs) > 1:
@@ -90,7 +90,7 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
     for item in read(filesystem, stubs[:1], **fields):
         if isinstance(item, Document):
             return item
-        raise InputError(f"{item.source}: {item.message}")
+        raise InputError(item.message)
     raise InputError(f"{file} holds no document")
 
 

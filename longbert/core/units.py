@@ -121,7 +121,7 @@ def plan_units(
         if not kept:
             continue
         if len(kept) < len(part.documents):
-            copy = Part(_name(part.ordinal, kept, fingerprint), kept)
+            copy = Part(part_name(part.ordinal, kept, fingerprint), kept)
             units.append(Unit(copy, copy_from=part.name))
             parts.append(copy.name)
         else:
@@ -130,7 +130,7 @@ def plan_units(
     first = 1 + max((part.ordinal for part in earlier), default=-1)
     for ordinal, packed in enumerate(_pack(new, unit_bytes), start=first):
         planned = tuple(document for _, document in packed)
-        part = Part(_name(ordinal, planned, fingerprint), planned)
+        part = Part(part_name(ordinal, planned, fingerprint), planned)
         units.append(Unit(part, stubs=tuple(stub for stub, _ in packed)))
         parts.append(part.name)
     return Plan(
@@ -140,6 +140,12 @@ def plan_units(
         n_unchanged=len(documents) - len(new),
         n_removed=n_removed,
     )
+
+
+def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: str) -> str:
+    """The name of a part: its place, and a digest of its documents and the run fingerprint."""
+    digest = _digest([fingerprint, [document.identity for document in documents]])
+    return f"{ordinal:06d}-{digest[:_DIGEST_LENGTH]}"
 
 
 def _refuse_duplicates(stubs: Iterable[Stub]) -> list[Stub]:
@@ -175,11 +181,6 @@ def _pack(
         packed[-1].append((stub, planned))
         filled += weight
     return packed
-
-
-def _name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: str) -> str:
-    digest = _digest([fingerprint, [document.identity for document in documents]])
-    return f"{ordinal:06d}-{digest[:_DIGEST_LENGTH]}"
 
 
 def _digest(value: object) -> str:

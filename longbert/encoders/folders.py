@@ -149,7 +149,7 @@ def _download(name: str, config: ModelConfig) -> Path:
         reason = f"the hub did not give it ({type(error).__name__})"
     raise ModelError(
         f"model {name!r} is neither packaged ({', '.join(PACKAGED)}) nor a folder here, and "
-        f"{reason}{nearest(name, PACKAGED)} Check the path, or the connection to the hub"
+        f"{reason}{nearest(name, PACKAGED) or '.'} Check the path, or the connection to the hub"
     )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,7 +34,13 @@ from longbert.io.filesystem import FileSystem
 from longbert.io.inputs import Listing, list_inputs
 from longbert.io.output import FORMAT, OutputFolder, Receipt, entry_of
 from longbert.io.readers import read, scan
-from longbert.io.tables import TABLES, build_tables, from_parquet, to_parquet
+from longbert.io.tables import (
+    TABLES,
+    build_tables,
+    counts_of_tables,
+    from_parquet,
+    to_parquet,
+)
 from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
 
 _LIBRARIES = ("chardet", "inscriptis", "lxml", "pyarrow")
@@ -113,7 +121,7 @@ class Session:
             raise ConfigError(f"output {output.path!r} is a file: name a folder")
         manifest = output.manifest()
         before = manifest["settings"] if manifest else output.read_json("fingerprint.json")
-        if before is None:
+        if before is None or (before != settings and manifest is None and not output.has_parts()):
             output.write_json("fingerprint.json", settings)
         elif before != settings:
             changes = "".join(f"\n  {line}" for line in differences(before, settings))
@@ -217,9 +225,9 @@ class Session:
                 raise OutputError(f"part {name} has no receipt: run again to make it")
             receipts.append(receipt)
         before = output.manifest()
-        if before is not None and [part["name"] for part in before["parts"]] == list(summary.parts):
-            index = before["index"]
-        else:
+        index = before["index"] if before is not None else None
+        named = [] if before is None else [part["name"] for part in before["parts"]]
+        if named != list(summary.parts) or not self._has_index(index):
             with timed(self.meter, "indexing"):
                 index = self._index(summary.parts)
         manifest = self._manifest(receipts, index)
@@ -258,7 +266,6 @@ class Session:
                 errors.append(_error_row(item, outcome))
             else:
                 errors.append(outcome)
-        counts = _counts(results, errors)
         self.meter.add(
             {
                 "documents": len(items),
@@ -269,7 +276,8 @@ class Session:
                 ),
             }
         )
-        return build_tables(results, errors, width=self.models.width), counts
+        tables = build_tables(results, errors, width=self.models.width)
+        return tables, counts_of_tables(tables)
 
     def _copy(self, unit: Unit, name: str) -> tuple[dict[str, pa.Table], dict[str, int]]:
         """The rows of an earlier part whose documents are still there."""
@@ -289,7 +297,7 @@ class Session:
             else:
                 mask = [document_id in kept for document_id in ids]
             tables[table] = rows.filter(pa.array(mask, type=pa.bool_()))
-        return tables, _counts_of_tables(tables)
+        return tables, counts_of_tables(tables)
 
     def _commit(
         self,
@@ -304,6 +312,15 @@ class Session:
             self.output.write(self.output.table_file(name, part.name), data)
             files[name] = entry_of(data, n_rows=table.num_rows)
         self.output.write_receipt(Receipt(part, run_fingerprint, files, counts))
+
+    def _has_index(self, index: Mapping[str, str] | None) -> bool:
+        """Whether the files of an index are there; one that was removed is built again."""
+        if index is None:
+            return True
+        data = self.output.read(index["file"])
+        if data is None or hashlib.sha256(data).hexdigest() != index["sha256"]:
+            return False
+        return all(self.output.exists(file) for file in _index_files(index, json.loads(data)))
 
     def _index(self, parts: Sequence[str]) -> dict[str, str] | None:
         metric = self.models.metric
@@ -375,32 +392,3 @@ def _absolute(path: str) -> str:
 
 def _error_row(document: Document, error: DocumentError) -> ErrorRow:
     return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)
-
-
-def _counts(results: Sequence[DocumentResult], errors: Sequence[ErrorRow]) -> dict[str, int]:
-    return {
-        "documents": len(results),
-        "errors": len(errors),
-        "passages": sum(len(r.passages) for r in results),
-        "entities": sum(len(r.entities) for r in results),
-        "classifications": sum(len(r.classifications) for r in results),
-        "tokens": sum(r.n_tokens for r in results),
-        "windows": sum(r.n_windows for r in results),
-        "chars": sum(len(r.document.text) for r in results),
-        "chars_covered": sum(r.n_chars_covered for r in results),
-        "chars_unknown": sum(r.n_chars_unknown for r in results),
-    }
-
-
-def _counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
-    """The same counts, read off rows that were copied."""
-    documents = tables["documents"]
-    columns = {
-        "tokens": "n_tokens",
-        "windows": "n_windows",
-        "chars": "n_chars",
-        "chars_covered": "n_chars_covered",
-        "chars_unknown": "n_chars_unknown",
-    }
-    sums = {name: sum(documents.column(column).to_pylist()) for name, column in columns.items()}
-    return {table: tables[table].num_rows for table in TABLES} | sums

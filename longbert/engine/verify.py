@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
 from longbert.core.fingerprint import fingerprint
 from longbert.core.passages import passage_id
+from longbert.core.units import part_name
 from longbert.errors import OutputError
 from longbert.index.verify import index_problems
-from longbert.io.output import OutputFolder
-from longbert.io.tables import TABLES, from_parquet
+from longbert.io.output import OutputFolder, Receipt
+from longbert.io.tables import TABLES, counts_of_tables, from_parquet
 
 Rows = list[dict[str, Any]]
 
@@ -57,8 +59,7 @@ def _part_problems(
     if receipt is None:
         yield f"receipts/{name}.json is missing or damaged"
         return
-    if receipt.fingerprint != run_fingerprint:
-        yield f"receipts/{name}.json is of another run fingerprint than the manifest"
+    yield from _receipt_problems(receipt, entry, run_fingerprint)
     tables: dict[str, pa.Table] = {}
     for table in TABLES:
         file = output.table_file(table, name)
@@ -72,14 +73,50 @@ def _part_problems(
             if tables[table].num_rows != entry["files"][table]["n_rows"]:
                 yield f"{file} has {tables[table].num_rows} rows, not as the manifest says"
     if len(tables) == len(TABLES):
-        n_known = len(receipt.part.documents)
-        n_done = tables["documents"].num_rows + tables["errors"].num_rows
-        if n_known != n_done:
-            yield (
-                f"part {name}: {n_known} documents went in, but {n_done} came out as documents "
-                "and errors"
-            )
+        yield from _count_problems(receipt, entry, tables)
         yield from _row_problems(name, tables, seen)
+
+
+def _receipt_problems(
+    receipt: Receipt, entry: Mapping[str, Any], run_fingerprint: str
+) -> Iterator[str]:
+    file = f"receipts/{entry['name']}.json"
+    part = receipt.part
+    if receipt.fingerprint != run_fingerprint:
+        yield f"{file} is of another run fingerprint than the manifest"
+    elif part.name != entry["name"] or part.name != part_name(
+        part.ordinal, part.documents, run_fingerprint
+    ):
+        yield f"{file} does not name the documents that the part was made of"
+    for what, here, there in (
+        ("counts", dict(receipt.counts), entry["counts"]),
+        ("files", {table: asdict(one) for table, one in receipt.files.items()}, entry["files"]),
+    ):
+        if here != there:
+            yield f"{file} has other {what} than the manifest"
+
+
+def _count_problems(
+    receipt: Receipt, entry: Mapping[str, Any], tables: Mapping[str, pa.Table]
+) -> Iterator[str]:
+    name = entry["name"]
+    went_in = Counter((one.source, one.document_id) for one in receipt.part.documents)
+    came_out = Counter(
+        (row["source"], row["document_id"])
+        for table in ("documents", "errors")
+        for row in _rows(tables[table])
+    )
+    if went_in != came_out:
+        yield (
+            f"part {name}: {went_in.total():,} documents went in and {came_out.total():,} came out "
+            f"as documents and errors, {(went_in - came_out).total():,} of them not"
+        )
+    for what, count in counts_of_tables(tables).items():
+        if entry["counts"].get(what) != count:
+            yield (
+                f"part {name}: the manifest counts {entry['counts'].get(what)} {what}, "
+                f"the tables {count}"
+            )
 
 
 def _row_problems(part: str, tables: Mapping[str, pa.Table], seen: dict[str, str]) -> Iterator[str]:

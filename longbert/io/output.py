@@ -11,14 +11,16 @@ from typing import Any
 
 from longbert.core.units import Part, PlannedDocument
 from longbert.errors import OutputError
-from longbert.io.filesystem import FileSystem
+from longbert.io.filesystem import TEMPORARY_SUFFIX, FileSystem
 from longbert.io.tables import TABLES
 
 FORMAT = 1
 """Version of the layout; another one is refused."""
 
-_PART_NAME = re.compile(r"\d{6,}-[0-9a-f]{12}")
-_INDEX_NAME = re.compile(r"[a-z]+-[0-9a-f]{12}\.(faiss|json)")
+_MANIFEST_KEYS = {"fingerprint", "settings", "models", "counts", "parts", "index"}
+_TOP_FILES = ("manifest.json", "fingerprint.json", "run.json")
+_PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.(parquet|json)")
+_INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.(faiss|json)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,25 @@ class OutputFolder:
         try:
             with self.filesystem.open(self.join(name)) as file:
                 return file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise OutputError(f"{self.join(name)} cannot be read: {error}") from error
+            raise OutputError(
+                f"{self.join(name)} cannot be read: {error.strerror or error}: make it readable, "
+                "or name another folder"
+            ) from error
+
+    def exists(self, name: str) -> bool:
+        """Whether a file is there and can be opened."""
+        try:
+            self.filesystem.open(self.join(name)).close()
+        except OSError:
+            return False
+        return True
+
+    def has_parts(self) -> bool:
+        """Whether any part, of whatever run, is complete."""
+        return any(path.endswith(".json") for path in self._files("receipts"))
 
     def read_json(self, name: str) -> Any:
         """Content of a JSON file, or None if there is none."""
@@ -167,6 +184,12 @@ class OutputFolder:
                 f"{self.join('manifest.json')} is not of format {FORMAT}: "
                 "run with another --output, or with the version of longbert that wrote it"
             )
+        lacking = sorted(_MANIFEST_KEYS - manifest.keys())
+        if lacking:
+            raise OutputError(
+                f"{self.join('manifest.json')} is damaged (it lacks {', '.join(lacking)}): "
+                "restore it, or run into another folder"
+            )
         return manifest
 
     def parts(self, manifest: Mapping[str, Any]) -> list[Part]:
@@ -187,18 +210,21 @@ class OutputFolder:
         return parts
 
     def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
-        """Remove files of longbert's own that the manifest does not name."""
-        named = set(parts)
-        kept_index = set(index_files)
-        for folder, suffix in (*((table, ".parquet") for table in TABLES), ("receipts", ".json")):
+        """Remove files of longbert's own that the manifest does not name.
+
+        Among them are the unfinished ones that a process leaves when it is killed.
+        """
+        suffixes = {**dict.fromkeys(TABLES, ".parquet"), "receipts": ".json"}
+        kept = {f"{folder}/{part}{suffix}" for part in parts for folder, suffix in suffixes.items()}
+        kept |= {*index_files}
+        for folder, own in (*((folder, _PART_FILE) for folder in suffixes), ("index", _INDEX_FILE)):
             for path in self._files(folder):
-                stem = path.rpartition("/")[2].removesuffix(suffix)
-                if _PART_NAME.fullmatch(stem) and stem not in named:
+                name = path.rpartition("/")[2]
+                is_own = own.fullmatch(name.removesuffix(TEMPORARY_SUFFIX))
+                if is_own and f"{folder}/{name}" not in kept:
                     self.filesystem.remove(path)
-        for path in self._files("index"):
-            name = path.rpartition("/")[2]
-            if _INDEX_NAME.fullmatch(name) and f"index/{name}" not in kept_index:
-                self.filesystem.remove(path)
+        for name in _TOP_FILES:
+            self.filesystem.remove(self.join(name + TEMPORARY_SUFFIX))
 
     def _files(self, folder: str) -> Sequence[str]:
         path = self.join(folder)

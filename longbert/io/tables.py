@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -110,6 +110,17 @@ def build_tables(
         ]
         tables[name] = pa.Table.from_arrays(arrays, schema=schema)
     return tables
+
+
+def counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
+    """Rows of every table, and the sums over its documents, by name."""
+    documents = tables["documents"]
+    sums = {
+        name.removeprefix("n_"): sum(documents.column(name).to_pylist())
+        for name in documents.column_names
+        if name.startswith("n_")
+    }
+    return {table: tables[table].num_rows for table in TABLES} | sums
 
 
 def to_parquet(table: pa.Table) -> bytes:
