@@ -14,14 +14,16 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_DROPPED = (REPLACEMENT, "\N{LOWER ONE EIGHTH BLOCK}")
 
 
 def count_covered_chars(text: str, offsets: IntArray, windows: Sequence[Window]) -> int:
     """Characters that the windows span.
 
     A window spans from its first token to its last. White space and characters that
-    tokenizers drop (control, format, private, unassigned, marks, U+FFFD) between neighbouring
-    windows, before the first and after the last count as spanned, too.
+    tokenizers drop (control, format, private, unassigned, marks, U+FFFD, and U+2581, which
+    SentencePiece takes for a space) between neighbouring windows, before the first and after
+    the last count as spanned, too.
 
     Args:
         text: the document.
@@ -53,6 +55,6 @@ def count_unknown_chars(offsets: IntArray, is_unknown: BoolArray) -> int:
 
 def _droppable(text: str, start: int, stop: int) -> int:
     return sum(
-        char.isspace() or char == REPLACEMENT or unicodedata.category(char)[0] in "CM"
+        char.isspace() or char in _DROPPED or unicodedata.category(char)[0] in "CM"
         for char in text[start:stop]
     )

@@ -43,6 +43,8 @@ _NOT_ARCHITECTURE = frozenset(
     }
 )
 
+_MOST_TRIED = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -221,13 +223,17 @@ class Backbone:
         hidden: Tensor = output.last_hidden_state
         return hidden
 
-    def is_batch_invariant(self, lengths: Iterable[int], *, rows: int = 6) -> bool:
-        """Whether a window has the same bits alone and among others, tried on random tokens."""
+    def is_batch_invariant(self, lengths: Iterable[int], *, batch_tokens: int) -> bool:
+        """Whether a window has the same bits alone and among others, tried on random tokens.
+
+        Among no more others than a batch of ``batch_tokens`` holds: trying long windows is dear.
+        """
         generator = np.random.default_rng(0)
         n_special = len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
         for length in lengths:
             n_tokens = max(1, length - n_special)
             window = Window(0, n_tokens, 0, n_tokens)
+            rows = max(2, min(_MOST_TRIED, batch_tokens // length))
             windows = [
                 TokenWindow(
                     ids=generator.integers(0, self.tokenizer.n_ids, n_tokens, dtype=np.int32),

@@ -139,7 +139,7 @@ def load_models(config: ModelConfig) -> Models:
         embedding = next((task for task in group if task.task == "embed"), None)
         if embedding is not None and embedding.settings.pooling != "mean":
             extra_passes.append(_passage_pass(embedding, backbone, size, config, batch_tokens))
-        backbones.append(_describe_backbone(backbone, heads, window, overlap, config))
+        backbones.append(_describe_backbone(backbone, heads, window, overlap, batch_tokens))
     description: dict[str, Any] = {
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "processor": device_kind(device),
@@ -255,11 +255,11 @@ def _passage_pass(
 
 
 def _describe_backbone(
-    backbone: Backbone, heads: Sequence[Head], window: int, overlap: int, config: ModelConfig
+    backbone: Backbone, heads: Sequence[Head], window: int, overlap: int, batch_tokens: int
 ) -> dict[str, Any]:
     """What decides on the output of a pass, and whether batches do."""
     padded = {padded_length(n, limit=backbone.limit) for n in (window, window // 4, 1)}
-    invariant = backbone.is_batch_invariant(sorted(padded))
+    invariant = backbone.is_batch_invariant(sorted(padded), batch_tokens=batch_tokens)
     return {
         "digest": backbone.digest,
         "attention": backbone.attention,

@@ -102,7 +102,9 @@ class FastTokenizer:
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
         self._has_safe_cuts = _has_safe_cuts(description)
-        self._drops_first_chars = "Precompiled" in _normalizers(description)
+        normalizers = _normalizers(description)
+        self._drops_first_chars = "Precompiled" in normalizers
+        self._joins_quotes = "Replace" in normalizers
         self._continues_word = _continuing_ids(description["model"], vocabulary, self.n_ids)
 
     def tokenize(self, text: str) -> TokenizedText:
@@ -121,6 +123,8 @@ class FastTokenizer:
                 offsets.append(spans + start)
         all_ids = np.concatenate(ids)
         all_offsets = _with_marks(text, np.concatenate(offsets))
+        if self._joins_quotes:
+            all_offsets = _with_quotes(text, all_offsets)
         is_unknown = (
             np.zeros(len(all_ids), dtype=np.bool_)
             if self._unknown_id is None
@@ -198,12 +202,29 @@ def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     return offsets
 
 
+def _with_quotes(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Let a token begin with the first of two quotes that a normaliser, as ALBERT's, makes one.
+
+    The library gives the span of the second.
+    """
+    ends = np.append(0, offsets[:-1, 1])
+    for token in np.flatnonzero(ends < offsets[:, 0]).tolist():
+        start = int(offsets[token, 0])
+        if text[start - 1 : start + 1] in ("``", "''"):
+            offsets[token, 0] = start - 1
+    return offsets
+
+
 def _extends(char: str) -> bool:
-    """Whether a character is a mark, or a vowel or final of a decomposed Hangul syllable."""
+    """Whether normalisers join a character to the one before it.
+
+    Marks, the vowel and final of a decomposed Hangul syllable, half-width voiced sound marks.
+    """
     return (
         unicodedata.category(char)[0] == "M"
         or "\u1160" <= char <= "\u11ff"
         or "\ud7b0" <= char <= "\ud7ff"
+        or "\uff9e" <= char <= "\uff9f"
     )
 
 

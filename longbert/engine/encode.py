@@ -7,8 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from longbert.core.batching import Batch, plan_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
@@ -145,20 +143,24 @@ def _run_batch(
     indices = [index for index in batch.indices if slots[index].state.error is None]
     if not indices:
         return
+    failure = ""
+    by_head: list[list[Any]] = []
     try:
         by_head = pass_.run([slots[index].window for index in indices], batch.padded_length)
     except Exception as error:
-        if len(indices) == 1:
-            slots[indices[0]].state.error = DocumentError(
-                "encode", type(error).__name__, "the model failed on a window of this document"
-            )
-            return
+        # Not the error itself, whose frames would keep the batch in memory while it is halved.
+        failure = type(error).__name__
+    if not failure:
+        for position, index in enumerate(indices):
+            partials[index] = [head[position] for head in by_head]
+    elif len(indices) == 1:
+        slots[indices[0]].state.error = DocumentError(
+            "encode", failure, "the model failed on a window of this document"
+        )
+    else:
         middle = len(indices) // 2
         for half in (indices[:middle], indices[middle:]):
             _run_batch(pass_, Batch(tuple(half), batch.padded_length), slots, partials)
-        return
-    for position, index in enumerate(indices):
-        partials[index] = [head[position] for head in by_head]
 
 
 def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) -> None:
@@ -169,18 +171,29 @@ def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) 
         while stop < len(slots) and slots[stop].state is state:
             stop += 1
         if state.error is None:
-            tokens = state.tokens[pass_.tokenizer.digest]
-            for number, head in enumerate(pass_.heads):
-                merged = head.merge([partials[index][number] for index in range(start, stop)])
-                state.results.append(head.finish(state.document.text, tokens, merged))
+            try:
+                _finish_document(pass_, state, partials[start:stop])
+            except DocumentError as error:
+                state.error = error
+            except Exception as error:
+                state.error = DocumentError(
+                    "encode", type(error).__name__, "a head failed on this document"
+                )
         start = stop
+
+
+def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:
+    tokens = state.tokens[pass_.tokenizer.digest]
+    for number, head in enumerate(pass_.heads):
+        merged = head.merge([by_head[number] for by_head in partials])
+        state.results.append(head.finish(state.document.text, tokens, merged))
 
 
 def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     """Put together what the heads made of a document.
 
     Raises:
-        DocumentError: a value is not finite, or the windows do not span the text.
+        DocumentError: the windows do not span the text.
     """
     text = state.document.text
     tokens = state.tokens[first.tokenizer.digest]
@@ -190,7 +203,6 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     )
     entities = tuple(entity for result in state.results for entity in result.entities)
     classes = tuple(row for result in state.results for row in result.classifications)
-    _check_finite(embedding, vectors, [e.score for e in entities], [c.score for c in classes])
     covered = count_covered_chars(text, tokens.offsets, state.windows)
     if covered != len(text):
         raise DocumentError(
@@ -222,13 +234,3 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
         entities=entities,
         classifications=classes,
     )
-
-
-def _check_finite(*values: Any) -> None:
-    for value in values:
-        if value is not None and not np.isfinite(value).all():
-            raise DocumentError(
-                "encode",
-                "not_finite",
-                "the model gave NaN or infinity for this document: try --precision float32",
-            )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.windows import Window, plan_windows
 
-CHARACTERS = "ab é.\n\x00\u200d\u0301\ufffd\ue000\ufeff北😀\t"
+CHARACTERS = "ab ▁é.\n\x00\u200d\u0301\ufffd\ue000\ufeff北😀\t"
 
 
 @st.composite
@@ -27,7 +27,7 @@ def tokenized(draw: st.DrawFn) -> tuple[str, np.ndarray]:
 def is_droppable(character: str) -> bool:
     return (
         character.isspace()
-        or character == "\ufffd"
+        or character in "\ufffd▁"
         or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Mc", "Me")
     )
 

@@ -245,6 +245,13 @@ def test_a_final_accent_belongs_to_its_word(models: Models, family: str) -> None
     assert held >= {i for i, char in enumerate(text) if char != " "}
 
 
+def test_doubled_quotes_are_whole(models: Models) -> None:
+    text = "``Who'' said so? ``It isn't''"
+    offsets = FastTokenizer(load(models("albert")), name="albert").tokenize(text).offsets
+    held = {char for start, end in offsets.tolist() for char in range(start, end)}
+    assert held == {i for i, char in enumerate(text) if char != " "}
+
+
 def test_unknown_tokens_are_flagged(models: Models) -> None:
     tokenizer = FastTokenizer(load(models("bert")), name="bert")
     text = "a \U0002a6d6 b [UNK] " + "x" * 101

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.tokenizer import TokenizedText
+from longbert.errors import DocumentError
 from longbert.records import Classification, Entity, FloatMatrix, FloatVector
 
 
@@ -51,4 +54,22 @@ class Head(Protocol):
         """Join the partials of neighbouring runs of windows, given in order."""
 
     def finish(self, text: str, tokens: TokenizedText, partial: Any) -> HeadResult:
-        """The document's result from the partial of all its windows."""
+        """The document's result from the partial of all its windows.
+
+        Raises:
+            DocumentError: the model gave NaN or infinity.
+        """
+
+
+def check_finite(values: npt.NDArray[np.floating[Any]]) -> None:
+    """Refuse NaN and infinity, which pooling and decoding may hide.
+
+    Raises:
+        DocumentError: for the document at hand.
+    """
+    if not np.isfinite(values).all():
+        raise DocumentError(
+            "encode",
+            "not_finite",
+            "the model gave NaN or infinity for this document: try --precision float32",
+        )

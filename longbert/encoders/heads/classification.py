@@ -12,7 +12,7 @@ from torch import Tensor
 
 from longbert.core.scores import pool_logits, sigmoid, softmax
 from longbert.encoders.backbone import WindowBatch
-from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.records import Classification
@@ -74,6 +74,7 @@ class ClassificationHead:
         self, text: str, tokens: TokenizedText, partial: ClassificationPartial
     ) -> HeadResult:
         """Pool logits over windows, then score and decide."""
+        check_finite(partial.logits)
         logits = pool_logits(partial.logits, partial.counts, pooling=self._pooling)
         problem_type = self._model.problem_type
         if problem_type == "regression":

@@ -13,7 +13,7 @@ from torch import Tensor
 from longbert.core.passages import owned_pieces, passage_starts
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.folders import ModelFolder
-from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.errors import ModelError
 
@@ -174,6 +174,7 @@ class MeanEmbeddingHead:
         np.add.at(sums, partial.passages, partial.sums)
         np.add.at(counts, partial.passages, partial.counts)
         total = sums.sum(axis=0) + sum(vector for vector, _ in partial.specials)
+        check_finite(total)
         count = len(tokens) + sum(n for _, n in partial.specials)
         return HeadResult(
             embedding=_vectors(total / count, self._normalize),
@@ -238,6 +239,7 @@ class PooledEmbeddingHead(_PooledHead):
 
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
         """Pool over windows; one window gives its own vector."""
+        check_finite(partial.vectors)
         if self._pooling == "max":
             vector = partial.vectors.max(axis=0)
         else:
@@ -253,6 +255,7 @@ class PassageEmbeddingHead(_PooledHead):
 
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
         """The windows are the passages."""
+        check_finite(partial.vectors)
         return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
 
 

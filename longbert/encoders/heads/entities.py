@@ -13,7 +13,7 @@ from torch import Tensor
 from longbert.core.entities import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.encoders.backbone import WindowBatch
-from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.records import Entity
@@ -66,6 +66,7 @@ class EntityHead:
 
     def finish(self, text: str, tokens: TokenizedText, partial: EntityPartial) -> HeadResult:
         """Decode once over the whole document."""
+        check_finite(partial.scores)
         spans = decode_entities(
             partial.scores,
             tokens.offsets,
