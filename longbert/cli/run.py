@@ -225,8 +225,15 @@ def _merge(config_file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _silence() -> None:
-    """Keep what libraries say among themselves out of our messages."""
+    """Keep what libraries say among themselves out of our messages.
+
+    Beam's threads die with a traceback each when a run is stopped or fails; the error that is
+    raised to us says the same once.
+    """
+    import threading
     import warnings
+
+    threading.excepthook = lambda _: None
 
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
