@@ -61,13 +61,25 @@ class HeadModel:
     def logits(self, hidden: Tensor, batch: WindowBatch) -> Tensor:
         """Logits in float32 on the CPU.
 
+        Row by row: in float32 the product with a pooler's or classifier's weights was seen to
+        depend on the number of rows. Beside the encoder the head costs next to nothing.
+
         Shape: (batch, n_labels), or (batch, positions, n_labels) for tagging heads.
         """
+        rows = [
+            self._row(hidden[row : row + 1], batch, slice(row, row + 1))
+            for row in range(len(hidden))
+        ]
+        return torch.cat(rows).float().cpu()
+
+    def _row(self, hidden: Tensor, batch: WindowBatch, row: slice) -> Tensor:
         self._backbone.hidden = hidden
         try:
             with torch.inference_mode():
-                output = self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
+                output = self._model(
+                    input_ids=batch.input_ids[row], attention_mask=batch.attention_mask[row]
+                )
         finally:
             self._backbone.hidden = None
         logits: Tensor = output.logits
-        return logits.float().cpu()
+        return logits

@@ -1,0 +1,153 @@
+"""Heads that share a pass, and documents that share batches, change nothing of each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.texts import HOSTILE_TEXTS, long_text
+
+from longbert.config import ModelConfig
+from longbert.encoders.heads.classification import ClassificationHead
+from longbert.encoders.heads.embedding import MeanEmbeddingHead
+from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.models import Models, load_models
+from longbert.engine.encode import encode_documents
+from longbert.errors import ConfigError, DocumentError
+from longbert.records import Document, DocumentResult
+
+Build = Callable[..., Path]
+
+DOCUMENTS = [
+    *(Document(f"long {n}", long_text(n, seed=n)) for n in (1, 3, 9, 20, 45, 120)),
+    *(Document(hostile.name, hostile.text[:150]) for hostile in HOSTILE_TEXTS[::3]),
+    Document("empty", " \n"),
+]
+
+
+def load(**settings: Any) -> Models:
+    common = {"embed": "none", "window": 32, "precision": "float32", "passage": 10}
+    return load_models(ModelConfig(**{**common, **settings}))
+
+
+def encode(models: Models, documents: Sequence[Document]) -> list[DocumentResult | DocumentError]:
+    return list(encode_documents(models, documents, passage_tokens=10))
+
+
+def bits(result: DocumentResult | DocumentError) -> tuple[Any, ...]:
+    """All there is of a result, comparable to the bit."""
+    if isinstance(result, DocumentError):
+        return result.stage, result.error, result.message
+    embedding = None if result.embedding is None else result.embedding.tobytes()
+    vectors = [
+        p.embedding if p.embedding is None else p.embedding.tobytes() for p in result.passages
+    ]
+    passages = tuple(replace(passage, embedding=None) for passage in result.passages)
+    return replace(result, embedding=None, passages=passages), embedding, tuple(vectors)
+
+
+@pytest.fixture(scope="module")
+def three_heads(models: Build) -> dict[str, Any]:
+    """Three tasks on one backbone."""
+    return {
+        "embed": str(models("bert", seed=1, backbone_seed=7)),
+        "classify": (str(models("bert", task="classify", seed=2, backbone_seed=7)),),
+        "ner": (str(models("bert", task="ner", seed=3, backbone_seed=7)),),
+    }
+
+
+def test_heads_on_one_backbone_share_a_pass(three_heads: dict[str, Any]) -> None:
+    together = load(**three_heads)
+
+    (pass_,) = together.passes
+    assert [type(head) for head in pass_.heads] == [
+        *(MeanEmbeddingHead, ClassificationHead, EntityHead)
+    ]
+    runs: list[int] = []
+    states = pass_.backbone.hidden_states
+    pass_.backbone.hidden_states = lambda batch: (runs.append(1), states(batch))[1]  # type: ignore
+    results = encode(together, DOCUMENTS[:6])
+    alone = {
+        task: encode(load(**{task: name}), DOCUMENTS[:6]) for task, name in three_heads.items()
+    }
+    assert len(runs) < 20
+    for i, result in enumerate(results):
+        assert isinstance(result, DocumentResult)
+        embedded, classified, tagged = (alone[task][i] for task in ("embed", "classify", "ner"))
+        assert isinstance(embedded, DocumentResult)
+        assert isinstance(classified, DocumentResult)
+        assert isinstance(tagged, DocumentResult)
+        assert bits(replace(result, entities=(), classifications=())) == bits(embedded)
+        assert result.classifications == classified.classifications
+        assert result.entities == tagged.entities
+        assert result.classifications
+    assert any(isinstance(result, DocumentResult) and result.entities for result in results)
+
+
+def test_other_backbones_get_passes_and_windows_of_their_own(
+    models: Build, three_heads: dict[str, Any]
+) -> None:
+    other = str(models("roberta", task="ner"))
+    same_family = str(models("bert", task="classify", seed=2, backbone_seed=8))
+    together = load(
+        embed=three_heads["embed"], ner=(*three_heads["ner"], other), classify=(same_family,)
+    )
+
+    assert [[type(head) for head in pass_.heads] for pass_ in together.passes] == [
+        [MeanEmbeddingHead, EntityHead],
+        [ClassificationHead],
+        [EntityHead],
+    ]
+    assert len({pass_.backbone.digest for pass_ in together.passes}) == 3
+    document = [DOCUMENTS[5]]
+    (result,) = encode(together, document)
+    (alone,) = encode(load(ner=(other,)), document)
+    (embedded,) = encode(load(embed=three_heads["embed"], ner=three_heads["ner"]), document)
+    assert isinstance(result, DocumentResult)
+    assert isinstance(alone, DocumentResult)
+    assert isinstance(embedded, DocumentResult)
+    assert alone.n_tokens != result.n_tokens == embedded.n_tokens
+    assert result.n_windows == embedded.n_windows
+    assert result.entities == embedded.entities + alone.entities
+
+
+def test_each_backbone_has_the_window_it_declares(models: Build) -> None:
+    embed = str(models("bert", sentence_transformers={"max_seq_length": 40}))
+    sharing = str(models("bert", task="ner"))
+    other = str(models("roberta", task="ner"))
+    loaded = load(embed=embed, ner=(sharing, other), window=None)
+    assert [one["window"] for one in loaded.description["backbones"]] == [40, 512]
+    assert [one["overlap"] for one in loaded.description["backbones"]] == [9, 127]
+    with pytest.raises(ConfigError, match=r"window must be in \[3, 512\] for embedding, "):
+        load(embed=embed, ner=(sharing,), window=513)
+
+
+@pytest.mark.parametrize(
+    ("family", "pooling"), [("bert", "mean"), ("roberta", "cls"), ("modernbert", "max")]
+)
+def test_documents_alone_and_among_others_give_the_same_bits(
+    models: Build, family: str, pooling: str
+) -> None:
+    files = {"pooling": pooling}
+    settings = {
+        "embed": str(models(family, backbone_seed=5, sentence_transformers=files)),
+        "classify": (str(models(family, task="classify", backbone_seed=5)),),
+        "ner": (str(models(family, task="ner", backbone_seed=5)),),
+    }
+    loaded = load(**settings)
+    assert [one["batch_invariant"] for one in loaded.description["backbones"]] == [True]
+    together = [bits(result) for result in encode(loaded, DOCUMENTS)]
+    alone = [bits(result) for document in DOCUMENTS for result in encode(loaded, [document])]
+    backwards = [bits(result) for result in encode(loaded, DOCUMENTS[::-1])][::-1]
+    assert together == alone == backwards
+    for batch_tokens in (1, 100, 50_000):
+        passes = tuple(replace(pass_, batch_tokens=batch_tokens) for pass_ in loaded.passes)
+        other = replace(loaded, passes=passes)
+        assert [bits(result) for result in encode(other, DOCUMENTS)] == together
+
+
+def test_no_documents_have_no_results(three_heads: dict[str, Any]) -> None:
+    assert encode(load(**three_heads), []) == []
