@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
-from apache_beam.io.filesystem import BeamIOError, CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from longbert.io.filesystem import FileInfo, FileSystem, LocalFileSystem
@@ -25,13 +26,16 @@ class BeamFileSystem:
         """See :class:`longbert.io.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.is_folder(path)
-        return next(iter(self.match(path.rstrip("/") + "/**")), None) is not None
+        return next(self.files(path), None) is not None
 
     def files(self, path: str) -> Iterator[FileInfo]:
         """See :class:`longbert.io.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.files(path)
-        return self.match(path.rstrip("/") + "/**")
+        prefix = path.rstrip("/") + "/"
+        # Beam cannot quote a wildcard, which the folder's name may hold.
+        found = self.match(re.sub(r"[*?\[]", "?", prefix) + "**")
+        return (info for info in found if info.path.startswith(prefix))
 
     def match(self, pattern: str) -> Iterator[FileInfo]:
         """See :class:`longbert.io.filesystem.FileSystem`."""
@@ -73,7 +77,10 @@ class BeamFileSystem:
 
 
 class _os_errors:
-    """Turn Beam's errors into OSError, which is what the layers below expect."""
+    """Turn any error into OSError, which is what the layers below expect.
+
+    Each store has a library of its own behind it, and each library errors of its own.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -82,7 +89,7 @@ class _os_errors:
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, BeamIOError | ValueError):
+        if isinstance(error, Exception) and not isinstance(error, OSError):
             raise OSError(f"{self._path}: {error}") from error
 
 

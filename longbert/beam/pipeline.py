@@ -7,8 +7,8 @@ tokens, hidden states and vectors stay inside one step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import wraps
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
@@ -19,7 +19,29 @@ from longbert.engine.session import Session
 from longbert.errors import LongbertError
 from longbert.records import InputFile, Stub
 
-T = TypeVar("T")
+
+@dataclass(frozen=True)
+class Step:
+    """A function of a session, which workers import by its name.
+
+    An error of our own is left where the driver finds it, since Beam passes on text only.
+
+    Attributes:
+        session: the run; the function's first argument.
+        function: at the top level of a module: of a nested one the code itself would be put into
+            the graph, with the paths of the machine that starts the job.
+    """
+
+    session: Session
+    function: Callable[..., Any]
+
+    def __call__(self, *args: Any) -> Any:
+        """Do it, on the element and the side inputs."""
+        try:
+            return self.function(self.session, *args)
+        except LongbertError as error:
+            self.session.meter.report(error)
+            raise
 
 
 class MakeUnit(beam.DoFn):  # type: ignore[misc]
@@ -34,11 +56,11 @@ class MakeUnit(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Load the models before the first unit comes."""
-        _reported(self._session, lambda: self._session.models)()
+        Step(self._session, _load_models)()
 
     def process(self, unit: Unit, run_fingerprint: str) -> Iterator[bool]:
         """Yield whether there was anything to do."""
-        yield _reported(self._session, self._session.make)(unit, run_fingerprint)
+        yield Step(self._session, Session.make)(unit, run_fingerprint)
 
 
 class RunDocuments(beam.PTransform):  # type: ignore[misc]
@@ -56,62 +78,59 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wire the steps; the last one yields a single None."""
-        session, circumstances = self._session, self._circumstances
 
-        def prepare(_: None) -> str:
-            return session.prepare()
-
-        def list_files(_: None) -> tuple[InputFile, ...]:
-            return session.list_files().files
-
-        def scan(file: InputFile) -> Iterable[Stub]:
-            return session.scan_file(file)
-
-        def plan(_: None, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
-            return session.plan(stubs, run_fingerprint)
-
-        def finish(_: None, done_plan: Plan, n_resumed: int) -> None:
-            summary = session.summarize(done_plan, n_resumed)
-            finish_run(session, summary, circumstances)
-
-        def step(function: Callable[..., T]) -> Callable[..., T]:
-            return _reported(session, function)
+        def step(function: Callable[..., Any]) -> Step:
+            return Step(self._session, function)
 
         start = pipeline | "Start" >> beam.Create([None])
-        run_fingerprint = start | "Prepare" >> beam.Map(step(prepare))
+        run_fingerprint = start | "Prepare" >> beam.Map(step(_prepare))
         stubs = (
             start
-            | "List files" >> beam.FlatMap(step(list_files))
+            | "List files" >> beam.FlatMap(step(_list_files))
             | "Spread files" >> beam.Reshuffle()
-            | "Scan files" >> beam.FlatMap(step(scan))
+            | "Scan files" >> beam.FlatMap(step(Session.scan_file))
         )
         planned = start | "Plan" >> beam.Map(
-            step(plan), AsIter(stubs), AsSingleton(run_fingerprint)
+            step(_plan), AsIter(stubs), AsSingleton(run_fingerprint)
         )
         n_resumed = (
             planned
-            | "Units" >> beam.FlatMap(lambda plan: plan.units)
+            | "Units" >> beam.FlatMap(_units)
             | "Spread units" >> beam.Reshuffle()
-            | "Make units" >> beam.ParDo(MakeUnit(session), AsSingleton(run_fingerprint))
-            | "Resumed" >> beam.Filter(lambda was_made: not was_made)
+            | "Make units" >> beam.ParDo(MakeUnit(self._session), AsSingleton(run_fingerprint))
+            | "Resumed" >> beam.Filter(_was_resumed)
             | "Count resumed" >> beam.combiners.Count.Globally()
         )
         return start | "Finish" >> beam.Map(
-            step(finish),
-            AsSingleton(planned),
-            AsSingleton(n_resumed),
+            step(_finish), self._circumstances, AsSingleton(planned), AsSingleton(n_resumed)
         )
 
 
-def _reported(session: Session, function: Callable[..., T]) -> Callable[..., T]:
-    """Leave an error of our own where the driver finds it, since Beam passes on text only."""
+def _load_models(session: Session) -> None:
+    _ = session.models
 
-    @wraps(function)
-    def call(*args: Any) -> T:
-        try:
-            return function(*args)
-        except LongbertError as error:
-            session.meter.report(error)
-            raise
 
-    return call
+def _prepare(session: Session, _: None) -> str:
+    return session.prepare()
+
+
+def _list_files(session: Session, _: None) -> tuple[InputFile, ...]:
+    return session.list_files().files
+
+
+def _plan(session: Session, _: None, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
+    return session.plan(stubs, run_fingerprint)
+
+
+def _units(plan: Plan) -> tuple[Unit, ...]:
+    return plan.units
+
+
+def _was_resumed(was_made: bool) -> bool:
+    return not was_made
+
+
+def _finish(
+    session: Session, _: None, circumstances: Circumstances, plan: Plan, n_resumed: int
+) -> None:
+    finish_run(session, session.summarize(plan, n_resumed), circumstances)

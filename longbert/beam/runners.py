@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
+import re
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.runner import PipelineState
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
+from longbert import errors
+from longbert.beam import worker
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import CounterMeter
 from longbert.beam.pipeline import RunDocuments
@@ -21,7 +30,7 @@ from longbert.errors import ConfigError, LongbertError
 LOCAL = "DirectRunner"
 
 _REFUSED = {
-    "DaskRunner": "it loses data silently (it drops the output of finish_bundle, routes tags "
+    "dask": "it loses data silently (it drops the output of finish_bundle, routes tags "
     "wrongly and runs only the last sink) and reports success",
 }
 
@@ -48,9 +57,16 @@ def run_on_beam(
         LongbertError: a step failed.
     """
     name = circumstances.runner
-    if name in _REFUSED:
-        raise ConfigError(f"runner {name} is refused: {_REFUSED[name]}. Try {LOCAL}")
-    is_local = name == LOCAL
+    reason = _REFUSED.get(_short(name))
+    if reason is not None:
+        raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
+    is_local = _short(name) == _short(LOCAL)
+    if not is_local and circumstances.workers is not None:
+        raise ConfigError(
+            f"workers are processes of {LOCAL}, but the runner is {name}: give its own option "
+            "behind --, such as --num_workers=4"
+        )
+    options = _options(name, is_local, circumstances.workers, beam_options)
     if is_local:
         # Models, settings and output are checked here first, where an error is plain to see.
         rehearsal = replace(session, meter=NullMeter())
@@ -58,16 +74,21 @@ def run_on_beam(
         rehearsal.list_files()
     else:
         session = replace(session, filesystem=BeamFileSystem(), meter=CounterMeter())
-    options = _options(name, circumstances.workers, beam_options)
-    pipeline = beam.Pipeline(runner=FnApiRunner() if is_local else None, options=options)
+    try:
+        runner = _local_runner(circumstances.workers) if is_local else None
+        pipeline = beam.Pipeline(runner=runner, options=options)
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        raise ConfigError(f"runner {name}: {_squeezed(error)}") from error
     pipeline | RunDocuments(session, circumstances)
     try:
         result = pipeline.run()
-        if _only_writes_template(options):
+        if not is_local and _only_writes_job(options):
             return None
-        result.wait_until_finish()
+        state = result.wait_until_finish()
     except Exception as error:
         raise _own_error(session, error) from error
+    if state != PipelineState.DONE:
+        raise LongbertError(f"the Beam pipeline ended as {state}: run again to go on")
     return read_outcome(session)
 
 
@@ -78,22 +99,45 @@ def local_threads(workers: int | None) -> int | None:
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
-def _options(name: str, workers: int | None, beam_options: Sequence[str]) -> PipelineOptions:
-    if name == LOCAL:
-        mode = "in_memory" if workers is None else "multi_processing"
+def _local_runner(workers: int | None) -> FnApiRunner:
+    """Without workers in this process, else in processes that leave Ctrl-C to this one."""
+    if workers is None:
+        return FnApiRunner()
+    python = shlex.quote(sys.executable)
+    command = f"trap '' INT; exec {python} -m {worker.__name__}"
+    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
+
+
+def _short(name: str) -> str:
+    """A runner's name as Beam compares it: any case, with or without module and ``Runner``."""
+    return name.rpartition(".")[2].lower().removesuffix("runner")
+
+
+def _options(
+    name: str, is_local: bool, workers: int | None, beam_options: Sequence[str]
+) -> PipelineOptions:
+    if is_local:
         flags = [
             f"--direct_num_workers={workers or 1}",
-            f"--direct_running_mode={mode}",
-            # Worker processes share our stderr, which is for progress.
-            "--default_sdk_harness_log_level=ERROR",
+            # Any other mode would put Beam's own processes in the place of ours.
+            "--direct_running_mode=in_memory",
         ]
     else:
         flags = [f"--runner={name}"]
+    if any(option.partition("=")[0] == "--runner" for option in beam_options):
+        raise ConfigError("the Beam option --runner is not for here: name the runner before --")
     options = PipelineOptions([*flags, *beam_options])
-    unknown = _unknown(options)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            unknown = _unknown(options)
+    except SystemExit:
+        # Beam parses options as commands do: it prints what is wrong, then exits.
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise ConfigError(f"Beam options: {reason}") from None
     if unknown:
         raise ConfigError(
-            f"Beam does not know the option {', '.join(unknown)}: "
+            f"Beam does not know the option {', '.join(f'--{one}' for one in unknown)}: "
             "see the Beam options behind -- in the guide"
         )
     options.view_as(SetupOptions).save_main_session = False
@@ -105,16 +149,29 @@ def _unknown(options: PipelineOptions) -> list[str]:
     return sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
 
 
-def _only_writes_template(options: PipelineOptions) -> bool:
-    return bool(options.get_all_options().get("template_location"))
+def _only_writes_job(options: PipelineOptions) -> bool:
+    values = options.get_all_options()
+    return bool(values.get("template_location") or values.get("dry_run"))
 
 
 def _own_error(session: Session, error: Exception) -> Exception:
-    """The error that a step of ours left, or one that tells what Beam said."""
+    """The error that a step of ours left, or that Beam quotes, or one that tells what Beam said."""
     own = session.meter.reported()
     if own is not None:
         return own
+    quoted = re.search(r"longbert\.errors\.(\w+): (.+)", f"{_name(error)}: {error}")
+    if quoted is not None and hasattr(errors, quoted[1]):
+        kind: type[LongbertError] = getattr(errors, quoted[1])
+        return kind(quoted[2].partition(" [while running ")[0])
     last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
     return LongbertError(
         f"the Beam pipeline failed: {last[:500]}. Units that were done are kept: run again to go on"
     )
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"
+
+
+def _squeezed(error: Exception) -> str:
+    return " ".join(str(error).split())[:500]

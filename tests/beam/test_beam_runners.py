@@ -1,0 +1,183 @@
+"""Runs through Beam: the same output as without it, and errors that say what to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.runs import UNIT_BYTES, command, files_of, last_run, some_texts, write_texts
+from support.runs import run as run_without_beam
+
+import longbert
+
+WAYS: dict[str, dict[str, Any]] = {
+    "in process": {},
+    "one worker": {"workers": 1},
+    "two workers": {"workers": 2},
+    "bundles repeated": {"beam_options": ["--direct_runner_bundle_repeat=2"]},
+}
+
+
+@pytest.fixture(scope="module")
+def heads(models: Callable[..., Path]) -> dict[str, Any]:
+    return {
+        "embed": str(models("bert", sentence_transformers={"max_seq_length": 32})),
+        "ner": str(models("bert", task="ner")),
+        "classify": str(models("distilbert", task="classify", max_position_embeddings=64)),
+    }
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Enough for several units, a document that fails among them."""
+    return write_texts(tmp_path_factory.mktemp("inputs"), some_texts(7) | {"empty.txt": ""})
+
+
+@pytest.fixture(scope="module")
+def plain(inputs: Path, heads: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run without Beam."""
+    output = tmp_path_factory.mktemp("plain") / "out"
+    manifest = run_without_beam(inputs, output, **heads)
+    assert len(manifest["parts"]) >= 4
+    assert manifest["counts"]["errors"] == 1
+    return output
+
+
+def _run(inputs: Path, output: Path, runner: str = "DirectRunner", **settings: Any) -> Any:
+    defaults = {"precision": "float32", "unit_bytes": UNIT_BYTES}
+    return longbert.run(inputs, output=output, runner=runner, **(defaults | settings))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_to_run_writes_the_same_bytes(
+    way: str, inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    _run(inputs, tmp_path / "out", **heads, **WAYS[way])
+    assert files_of(tmp_path / "out") == files_of(plain)
+    entry = last_run(tmp_path / "out")
+    # One that Beam has read again finds its own units.
+    assert entry["units"] >= 4
+    if way != "bundles repeated":
+        assert entry["units_resumed"] == 0
+        assert entry["measured"]["documents"] == 8, "counted by the processes that did the work"
+
+
+def test_a_run_goes_on_another_way(
+    inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    _run(inputs, tmp_path / "out", **heads)
+    for receipt in sorted((tmp_path / "out" / "receipts").iterdir())[1:3]:
+        receipt.unlink()
+    (tmp_path / "out" / "manifest.json").unlink()
+    run_without_beam(inputs, tmp_path / "out", **heads)
+    assert files_of(tmp_path / "out") == files_of(plain)
+    entry = last_run(tmp_path / "out")
+    assert entry["units"] - entry["units_resumed"] == 2
+
+
+@pytest.mark.parametrize(
+    "runner", ["DaskRunner", "dask", "apache_beam.runners.dask.dask_runner.DaskRunner"]
+)
+def test_the_dask_runner_is_refused_under_all_its_names(
+    runner: str, inputs: Path, heads: dict[str, Any], tmp_path: Path
+) -> None:
+    with pytest.raises(longbert.ConfigError, match="loses data silently"):
+        _run(inputs, tmp_path / "out", runner, **heads)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("runner", "beam_options", "workers", "message"),
+    [
+        ("NoSuchRunner", [], None, "NoSuchRunner.*FnApiRunner"),
+        ("no.such.Runner", [], None, "no.such.Runner: No module named 'no'"),
+        ("DirectRunner", ["--nosuch=1"], None, "Beam does not know the option --nosuch:"),
+        ("DirectRunner", ["--direct_num_workers=many"], None, "--direct_num_workers.*'many'"),
+        ("DirectRunner", ["--runner=DaskRunner"], None, "--runner.*before --"),
+        ("DataflowRunner", [], 2, "workers are processes of DirectRunner.*--num_workers"),
+        ("DataflowRunner", [], None, "DataflowRunner: .*project"),
+        ("none", [], 2, "need Beam, but the runner is none"),
+        ("DirectRunner", [], 0, "workers must be .* at least 1, got 0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(
+    runner: str,
+    beam_options: Sequence[str],
+    workers: int | None,
+    message: str,
+    inputs: Path,
+    heads: dict[str, Any],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(longbert.ConfigError, match=message):
+        _run(
+            inputs,
+            tmp_path / "out",
+            runner,
+            workers=workers,
+            beam_options=beam_options,
+            **heads,
+        )
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_local_runner_has_its_short_name_too(
+    inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    _run(inputs, tmp_path / "out", "direct", **heads)
+    assert files_of(tmp_path / "out") == files_of(plain)
+
+
+def _obstruct(output: Path, plain: Path) -> None:
+    """Have a folder stand where one of the units puts a table: no one can write there, not root."""
+    part = sorted((plain / "passages").iterdir())[2]
+    os.makedirs(output / "passages" / part.name / "in the way")
+
+
+@pytest.mark.parametrize("way", ["in process", "two workers"])
+def test_an_error_of_a_step_comes_back_as_itself(
+    way: str, inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    _obstruct(output, plain)
+    with pytest.raises(longbert.OutputError, match=r"passages/000002-\w+\.parquet cannot be wri"):
+        _run(inputs, output, **heads, **WAYS[way])
+    assert not (output / "manifest.json").exists()
+    # What was done before is kept.
+    (obstacle,) = output.glob("passages/*/in the way")
+    obstacle.rmdir()
+    obstacle.parent.rmdir()
+    run_without_beam(inputs, output, **heads)
+    assert files_of(output) == files_of(plain)
+
+
+def test_an_error_that_only_beam_quotes_keeps_its_kind(
+    inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    # This runner is one of many for whose workers we have no channel of our own.
+    output = tmp_path / "out"
+    _obstruct(output, plain)
+    with pytest.raises(longbert.OutputError, match=r"passages/000002-\w+\.parquet cannot be wri"):
+        _run(inputs, output, "FnApiRunner", **heads)
+
+
+@pytest.mark.parametrize("options", [["--workers", "2"], ["--runner", "NoSuchRunner"]])
+def test_the_command_has_the_exit_status_of_the_error(
+    options: list[str], inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    _obstruct(output, plain)
+    result = command(
+        *("run", "--input", inputs, "--output", output, "--precision", "float32"),
+        *("--unit-bytes", str(UNIT_BYTES)),
+        *(f"--{name}={value}" for name, value in heads.items()),
+        *options,
+    )
+    is_usage = "NoSuchRunner" in options
+    assert result.returncode == (2 if is_usage else 1), result.stderr
+    assert ("runner NoSuchRunner" if is_usage else "cannot be written") in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
