@@ -160,7 +160,7 @@ class Session:
     def plan(self, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
         """Plan units against what the output holds already."""
         manifest = self.output.manifest()
-        earlier = self.output.parts(manifest) if manifest else []
+        earlier = [] if manifest is None else self._earlier_parts(manifest)
         plan = plan_units(
             stubs,
             unit_bytes=self.config.unit_bytes,
@@ -171,6 +171,37 @@ class Session:
         n_new = plan.n_documents - plan.n_unchanged
         self.meter.add({"planned_documents": n_new, "planned_bytes": n_bytes})
         return plan
+
+    def _earlier_parts(self, manifest: Mapping[str, Any]) -> list[Part]:
+        """The parts of the output, less the documents that the disk did not give when read.
+
+        What is wrong with a document stays wrong until it changes, but a disk may recover.
+        """
+        parts = []
+        for part, entry in zip(self.output.parts(manifest), manifest["parts"], strict=True):
+            unreadable = self._unreadable(part.name) if entry["counts"]["errors"] else set()
+            documents = tuple(
+                replace(one, identity="") if (one.source, one.document_id) in unreadable else one
+                for one in part.documents
+            )
+            parts.append(Part(part.name, documents))
+        return parts
+
+    def _unreadable(self, part: str) -> set[tuple[str, str | None]]:
+        rows = self._table("errors", part).to_pylist()
+        return {
+            (row["source"], row["document_id"])
+            for row in rows
+            if (row["stage"], row["error"]) == ("read", "unreadable")
+        }
+
+    def _table(self, table: str, part: str) -> pa.Table:
+        """The committed rows of a part; raises OutputError if they are gone."""
+        file = self.output.table_file(table, part)
+        data = self.output.read(file)
+        if data is None:
+            raise OutputError(f"{self.output.join(file)} is missing: restore it")
+        return from_parquet(data)
 
     def make(self, unit: Unit, run_fingerprint: str) -> bool:
         """Make a unit's part, unless a run that was stopped left its receipt.
@@ -285,11 +316,7 @@ class Session:
         kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
         tables = {}
         for table in TABLES:
-            file = self.output.table_file(table, name)
-            data = self.output.read(file)
-            if data is None:
-                raise OutputError(f"{self.output.join(file)} is missing: restore it")
-            rows = from_parquet(data)
+            rows = self._table(table, name)
             ids = rows.column("document_id").to_pylist()
             if table == "errors":
                 sources = rows.column("source").to_pylist()
