@@ -163,7 +163,9 @@ def _own_error(session: Session, error: Exception) -> Exception:
     if quoted is not None and hasattr(errors, quoted[1]):
         kind: type[LongbertError] = getattr(errors, quoted[1])
         return kind(quoted[2].partition(" [while running ")[0])
-    last = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    # Dataflow ends with the line "None" where it knows of no message.
+    lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
+    last = (lines or [type(error).__name__])[-1]
     return LongbertError(
         f"the Beam pipeline failed: {last[:500]}. Units that were done are kept: run again to go on"
     )

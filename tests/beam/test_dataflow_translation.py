@@ -1,0 +1,205 @@
+"""The job as Dataflow gets it: translated offline, small, and free of the launching machine."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import bz2
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from apache_beam.portability.api import beam_runner_api_pb2
+from apache_beam.runners.portability.fn_api_runner.execution import ListBuffer
+from support.runs import UNIT_BYTES, some_texts, write_texts
+from support.runs import run as run_without_beam
+
+import longbert
+from longbert.config import run_config
+
+MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
+GRAPH_LIMIT_BYTES = 200_000
+"""Dataflow takes 10 MB."""
+
+STEPS = (
+    *("Start", "Prepare", "List files", "Spread files", "Scan files", "Plan"),
+    *("Units", "Spread units", "Make units", "Resumed", "Count resumed", "Finish"),
+)
+
+
+def _options(folder: Path, endpoint: str = "http://localhost:1") -> list[str]:
+    for name in ("temp", "staging"):
+        (folder / name).mkdir(exist_ok=True)
+    return [
+        *("--project=none", "--region=none", "--no_auth", f"--dataflow_endpoint={endpoint}"),
+        *(f"--temp_location={folder}/temp", f"--staging_location={folder}/staging"),
+    ]
+
+
+def _job(folder: Path, inputs: str, output: str, options: Sequence[str], **settings: Any) -> Any:
+    meter = folder / "meter-of-the-launcher"
+    meter.mkdir(exist_ok=True)
+    return longbert.run_job(
+        run_config({"input": [inputs], "output": output, **settings}),
+        runner="DataflowRunner",
+        workers=None,
+        beam_options=options,
+        meter_folder=str(meter),
+    )
+
+
+def _template(folder: Path, inputs: str, output: str) -> beam_runner_api_pb2.Pipeline:
+    """Write the template and read back its graph."""
+    template = folder / "template.json"
+    options = [*_options(folder), f"--template_location={template}"]
+    outcome = _job(folder, inputs, output, options, embed=MODEL_OF_THE_WORKERS)
+    assert outcome is None, "the job was only written"
+    assert json.loads(template.read_bytes())["type"] == "JOB_TYPE_BATCH"
+    return beam_runner_api_pb2.Pipeline.FromString((folder / "staging/pipeline.pb").read_bytes())
+
+
+def _pickles(graph: beam_runner_api_pb2.Pipeline) -> dict[str, bytes]:
+    """What each step of the graph carries, unpacked."""
+    carried = {}
+    for transform in graph.components.transforms.values():
+        if transform.spec.urn == "beam:transform:pardo:v1":
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(transform.spec.payload)
+            packed = payload.do_fn.payload
+            try:
+                data = bz2.decompress(base64.b64decode(packed))
+            except (binascii.Error, OSError):
+                data = packed
+            carried[transform.unique_name] = data
+    return carried
+
+
+def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) -> None:
+    graph = _template(tmp_path, "gs://bucket/documents", "gs://bucket/out")
+    names = {transform.unique_name for transform in graph.components.transforms.values()}
+    assert {f"RunDocuments/{step}" for step in STEPS} <= names
+
+    carried = _pickles(graph)
+    makes = carried["RunDocuments/Make units"]
+    assert b"gs://bucket/documents" in makes
+    assert MODEL_OF_THE_WORKERS.encode() in makes
+    own_code = str(Path(longbert.__file__).parent).encode()
+    for name, data in carried.items():
+        assert str(tmp_path).encode() not in data, name
+        assert own_code not in data, f"{name} carries code by value"
+
+
+def test_the_graph_does_not_grow_with_the_inputs(tmp_path: Path) -> None:
+    inputs = write_texts(tmp_path / "in", {"0000.txt": "one"})
+    sizes = [_template(tmp_path, str(inputs), str(tmp_path / "out")).ByteSize()]
+    write_texts(inputs, {f"{i:04}.txt": "one of many" for i in range(1000)})
+    sizes.append(_template(tmp_path, str(inputs), str(tmp_path / "out")).ByteSize())
+    assert max(sizes) < GRAPH_LIMIT_BYTES
+    # Some bytes differ with the time at which the job began.
+    assert abs(sizes[1] - sizes[0]) < 200
+    assert not (tmp_path / "out").exists()
+
+
+class _Dataflow(BaseHTTPRequestHandler):
+    """As much of Dataflow's REST interface as it takes to hand in a job and see it end."""
+
+    state: ClassVar[str]
+    jobs: ClassVar[list[dict[str, Any]]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.jobs.append(json.loads(body))
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        answer = {"id": "job-1", "name": "job", "currentState": self.state, "jobMessages": []}
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@contextmanager
+def _dataflow(state: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    handler = type("Handler", (_Dataflow,), {"state": state, "jobs": []})
+    with HTTPServer(("localhost", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://localhost:{server.server_port}", handler.jobs
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def embed(models: Callable[..., Path]) -> str:
+    return str(models("bert", sentence_transformers={"max_seq_length": 128}))
+
+
+def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> None:
+    inputs = write_texts(tmp_path / "in", some_texts(2))
+    output = tmp_path / "out"
+    # The service is not here, so what it would write is there already.
+    manifest = run_without_beam(inputs, output, embed=embed)
+    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+        outcome = _job(tmp_path, str(inputs), str(output), _options(tmp_path, endpoint))
+    assert outcome is not None
+    assert outcome.manifest == manifest
+    (job,) = jobs
+    assert str(tmp_path / "staging/pipeline.pb") in json.dumps(job["environment"])
+    assert "steps" not in job or not job["steps"]
+
+
+def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
+    with (
+        _dataflow("JOB_STATE_FAILED") as (endpoint, jobs),
+        pytest.raises(longbert.LongbertError, match=r"pipeline failed: .*FAILED"),
+    ):
+        _job(tmp_path, "gs://bucket/in", "gs://bucket/out", _options(tmp_path, endpoint))
+    assert len(jobs) == 1
+
+
+def test_a_dry_run_hands_nothing_in(tmp_path: Path) -> None:
+    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+        options = [*_options(tmp_path, endpoint), "--dry_run=True"]
+        outcome = _job(tmp_path, "gs://bucket/in", "gs://bucket/out", options)
+    assert outcome is None
+    assert jobs == []
+
+
+def test_no_text_crosses_between_steps(
+    tmp_path: Path, embed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that leaves one fused stage for another: shuffles, side inputs, elements."""
+    texts = some_texts(6, n_words=2500)
+    inputs = write_texts(tmp_path / "in", texts)
+    crossed: list[bytes] = []
+    append = ListBuffer.append
+
+    def recorded(buffer: ListBuffer, element: bytes) -> None:
+        crossed.append(element)
+        append(buffer, element)
+
+    monkeypatch.setattr(ListBuffer, "append", recorded)
+    longbert.run(
+        inputs, output=tmp_path / "out", embed=embed, precision="float32", unit_bytes=UNIT_BYTES
+    )
+    everything = b"".join(crossed)
+    for name, text in texts.items():
+        assert name.encode() in everything, "documents are dealt out by name"
+        words = text.split()
+        for start in range(0, len(words) - 3, 97):
+            assert " ".join(words[start : start + 3]).encode() not in everything
+    n_text_bytes = sum(len(text.encode()) for text in texts.values())
+    assert len(everything) < n_text_bytes / 5
+    # Vectors, too, would be more than that.
+    n_vector_bytes = sum(
+        len(path.read_bytes()) for path in (tmp_path / "out" / "passages").iterdir()
+    )
+    assert len(everything) < n_vector_bytes / 5
