@@ -213,6 +213,9 @@ class OutputFolder:
         """Remove files of longbert's own that the manifest does not name.
 
         Among them are the unfinished ones that a process leaves when it is killed.
+
+        Raises:
+            OutputError: one cannot be removed.
         """
         suffixes = {**dict.fromkeys(TABLES, ".parquet"), "receipts": ".json"}
         kept = {f"{folder}/{part}{suffix}" for part in parts for folder, suffix in suffixes.items()}
@@ -222,9 +225,19 @@ class OutputFolder:
                 name = path.rpartition("/")[2]
                 is_own = own.fullmatch(name.removesuffix(TEMPORARY_SUFFIX))
                 if is_own and f"{folder}/{name}" not in kept:
-                    self.filesystem.remove(path)
+                    self._remove(path)
         for name in _TOP_FILES:
-            self.filesystem.remove(self.join(name + TEMPORARY_SUFFIX))
+            self._remove(self.join(name + TEMPORARY_SUFFIX))
+
+    def _remove(self, path: str) -> None:
+        try:
+            self.filesystem.remove(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path} does not belong to the output any more and cannot be removed "
+                f"({error.strerror or error}): who reads the folder by name would take it for a "
+                "part of it. Mend that, then run again"
+            ) from error
 
     def _files(self, folder: str) -> Sequence[str]:
         path = self.join(folder)

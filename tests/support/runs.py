@@ -1,0 +1,172 @@
+"""Small runs in this process, and what they leave."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow.parquet as pq
+
+import longbert
+from longbert.config import run_config
+from longbert.engine.run import Circumstances, Outcome, run_in_process
+from longbert.engine.session import Session
+from longbert.engine.verify import verify_output
+from longbert.io.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
+from longbert.io.output import OutputFolder
+from longbert.io.tables import TABLES
+
+from .texts import long_text
+
+UNIT_BYTES = 1000
+"""Of the runs here: a document of 60 words and its overhead fill a unit."""
+
+
+def write_texts(folder: Path, texts: Mapping[str, str]) -> Path:
+    """Write documents by name, folders included."""
+    for name, text in texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    return folder
+
+
+def some_texts(n: int, *, n_words: int = 60, seed: int = 0) -> dict[str, str]:
+    """Texts that differ, as ``00.txt``, ``01.txt``, ..."""
+    return {f"{i:02}.txt": long_text(n_words, seed=seed + i) for i in range(n)}
+
+
+def run(inputs: Path | Sequence[Path], output: Path, **settings: Any) -> dict[str, Any]:
+    """``longbert.run`` without Beam, in float32; a document fills a unit unless told otherwise."""
+    paths = [inputs] if isinstance(inputs, Path) else inputs
+    return longbert.run(*paths, output=output, runner="none", **_settings(settings))
+
+
+def run_on(files: Any, inputs: Path, output: Path, **settings: Any) -> Outcome:
+    """As :func:`run`, with another file system."""
+    config = run_config({"input": [str(inputs)], "output": str(output), **_settings(settings)})
+    return run_in_process(Session(config, files), Circumstances("none"))
+
+
+def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    given = {"precision": "float32", "unit_bytes": UNIT_BYTES, **settings}
+    return {key: str(value) if isinstance(value, Path) else value for key, value in given.items()}
+
+
+def files_of(output: Path) -> dict[str, bytes]:
+    """All files of an output but ``run.json``, which tells of times."""
+    return {
+        str(path.relative_to(output)): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and path != output / "run.json"
+    }
+
+
+def rows(output: Path, table: str) -> list[dict[str, Any]]:
+    """Rows of one table in the order of the manifest's parts."""
+    manifest = json.loads((output / "manifest.json").read_text())
+    return [
+        row
+        for part in manifest["parts"]
+        for row in pq.read_table(output / table / f"{part['name']}.parquet").to_pylist()
+    ]
+
+
+def rows_by_document(output: Path) -> dict[str, list[Any]]:
+    """All rows of each document, the table's name before each."""
+    found: dict[str, list[Any]] = {}
+    for table in TABLES:
+        for row in rows(output, table):
+            found.setdefault(str(row["document_id"] or row["source"]), []).append((table, row))
+    return found
+
+
+def last_run(output: Path) -> dict[str, Any]:
+    """The last entry of ``run.json``."""
+    entry: dict[str, Any] = json.loads((output / "run.json").read_text())["runs"][-1]
+    return entry
+
+
+def problems(output: Path) -> list[str]:
+    """What ``longbert verify`` finds."""
+    return list(verify_output(OutputFolder(LocalFileSystem(), str(output))))
+
+
+def command_line(*arguments: str | Path) -> list[str]:
+    """The installed command, found beside this Python."""
+    return [str(Path(sys.executable).with_name("longbert")), *map(str, arguments)]
+
+
+def command(
+    *arguments: str | Path, cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the installed command to its end."""
+    return subprocess.run(
+        command_line(*arguments),
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, **environment},
+        timeout=120,
+        check=False,
+    )
+
+
+class Death(BaseException):
+    """Stands for the end of the process: nothing of ours may catch it."""
+
+
+class FailingFiles(LocalFileSystem):
+    """Local files on which the n-th change fails.
+
+    Args:
+        fails_at: writes and removals, from 0, before the one that fails; None: none does.
+        fault: ``"full"`` is a full disk, ``"death"`` leaves half a file as a killed process does.
+    """
+
+    def __init__(self, fails_at: int | None = None, fault: str = "full") -> None:
+        self.n_changes = 0
+        self._fails_at = fails_at
+        self._fault = fault
+
+    def write(self, path: str, data: bytes) -> None:
+        if self._is_time():
+            if self._fault == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
+            raise Death
+        super().write(path, data)
+
+    def remove(self, path: str) -> None:
+        if self._is_time():
+            raise Death if self._fault == "death" else PermissionError(errno.EACCES, "denied", path)
+        super().remove(path)
+
+    def _is_time(self) -> bool:
+        self.n_changes += 1
+        return self.n_changes - 1 == self._fails_at
+
+
+class WatchedFiles(LocalFileSystem):
+    """Local files that call a function whenever one is opened, written or listed."""
+
+    def __init__(self, watch: Callable[[str], None]) -> None:
+        self._watch = watch
+
+    def open(self, path: str) -> BinaryIO:
+        self._watch(path)
+        return super().open(path)
+
+    def write(self, path: str, data: bytes) -> None:
+        self._watch(path)
+        super().write(path, data)
+
+    def files(self, path: str) -> Iterator[FileInfo]:
+        self._watch(path)
+        return super().files(path)
