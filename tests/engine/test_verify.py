@@ -1,0 +1,269 @@
+"""What ``longbert verify`` finds: a sentence for each kind of damage, nothing on a good output."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from support.runs import problems, run, some_texts, write_texts
+
+from longbert.cli.main import main
+from longbert.core.fingerprint import fingerprint
+from longbert.errors import OutputError
+from longbert.index.build import build_index
+from longbert.io.filesystem import LocalFileSystem
+from longbert.io.tables import TABLES, to_parquet
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory, models: Callable[..., Path]) -> Path:
+    place = tmp_path_factory.mktemp("verify")
+    docs = write_texts(place / "docs", some_texts(3) | {"e.txt": ""})
+    run(
+        docs,
+        place / "out",
+        embed=models("bert", sentence_transformers={"max_seq_length": 32}),
+        ner=[str(models("bert", task="ner", backbone_seed=0, seed=1))],
+        classify=[str(models("bert", task="classify", backbone_seed=0, seed=2))],
+        passage=20,
+        unit_bytes=2000,
+    )
+    return place / "out"
+
+
+@pytest.fixture
+def output(good: Path, tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(good, tmp_path / "out"))
+
+
+def part(output: Path, number: int = 0) -> str:
+    name: str = json.loads((output / "manifest.json").read_text())["parts"][number]["name"]
+    return name
+
+
+def edit(path: Path, change: Callable[[Any], None]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def replace_table(output: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change rows as a program might, checksums and numbers of rows included."""
+    name = part(output)
+    path = output / table / f"{name}.parquet"
+    data = to_parquet(change(pq.read_table(path)))
+    path.write_bytes(data)
+    entry = {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "n_bytes": len(data),
+        "n_rows": pq.read_metadata(path).num_rows,
+    }
+    edit(output / "manifest.json", lambda m: m["parts"][0]["files"].update({table: entry}))
+    edit(output / "receipts" / f"{name}.json", lambda r: r["files"].update({table: entry}))
+
+
+def with_column(table: pa.Table, column: str, change: Callable[[list[Any]], None]) -> pa.Table:
+    values = table.column(column).to_pylist()
+    change(values)
+    index = table.schema.get_field_index(column)
+    field = table.schema.field(column)
+    return table.set_column(index, field, pa.array(values, type=field.type))
+
+
+def verify(output: Path) -> tuple[int, str, str]:
+    result = CliRunner().invoke(main, ["verify", str(output)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_a_good_output_is_whole(good: Path) -> None:
+    status, out, err = verify(good)
+    assert status == 0
+    assert err == ""
+    assert out.startswith(f"{good} is whole: 3 documents, 1 errors, ")
+    assert out.count("\n") == 1
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_flipped_byte_in_a_table(output: Path, table: str) -> None:
+    file = f"{table}/{part(output)}.parquet"
+    data = bytearray((output / file).read_bytes())
+    data[len(data) // 2] ^= 1
+    (output / file).write_bytes(data)
+
+    status, out, err = verify(output)
+
+    assert status == 1
+    assert f"{file} does not have the SHA-256 that the manifest names\n" in out
+    assert f"{output}: " in err
+    assert "Restore" in err
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_missing_table(output: Path, table: str) -> None:
+    (output / table / f"{part(output, 1)}.parquet").unlink()
+    assert f"{table}/{part(output, 1)}.parquet is missing" in problems(output)
+
+
+def test_a_missing_receipt(output: Path) -> None:
+    (output / f"receipts/{part(output)}.json").unlink()
+    assert problems(output) == [f"receipts/{part(output)}.json is missing or damaged"]
+
+
+def test_a_receipt_that_was_changed(output: Path) -> None:
+    file = f"receipts/{part(output)}.json"
+
+    def other_digest(receipt: dict[str, Any]) -> None:
+        receipt["documents"][0][0] = "0" * 32
+
+    edit(output / file, other_digest)
+    assert problems(output) == [f"{file} does not name the documents that the part was made of"]
+
+
+def test_a_receipt_of_other_documents(output: Path) -> None:
+    file = f"receipts/{part(output)}.json"
+    edit(output / file, lambda receipt: receipt["documents"].pop())
+    (first, second) = problems(output)
+    assert "does not name the documents" in first
+    assert second == (
+        f"part {part(output)}: 1 documents went in and 2 came out as documents and errors, "
+        "0 of them not"
+    )
+
+
+@pytest.mark.parametrize("name", ["tokens", "errors", "passages", "chars_covered"])
+def test_a_changed_sum(output: Path, name: str) -> None:
+    edit(output / "manifest.json", lambda m: m["counts"].update({name: m["counts"][name] + 1}))
+    assert problems(output) == ["manifest.json: the counts are not the sums of those of the parts"]
+
+
+def test_changed_counts_that_add_up(output: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["counts"]["tokens"] += 1
+        manifest["parts"][0]["counts"]["tokens"] += 1
+
+    edit(output / "manifest.json", change)
+    (receipt, count) = problems(output)
+    assert "has other counts than the manifest" in receipt
+    assert "tokens, the tables " in count
+
+
+def test_changed_settings(output: Path) -> None:
+    edit(output / "manifest.json", lambda manifest: manifest["settings"].update(unit_bytes=1))
+    assert problems(output) == ["manifest.json: the fingerprint does not belong to the settings"]
+
+
+def test_a_part_of_other_settings(output: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["settings"]["unit_bytes"] = 1
+        manifest["fingerprint"] = fingerprint(manifest["settings"])
+
+    edit(output / "manifest.json", change)
+    assert problems(output)[0] == (
+        f"receipts/{part(output)}.json is of another run fingerprint than the manifest"
+    )
+
+
+@pytest.mark.parametrize("name", ["documents", "passages", "description"])
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_a_file_of_the_index(output: Path, name: str, how: str) -> None:
+    (path,) = (output / "index").glob(f"{name}-*")
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    status, out, _ = verify(output)
+    assert status == 1
+    (line,) = out.splitlines()
+    assert line.startswith(str(path))
+    assert "longbert again" in line
+
+
+def test_an_index_of_other_rows(output: Path) -> None:
+    names = [part(output, 1), part(output, 0)]
+    built = build_index(LocalFileSystem(), str(output), names, metric="cosine")
+    assert built is not None
+    edit(output / "manifest.json", lambda manifest: manifest.update(index=built.entry))
+    (problem,) = problems(output)
+    assert "other rows than the tables" in problem
+
+
+def test_no_index_for_vectors(output: Path) -> None:
+    edit(output / "manifest.json", lambda manifest: manifest.update(index=None))
+    assert problems(output) == ["manifest.json: there is an embedding model, but no index"]
+
+
+def test_rows_that_do_not_fit_together(output: Path) -> None:
+    def cut(values: list[Any]) -> None:
+        values[0] -= 1
+
+    def rename(values: list[Any]) -> None:
+        values[-1] = "nobody"
+
+    replace_table(output, "passages", lambda rows: with_column(rows, "char_end", cut))
+    replace_table(output, "entities", lambda rows: with_column(rows, "char_start", cut))
+    replace_table(output, "classifications", lambda rows: with_column(rows, "document_id", rename))
+    found = "\n".join(problems(output))
+    where = f"part {part(output)}, document '00.txt'"
+    assert f"{where}: passage 1 does not begin where the one before ends" in found
+    assert f"{where}: the entity at " in found
+    assert f"classifications/{part(output)}.parquet: document 'nobody' is not in documents" in found
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value", "wanted"),
+    [
+        ("documents", "n_chars_covered", 1, "1 of "),
+        ("documents", "content_sha256", "0", "put together are not the document's text"),
+        ("documents", "document_id", "01.txt", "in the output twice"),
+        ("passages", "text", "other", "put together are not the document's text"),
+        ("passages", "passage_id", 1, "passage 0 has another id than it should"),
+        ("passages", "ordinal", 5, "passage 0 is missing or out of order"),
+        ("entities", "text", "other", "is not that span of the text"),
+    ],
+)
+def test_a_wrong_value(output: Path, table: str, column: str, value: Any, wanted: str) -> None:
+    def change(values: list[Any]) -> None:
+        values[0] = value
+
+    replace_table(output, table, lambda rows: with_column(rows, column, change))
+    assert any(wanted in problem for problem in problems(output))
+
+
+def test_rows_that_were_dropped(output: Path) -> None:
+    replace_table(output, "documents", lambda rows: rows.slice(1))
+    found = "\n".join(problems(output))
+    assert "2 documents went in and 1 came out" in found
+    assert "1 of them not" in found
+
+
+@pytest.mark.parametrize("name", ["parts", "counts", "index"])
+def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
+    edit(output / "manifest.json", lambda manifest: manifest.pop(name))
+    with pytest.raises(OutputError, match=f"damaged .it lacks {name}.: restore it"):
+        problems(output)
+
+
+def test_no_output(tmp_path: Path) -> None:
+    status, out, err = verify(tmp_path / "nothing")
+    assert (status, out) == (1, "")
+    assert err.startswith(f"longbert: error: {tmp_path}/nothing holds no finished output")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "manifest.json").write_text("{")
+    status, _, err = verify(tmp_path / "bad")
+    assert status == 1
+    assert "bad/manifest.json is damaged" in err
+
+
+def test_an_output_of_another_format(output: Path) -> None:
+    edit(output / "manifest.json", lambda manifest: manifest.update(format=99))
+    with pytest.raises(OutputError, match="is not of format 1"):
+        problems(output)
