@@ -2,14 +2,18 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
+from longbert.beam.runners import _unknown
 from longbert.cli.main import _COMMANDS, main
 from longbert.io.tables import schemas
 
@@ -63,14 +67,29 @@ def test_page_runs_from_top_to_bottom(page, tmp_path):
         assert "Traceback" not in done.stderr
 
 
-def test_blocks_that_do_not_run_are_of_known_kinds():
+_NOT_RUN = {
+    "installs packages, as CI does": r"\bpip install\b|\bpre-commit install\b",
+    "needs a model of the reader's own, or of the hub": r"--(embed|ner|classify) (\./|\w+/)",
+    "needs a GPU": r"--device cuda\b",
+    "needs a cloud account": r"\bgs://",
+    "needs a corpus of the reader's own": r"--input (novels|corpus)/",
+    "checks the source, as CI does": r"^(pytest|ruff|mypy|lint-imports)\b",
+}
+"""Why a command may stand in a block that is not run."""
+
+
+def test_blocks_that_do_not_run_have_a_known_reason():
     known = {"console", "python", "console no-run", "python no-run"}
     shown = {"text", "mermaid", "sql", "toml", "json", ""}
-    for page in PAGES:
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
         for info, body in blocks(page):
             assert info in known | shown, f"{page.name}: {info!r}"
             if info in shown:
                 assert not commands(body), f"{page.name}: a command in a block that is not run"
+            if info == "console no-run":
+                for command in commands(body):
+                    reasons = [one for one, mark in _NOT_RUN.items() if re.search(mark, command)]
+                    assert reasons, f"{page.name}: {command} could be run"
 
 
 def test_ci_runs_the_test_command_of_the_readme():
@@ -80,50 +99,87 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert command in (ROOT / ".ci" / "run").read_text().splitlines()
 
 
-def _options():
-    for name, module in _COMMANDS.items():
-        command = getattr(import_module(module), name)
+def _options(*names):
+    for name in names or _COMMANDS:
+        command = getattr(import_module(_COMMANDS[name]), name)
         for parameter in command.params:
-            yield from (option for option in parameter.opts if option.startswith("--"))
+            yield from (option for option in parameter.opts if option.startswith("-"))
 
 
 def test_guide_names_every_option():
     guide = (ROOT / "docs" / "guide.md").read_text()
-    missing = sorted({option for option in _options() if option not in guide})
+    missing = sorted({option for option in _options() if not re.search(f"`{option}[ `]", guide)})
     assert not missing
 
 
-def test_pages_name_no_option_or_command_that_is_not_there():
+def test_pages_name_no_option_that_is_not_there():
     known = {*_options(), *(opt for parameter in main.params for opt in parameter.opts), "--help"}
+    of_beam = _BeamArgumentParser()
+    for options in PipelineOptions.__subclasses__():
+        options._add_argparse_args(of_beam)
+    known.update(of_beam._option_string_actions)
+    for page in PAGES:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", page.read_text()))
+        assert named <= known, f"{page.name}: {sorted(named - known)}"
+
+
+def test_commands_are_given_the_options_that_they_have():
+    general = {"--help", *(opt for parameter in main.params for opt in parameter.opts)}
     for page in PAGES:
         for info, body in blocks(page):
             if not info.startswith("console"):
                 continue
             for command in commands(body):
-                own = command.partition(" -- ")[0]
-                for part in re.split(r"&&|\||;", own):
-                    words = part.split()
-                    if words[:1] != ["longbert"]:
+                own, _, of_beam = command.partition(" -- ")
+                assert not _unknown(PipelineOptions(of_beam.split())), f"{page.name}: {command}"
+                for part in re.split(r"&&|[|;]", own):
+                    if "longbert" not in part.split():
                         continue
-                    names = [word for word in words[1:] if not word.startswith("-")]
-                    assert "--version" in words or "--help" in words or names[0] in _COMMANDS
-                    options = {word.partition("=")[0] for word in words if word.startswith("--")}
-                    assert options <= known, f"{page.name}: {options - known}"
+                    words = shlex.split(part)
+                    words = words[words.index("longbert") + 1 :]
+                    options = {word.partition("=")[0] for word in words if word.startswith("-")}
+                    if not words[0].startswith("-"):
+                        assert words[0] in _COMMANDS, f"{page.name}: {command}"
+                        options -= set(_options(words[0]))
+                    assert options <= general, f"{page.name}: {command}"
 
 
-def test_tables_page_has_every_column():
+def test_pages_name_no_command_that_is_not_there():
+    for page in PAGES:
+        named = set(re.findall(r"(?:`|^\$ )longbert (?:--debug )?([a-z]+)", page.read_text(), re.M))
+        assert named <= set(_COMMANDS), page.name
+
+
+def test_tables_page_has_exactly_the_columns():
     page = (ROOT / "docs" / "tables.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)$(.*?)(?=^## )", page, re.M | re.S))
     for table, schema in schemas(384).items():
-        assert f"{table}" in page
-        missing = [name for name in schema.names if f"`{name}`" not in page]
-        assert not missing, table
+        described = re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", sections[table], re.M)
+        assert described == [(field.name, _type(field.type)) for field in schema], table
+
+
+def _type(kind):
+    if pa.types.is_fixed_size_list(kind):
+        return f"fixed_size_list<{_type(kind.value_type)}>"
+    if pa.types.is_map(kind):
+        return f"map<{_type(kind.key_type)}, {_type(kind.item_type)}>"
+    return {"float": "float32"}.get(str(kind), str(kind))
+
+
+def _anchors(page):
+    """The names that headings get where pages are shown."""
+    for heading in re.findall(r"^#+ (.+)$", page.read_text(), re.M):
+        yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
 def test_links_between_pages_resolve():
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text()):
-            if "://" not in target:
-                assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page in (*PAGES, ROOT / "CONTRIBUTING.md"):
+        for target, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)]*))?\)", page.read_text()):
+            if "://" in target:
+                continue
+            other = page.parent / target if target else page
+            assert other.exists(), f"{page.name}: {target}"
+            assert not anchor or anchor in _anchors(other), f"{page.name}: {target}#{anchor}"
 
 
 def test_every_page_of_the_docs_is_linked_from_the_index():

@@ -30,7 +30,10 @@ def wheel(tmp_path_factory):
             target.write_bytes((ROOT / name).read_bytes())
     folder = tmp_path_factory.mktemp("wheel")
     subprocess.run(
-        [sys.executable, "-m", "build", "--wheel", "--outdir", str(folder), str(source)],
+        [
+            *(sys.executable, "-m", "build", "--wheel", "--no-isolation"),
+            *("--outdir", str(folder), str(source)),
+        ],
         check=True,
         capture_output=True,
     )
@@ -51,10 +54,13 @@ def test_wheel_holds_the_package_alone(wheel):
 def test_wheel_runs_outside_the_source_tree(wheel, tmp_path):
     """In an environment of its own, which borrows the installed libraries, not the project."""
     home = tmp_path / "venv"
-    venv.create(home, with_pip=True)
+    venv.create(home, with_pip=False)
     python = home / "bin" / "python"
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", str(wheel)],
+        [
+            *(sys.executable, "-m", "pip", "--python", python, "install"),
+            *("--quiet", "--no-deps", "--no-index", str(wheel)),
+        ],
         check=True,
         capture_output=True,
     )
