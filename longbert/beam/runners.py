@@ -70,8 +70,8 @@ def run_on_beam(
     if is_local:
         # Models, settings and output are checked here first, where an error is plain to see.
         rehearsal = replace(session, meter=NullMeter())
-        rehearsal.prepare()
         rehearsal.list_files()
+        rehearsal.prepare()
     else:
         session = replace(session, filesystem=BeamFileSystem(), meter=CounterMeter())
     try:

@@ -98,6 +98,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were on the command line; 0 is a value, an absent flag is none."""
+    return {
+        name.rstrip("_"): value
+        for name, value in options.items()
+        if value is not None and value is not False and value != ()
+    }
+
+
 @click.command(epilog=_EXAMPLES)
 @click.option(
     "--input",
@@ -218,10 +227,7 @@ def _merge(config_file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise longbert.ConfigError(f"{config_file} cannot be read: {error}") from None
         settings = read_toml(text, name=str(config_file))
-    for key, value in options.items():
-        if value not in (None, (), False):
-            settings[key.rstrip("_")] = value
-    return settings
+    return settings | given(options)
 
 
 def _silence() -> None:

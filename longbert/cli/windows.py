@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import longbert
-from longbert.cli.run import model_options
+from longbert.cli.run import given, model_options
 from longbert.config import run_config
 from longbert.errors import InputError, nearest
 
@@ -43,8 +43,7 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
     In the picture a line is a window: the thin part is context that it reads, the thick part
     the tokens that it owns. The thick parts of all windows together are the document.
     """
-    settings = {key: value for key, value in options.items() if value not in (None, (), False)}
-    config = run_config({"input": [file], **settings})
+    config = run_config({"input": [file], **given(options)})
     document = _read(config, file, document_id)
 
     from longbert.encoders.models import load_models

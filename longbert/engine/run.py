@@ -50,8 +50,10 @@ def run_in_process(session: Session, circumstances: Circumstances) -> Outcome:
     Raises:
         LongbertError: see the steps of :class:`longbert.engine.session.Session`.
     """
+    # Before the models are loaded, and before anything is written.
+    listing = session.list_files()
     run_fingerprint = session.prepare()
-    stubs = [stub for file in session.list_files().files for stub in session.scan_file(file)]
+    stubs = [stub for file in listing.files for stub in session.scan_file(file)]
     plan = session.plan(stubs, run_fingerprint)
     n_resumed = sum(not session.make(unit, run_fingerprint) for unit in plan.units)
     finish_run(session, session.summarize(plan, n_resumed), circumstances)
