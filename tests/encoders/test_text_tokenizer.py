@@ -264,6 +264,13 @@ def test_unknown_tokens_are_flagged(models: Models) -> None:
     assert not FastTokenizer(byte_level(), name="bytes").tokenize(text).is_unknown.any()
 
 
+def test_an_unknown_token_inside_a_word_begins_one_as_in_transformers(models: Models) -> None:
+    tokenizer = FastTokenizer(load(models("xlm-roberta")), name="xlm-roberta")
+    tokens = tokenizer.tokenize("for\U0002a6d6ms")
+    assert tokens.is_unknown.sum() == 1
+    assert tokens.starts_word[tokens.is_unknown].all()
+
+
 @pytest.mark.parametrize("family", ["bert", "mpnet"])
 def test_words_of_a_wordpiece_vocabulary(models: Models, family: str) -> None:
     tokenizer = FastTokenizer(load(models(family)), name=family)
