@@ -102,7 +102,7 @@ def run_job(
     from longbert.engine.run import Circumstances, run_in_process
     from longbert.engine.session import Session
 
-    if workers is not None and (not isinstance(workers, int) or workers < 1):
+    if workers is not None and (type(workers) is not int or workers < 1):
         raise ConfigError(f"workers must be a whole number of at least 1, got {workers!r}")
     if not isinstance(runner, str):
         raise ConfigError(f"runner must be a string such as DirectRunner, got {runner!r}")

@@ -7,7 +7,7 @@ tokens, hidden states and vectors stay inside one step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import apache_beam as beam
@@ -15,7 +15,7 @@ from apache_beam.pvalue import AsIter, AsSingleton
 
 from longbert.core.units import Plan, Unit
 from longbert.engine.run import Circumstances, finish_run
-from longbert.engine.session import Session
+from longbert.engine.session import PlanSummary, Session
 from longbert.errors import LongbertError
 from longbert.records import InputFile, Stub
 
@@ -93,6 +93,8 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         planned = start | "Plan" >> beam.Map(
             step(_plan), AsIter(stubs), AsSingleton(run_fingerprint)
         )
+        # The plan itself, as large as all stubs, goes no further than to the step that it feeds.
+        summary = planned | "Summarize" >> beam.Map(step(_summarize))
         n_resumed = (
             planned
             | "Units" >> beam.FlatMap(_units)
@@ -102,7 +104,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
             | "Count resumed" >> beam.combiners.Count.Globally()
         )
         return start | "Finish" >> beam.Map(
-            step(_finish), self._circumstances, AsSingleton(planned), AsSingleton(n_resumed)
+            step(_finish), self._circumstances, AsSingleton(summary), AsSingleton(n_resumed)
         )
 
 
@@ -122,6 +124,10 @@ def _plan(session: Session, _: None, stubs: Iterable[Stub], run_fingerprint: str
     return session.plan(stubs, run_fingerprint)
 
 
+def _summarize(session: Session, plan: Plan) -> PlanSummary:
+    return session.summarize(plan, n_resumed=0)
+
+
 def _units(plan: Plan) -> tuple[Unit, ...]:
     return plan.units
 
@@ -131,6 +137,6 @@ def _was_resumed(was_made: bool) -> bool:
 
 
 def _finish(
-    session: Session, _: None, circumstances: Circumstances, plan: Plan, n_resumed: int
+    session: Session, _: None, circumstances: Circumstances, summary: PlanSummary, n_resumed: int
 ) -> None:
-    finish_run(session, session.summarize(plan, n_resumed), circumstances)
+    finish_run(session, replace(summary, n_units_resumed=n_resumed), circumstances)

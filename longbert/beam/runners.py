@@ -69,7 +69,7 @@ def run_on_beam(
     options = _options(name, is_local, circumstances.workers, beam_options)
     if is_local:
         # Models, settings and output are checked here first, where an error is plain to see.
-        rehearsal = replace(session, meter=NullMeter())
+        rehearsal = replace(session, meter=NullMeter(), threads=None)
         rehearsal.list_files()
         rehearsal.prepare()
     else:
@@ -96,7 +96,9 @@ def local_threads(workers: int | None) -> int | None:
     """Threads of each process, so that all together use the processor once."""
     if workers is None:
         return None
-    return max(1, len(os.sched_getaffinity(0)) // workers)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)) // workers)
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def _local_runner(workers: int | None) -> FnApiRunner:

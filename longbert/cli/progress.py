@@ -10,6 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from longbert.cli.wording import counted
 from longbert.engine.meter import FileMeterReader
 from longbert.engine.run import Outcome
 
@@ -106,8 +107,12 @@ class _Rate:
         tokens = totals.get("tokens", 0) - self._first.get("tokens", 0)
         if seconds <= 0 or tokens <= 0:
             return None
-        n_bytes = totals.get("bytes", 0) - self._first.get("bytes", 0)
-        return tokens / seconds, n_bytes / seconds
+        return tokens / seconds, (_encoded_bytes(totals) - _encoded_bytes(self._first)) / seconds
+
+
+def _encoded_bytes(totals: Mapping[str, float]) -> float:
+    """Input bytes done by this run; what a run that was stopped has left took no time."""
+    return totals.get("bytes", 0) - totals.get("resumed_bytes", 0)
 
 
 def progress_line(totals: Mapping[str, float], rate: tuple[float, float] | None) -> str:
@@ -118,13 +123,15 @@ def progress_line(totals: Mapping[str, float], rate: tuple[float, float] | None)
         rate: tokens and bytes a second; None while it is not known.
     """
     planned = int(totals.get("planned_documents", 0))
-    parts = [f"{int(totals.get('documents', 0)):,} of {planned:,} documents"]
+    share = totals.get("bytes", 0) / max(1, totals.get("planned_bytes", 0))
+    done = f"{int(totals.get('documents', 0)):,} of {counted(planned, 'document')}"
+    parts = [f"{done}, {share:.0%} of the text"]
     left = totals.get("planned_bytes", 0) - totals.get("bytes", 0)
     if rate is not None:
         parts.append(f"{rate[0]:,.0f} tokens/s")
         if rate[1] > 0:
             parts.append(f"{duration(max(0.0, left) / rate[1])} left")
-    parts.append(f"{int(totals.get('errors', 0)):,} errors")
+    parts.append(counted(totals.get("errors", 0), "error"))
     return ", ".join(parts)
 
 
@@ -143,10 +150,10 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
     n_new = entry["documents"] - entry["unchanged"]
     if outcome.found_all_done:
         return [
-            f"nothing to do: all {entry['documents']:,} documents are in {output} already"
-            + (f", {n_errors:,} of them as errors" if n_errors else "")
+            f"nothing to do: all of {counted(entry['documents'], 'document')} are in {output} "
+            "already" + (f", {n_errors:,} of them as errors" if n_errors else "")
         ]
-    head = f"{entry['documents']:,} documents: {n_new:,} new"
+    head = f"{counted(entry['documents'], 'document')}: {n_new:,} new"
     if entry["unchanged"]:
         head += f", {entry['unchanged']:,} unchanged"
     if entry["removed"]:
@@ -159,7 +166,7 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
         seconds = totals.get("seconds_encoding", 0)
         padding = 1 - totals["positions"] / totals["padded_positions"]
         lines.append(
-            f"{int(totals['windows']):,} windows, {int(tokens):,} tokens "
+            f"{counted(totals['windows'], 'window')}, {counted(tokens, 'token')} "
             f"({tokens / max(seconds, 1e-9):,.0f} a second while encoding), "
             f"{padding:.1%} padding"
         )
@@ -170,7 +177,7 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
     }
     if skipped:
         kinds = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in skipped.items())
-        lines.append(f"skipped {sum(skipped.values()):,} files of other kinds: {kinds}")
+        lines.append(f"skipped {counted(sum(skipped.values()), 'file')} of other kinds: {kinds}")
     stages = [
         f"{stage} {totals[f'seconds_{stage}']:.1f}"
         for stage in _STAGES
@@ -188,9 +195,9 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
         )
     if totals.get("unknown_script"):
         lines.append(
-            f"warning: {int(totals['unknown_script']):,} documents have over a tenth of their "
+            f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
             "characters under unknown tokens (n_chars_unknown): the model does not know the script"
         )
     if n_errors:
-        lines.append(f"warning: {n_errors:,} documents are in {output}/errors, each with a reason")
+        lines.append(f"warning: {counted(n_errors, 'row')} in {output}/errors, each with a reason")
     return lines

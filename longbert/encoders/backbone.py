@@ -297,7 +297,8 @@ def _load_weights(
 def _not_loadable(folder: ModelFolder, error: Exception) -> ModelError:
     return ModelError(
         f"{folder.name} cannot be loaded from {folder.path} "
-        f"({type(error).__name__}: {_first_line(error)})"
+        f"({type(error).__name__}: {_first_line(error)}): get the model's files again, or use one "
+        "of the BERT family"
     )
 
 

@@ -69,7 +69,8 @@ class ModelFolder:
     @property
     def head_name(self) -> str:
         """The stable name of a head in the tables: the folder's or the hub id's last part."""
-        return Path(self.name.partition("@")[0].rstrip("/")).name or self.name
+        name = self.name if Path(self.name).is_dir() else self.name.partition("@")[0]
+        return Path(name.rstrip("/")).name or self.name
 
     def read_json(self, name: str) -> Any:
         """A JSON file of the folder, or None if there is none.
@@ -155,7 +156,7 @@ def _download(name: str, config: ModelConfig) -> Path:
     except HFValidationError:
         reason = "it is no hub id either"
     except Exception as error:
-        reason = f"the hub did not give it ({type(error).__name__})"
+        reason = f"it is not in the cache, and the hub did not give it ({type(error).__name__})"
     raise ModelError(
         f"model {name!r} is neither packaged ({', '.join(PACKAGED)}) nor a folder here, and "
         f"{reason}{nearest(name, PACKAGED) or '.'} Check the path, or the connection to the hub"

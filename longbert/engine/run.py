@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from longbert.engine.session import PlanSummary, Session
+from longbert.errors import OutputError
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def finish_run(session: Session, summary: PlanSummary, circumstances: Circumstan
     ``run.json`` holds what does not decide on the output.
     """
     session.finish(summary)
-    before = session.output.read_json("run.json") or {"runs": []}
+    earlier = _earlier_runs(session)
     totals = session.meter.totals()
     entry = {
         "began": datetime.fromtimestamp(circumstances.began, UTC).isoformat(timespec="seconds"),
@@ -83,7 +84,17 @@ def finish_run(session: Session, summary: PlanSummary, circumstances: Circumstan
         "units_resumed": summary.n_units_resumed,
         "measured": {name: round(totals[name], 3) for name in sorted(totals)},
     }
-    session.output.write_json("run.json", {"runs": [*before["runs"], entry]})
+    session.output.write_json("run.json", {"runs": [*earlier, entry]})
+
+
+def _earlier_runs(session: Session) -> list[Any]:
+    """The history so far; a damaged one is begun anew, since nothing depends on it."""
+    try:
+        history = session.output.read_json("run.json")
+    except OutputError:
+        return []
+    runs = history.get("runs") if isinstance(history, dict) else None
+    return runs if isinstance(runs, list) else []
 
 
 def read_outcome(session: Session) -> Outcome:

@@ -28,7 +28,7 @@ from longbert.errors import (
     LongbertError,
     OutputError,
 )
-from longbert.index.backend import load_faiss
+from longbert.index.backend import DISTRIBUTIONS, load_faiss
 from longbert.index.build import build_index
 from longbert.io.filesystem import FileSystem
 from longbert.io.inputs import Listing, list_inputs
@@ -44,7 +44,12 @@ from longbert.io.tables import (
 from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
 
 _LIBRARIES = ("chardet", "inscriptis", "lxml", "pyarrow")
-_FAISS = ("faiss-cpu", "faiss-gpu")
+# Errors that are the machine's and not the document's.
+_PASSING_ERRORS = {
+    ("read", "unreadable"),
+    ("encode", "MemoryError"),
+    ("encode", "OutOfMemoryError"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +178,18 @@ class Session:
         return plan
 
     def _earlier_parts(self, manifest: Mapping[str, Any]) -> list[Part]:
-        """The parts of the output, less the documents that the disk did not give when read.
+        """The parts of the output that are whole, less what may succeed when it is tried again.
 
-        What is wrong with a document stays wrong until it changes, but a disk may recover.
+        What is wrong with a document stays wrong until it changes, but a disk may recover, and
+        another run may have more memory. A part that lost a file is made again.
         """
         parts = []
-        for part, entry in zip(self.output.parts(manifest), manifest["parts"], strict=True):
-            unreadable = self._unreadable(part.name) if entry["counts"]["errors"] else set()
+        for entry in manifest["parts"]:
+            receipt = self.output.whole_receipt(entry["name"])
+            if receipt is None:
+                continue
+            part = receipt.part
+            unreadable = self._passing_errors(part.name) if receipt.counts["errors"] else set()
             documents = tuple(
                 replace(one, identity="") if (one.source, one.document_id) in unreadable else one
                 for one in part.documents
@@ -187,12 +197,12 @@ class Session:
             parts.append(Part(part.name, documents))
         return parts
 
-    def _unreadable(self, part: str) -> set[tuple[str, str | None]]:
+    def _passing_errors(self, part: str) -> set[tuple[str, str | None]]:
         rows = self._table("errors", part).to_pylist()
         return {
             (row["source"], row["document_id"])
             for row in rows
-            if (row["stage"], row["error"]) == ("read", "unreadable")
+            if (row["stage"], row["error"]) in _PASSING_ERRORS
         }
 
     def _table(self, table: str, part: str) -> pa.Table:
@@ -212,13 +222,14 @@ class Session:
         Raises:
             OutputError: a file cannot be written.
         """
-        receipt = self.output.receipt(unit.part.name)
+        receipt = self.output.whole_receipt(unit.part.name)
         if receipt is not None and receipt.fingerprint == run_fingerprint:
             self.meter.add(
                 {
                     "bytes": unit.n_bytes,
                     "documents": len(unit.stubs),
                     "resumed_documents": len(unit.stubs),
+                    "resumed_bytes": unit.n_bytes,
                 }
             )
             return False
@@ -399,7 +410,7 @@ def _models(config: ModelConfig, threads: int | None) -> Models:
 
 
 def _faiss_version() -> str:
-    for name in _FAISS:
+    for name in DISTRIBUTIONS:
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -414,7 +425,7 @@ def _index_files(index: Mapping[str, str] | None, description: Any) -> list[str]
 
 
 def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.abspath(path)
+    return path if "://" in path else os.path.realpath(path)
 
 
 def _error_row(document: Document, error: DocumentError) -> ErrorRow:

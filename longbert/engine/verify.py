@@ -35,6 +35,13 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
             f"{output.path} holds no finished output (no manifest.json): run longbert run, which "
             "goes on where it was stopped, or name another folder"
         )
+    try:
+        yield from _problems(output, manifest)
+    except (KeyError, TypeError, AttributeError) as error:
+        yield f"manifest.json is damaged: it lacks {error} where it belongs"
+
+
+def _problems(output: OutputFolder, manifest: Mapping[str, Any]) -> Iterator[str]:
     if manifest["fingerprint"] != fingerprint(manifest["settings"]):
         yield "manifest.json: the fingerprint does not belong to the settings"
     totals: Counter[str] = Counter()
@@ -45,6 +52,8 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
     if dict(totals) != manifest["counts"]:
         yield "manifest.json: the counts are not the sums of those of the parts"
     names = [entry["name"] for entry in manifest["parts"]]
+    for file in sorted(output.foreign_tables()):
+        yield f"{file} is not of this output, but who reads the folder reads it: remove it"
     if manifest["index"] is not None:
         yield from index_problems(output.filesystem, output.path, names, manifest["index"])
     elif manifest["models"]["embed_digest"] is not None and totals["documents"]:
@@ -108,8 +117,9 @@ def _count_problems(
     )
     if went_in != came_out:
         yield (
-            f"part {name}: {went_in.total():,} documents went in and {came_out.total():,} came out "
-            f"as documents and errors, {(went_in - came_out).total():,} of them not"
+            f"part {name}: of {went_in.total():,} documents that went in, "
+            f"{(went_in - came_out).total():,} did not come out; {came_out.total():,} came out as "
+            "documents and errors"
         )
     for what, count in counts_of_tables(tables).items():
         if entry["counts"].get(what) != count:

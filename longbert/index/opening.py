@@ -111,8 +111,8 @@ def _manifest(files: Files, folder: str) -> dict[str, Any]:
         manifest["parts"], manifest["index"]
     except (ValueError, KeyError, TypeError) as error:
         raise OutputError(
-            f"{path} is damaged ({type(error).__name__}: {error}): run longbert run again to "
-            "make it anew"
+            f"{path} is damaged ({type(error).__name__}: {error}): remove it and run "
+            "longbert run again, which keeps what is committed"
         ) from None
     return manifest
 

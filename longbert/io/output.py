@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -130,7 +130,7 @@ class OutputFolder:
             return json.loads(data)
         except ValueError as error:
             raise OutputError(
-                f"{self.join(name)} is damaged ({error}): restore it, or run into another folder"
+                f"{self.join(name)} is damaged ({error}): restore it, or remove it and run again"
             ) from None
 
     def write(self, name: str, data: bytes) -> None:
@@ -192,22 +192,25 @@ class OutputFolder:
             )
         return manifest
 
-    def parts(self, manifest: Mapping[str, Any]) -> list[Part]:
-        """The parts that a manifest names, with their documents, from the receipts.
+    def whole_receipt(self, part: str) -> Receipt | None:
+        """The receipt of a part whose files are all there, in their full length, else None."""
+        receipt = self.receipt(part)
+        if receipt is None:
+            return None
+        for table in TABLES:
+            path = self.join(self.table_file(table, part))
+            found = [info.n_bytes for info in self.filesystem.match(path)]
+            if table not in receipt.files or found != [receipt.files[table].n_bytes]:
+                return None
+        return receipt
 
-        Raises:
-            OutputError: a receipt is missing or damaged.
-        """
-        parts = []
-        for entry in manifest["parts"]:
-            receipt = self.receipt(entry["name"])
-            if receipt is None:
-                raise OutputError(
-                    f"{self.join('receipts')}/{entry['name']}.json is missing or damaged, though "
-                    "the manifest names it: restore it, or run into another folder"
-                )
-            parts.append(receipt.part)
-        return parts
+    def foreign_tables(self) -> Iterator[str]:
+        """Parquet files among the tables that no run of longbert wrote, relative to the output."""
+        for table in TABLES:
+            for path in self._files(table):
+                name = path.rpartition("/")[2]
+                if name.endswith(".parquet") and not _PART_FILE.fullmatch(name):
+                    yield f"{table}/{name}"
 
     def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
         """Remove files of longbert's own that the manifest does not name.

@@ -260,7 +260,7 @@ def test_files_of_others_in_the_output_folder_are_left_alone(
     tmp_path: Path, docs: Path, settings: Settings
 ) -> None:
     output = tmp_path / "out"
-    own = {"README.md": "mine", "documents/mine.parquet": "mine", "index/notes.json": "mine"}
+    own = {"README.md": "mine", "documents/notes.txt": "mine", "index/notes.json": "mine"}
     write_texts(output, own)
     run(docs, output, **settings)
     (docs / "00.txt").unlink()
@@ -307,14 +307,3 @@ def test_a_damaged_description_of_the_index_is_made_again(
     path.write_text("{")
     run(docs, output, **settings)
     assert files_of(output) == before
-
-
-def test_a_receipt_that_is_gone_stops_a_run(tmp_path: Path, docs: Path, settings: Settings) -> None:
-    output = tmp_path / "out"
-    manifest = run(docs, output, **settings)
-    name = manifest["parts"][1]["name"]
-    (output / "receipts" / f"{name}.json").unlink()
-    before = state(output)
-    with pytest.raises(OutputError, match=f"receipts/{name}.json is missing or damaged"):
-        run(docs, output, **settings)
-    assert state(output) == before

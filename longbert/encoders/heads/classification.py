@@ -15,9 +15,11 @@ from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.tokenizer import TokenizedText
+from longbert.errors import ConfigError
 from longbert.records import Classification
 
 _MULTI_LABEL_THRESHOLD = 0.5
+_SINGLE_LABEL = (None, "single_label_classification")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,17 @@ class ClassificationHead:
         model: the head.
         name: as it appears in the tables.
         pooling: one of ``longbert.config.CLASSIFY_POOLINGS``.
+
+    Raises:
+        ConfigError: votes are asked of a head that does not choose one label of several.
     """
 
     def __init__(self, model: HeadModel, *, name: str, pooling: str) -> None:
+        if pooling == "vote" and (model.problem_type not in _SINGLE_LABEL or model.n_labels < 2):
+            raise ConfigError(
+                f"classify_pooling vote needs a head that chooses one label of several, and {name} "
+                "is of another kind: use mean, max or first"
+            )
         self._model = model
         self._pooling = pooling
         self.name = name

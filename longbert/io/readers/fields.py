@@ -75,6 +75,8 @@ def text(record: Mapping[str, Any], fields: Fields) -> str:
     """
     value = record.get(fields.text_field)
     name = f"text field {printable(fields.text_field)!r}"
+    if value is None and fields.text_field in record:
+        raise DocumentError("plan", "no_text", f"{name} is null: give it a string, or leave it out")
     if value is None:
         raise DocumentError(
             "plan",

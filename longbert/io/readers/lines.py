@@ -157,7 +157,8 @@ def _body(line: bytes, start: int) -> bytes:
 
 def _record(line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode())
+        # A line break in an unfinished string would be blamed in its place.
+        record = json.loads(line.decode().rstrip("\r\n"))
     except UnicodeDecodeError as error:
         raise DocumentError(
             "plan",
@@ -168,7 +169,8 @@ def _record(line: bytes) -> dict[str, Any]:
         raise _bad_json("it is nested too deeply") from None
     except json.JSONDecodeError as error:
         # `msg` names what was expected; the exception itself may quote the document.
-        raise _bad_json(f"{error.msg.split(':')[0]} at character {error.pos}") from None
+        what = error.msg.split(":")[0].removesuffix(" at")
+        raise _bad_json(f"{what} at character {error.pos}") from None
     except ValueError:
         raise _bad_json("a number in it has too many digits") from None
     if not isinstance(record, dict):
