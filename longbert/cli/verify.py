@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 import longbert
+from longbert.cli.wording import counted
 
 
 @click.command(
@@ -33,11 +34,12 @@ def verify(folder: str) -> None:
     counts = manifest["counts"]
     if n_problems:
         raise longbert.OutputError(
-            f"{folder}: {n_problems} problems. Restore the files from a copy, or remove the "
-            "folder and run again"
+            f"{folder}: {counted(n_problems, 'problem')}. Restore the files from a copy, or remove "
+            "the folder and run again"
         )
     click.echo(
-        f"{folder} is whole: {counts.get('documents', 0):,} documents, "
-        f"{counts.get('errors', 0):,} errors, {counts.get('passages', 0):,} passages, "
+        f"{folder} is whole: {counted(counts.get('documents', 0), 'document')}, "
+        f"{counted(counts.get('errors', 0), 'error')}, "
+        f"{counted(counts.get('passages', 0), 'passage')}, "
         f"{counts.get('chars_covered', 0):,} of {counts.get('chars', 0):,} characters covered"
     )

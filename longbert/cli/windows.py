@@ -12,6 +12,7 @@ import click
 
 import longbert
 from longbert.cli.run import given, model_options
+from longbert.cli.wording import counted
 from longbert.config import run_config
 from longbert.errors import InputError, nearest
 
@@ -35,7 +36,14 @@ Examples:
 @click.option("--id", "document_id", help="Which document of a file with many; else the first.")
 @click.option("--id-field", metavar="NAME", help="Field of the id in rows.  [default: id]")
 @click.option("--text-field", metavar="NAME", help="Field of the text in rows.  [default: text]")
-@click.option("--format", "format_", type=click.Choice(("table", "json")), default="table")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(("table", "json")),
+    default="table",
+    show_default=True,
+    help="A picture to look at, or everything as JSON.",
+)
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
     """Show how a document is split: its windows, the tokens each owns, its passages.
@@ -82,7 +90,7 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
         if not stubs:
             raise InputError(
                 f"{file} has no document {document_id!r}{nearest(document_id, ids) or '.'} "
-                f"It has {len(ids):,} documents"
+                f"It has {counted(len(ids), 'document')}"
             )
     elif len(stubs) > 1:
         click.echo(f"longbert: the first of {len(stubs):,} documents; --id names another", err=True)
@@ -96,9 +104,9 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
 def _picture(document: Document, view: SplitView) -> Iterator[str]:
     n_tokens = view.n_tokens
     yield (
-        f"{document.document_id}: {len(document.text):,} characters, {n_tokens:,} tokens, "
-        f"{len(view.windows):,} windows, {len(view.passages):,} passages for "
-        f"{', '.join(view.heads)}"
+        f"{document.document_id}: {counted(len(document.text), 'character')}, "
+        f"{counted(n_tokens, 'token')}, {counted(len(view.windows), 'window')}, "
+        f"{counted(len(view.passages), 'passage')} for {', '.join(view.heads)}"
     )
     width = len(f"{n_tokens:,}")
     yield (

@@ -23,7 +23,8 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     torch.set_num_threads(1)
 
     def invoke(*arguments: str | Path) -> Result:
-        return CliRunner().invoke(main, [str(argument) for argument in arguments])
+        given = [str(argument) for argument in arguments]
+        return CliRunner().invoke(main, given, prog_name="longbert")
 
     yield invoke
     logging.getLogger().setLevel(level)

@@ -84,9 +84,9 @@ def test_the_command_ends_with_3_and_its_neighbours_are_done(ran: Ran) -> None:
     assert ran.done.stdout == ""
     ids = [row["document_id"] for row in rows(ran.output, "documents")]
     assert ids == ["good", "last"]
-    reasons = f"{len(ran.errors)} documents are in {ran.output}/errors, each with a reason"
+    reasons = f"{len(ran.errors)} rows in {ran.output}/errors, each with a reason"
     assert reasons in ran.done.stderr
-    assert "skipped 1 files of other kinds: .png 1" in ran.done.stderr
+    assert "skipped 1 file of other kinds: .png 1" in ran.done.stderr
     assert problems(ran.output) == []
 
 
