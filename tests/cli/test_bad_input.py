@@ -106,7 +106,7 @@ def test_the_command_ends_with_3_and_its_neighbours_are_done(ran: Ran) -> None:
         ("lines.jsonl#7", "good", "plan", "duplicate_id", "already taken by .*lines.jsonl#1"),
         ("lines.jsonl#8", None, "plan", "not_an_object", "a JSON array, not an object"),
         ("lines.jsonl#9", None, "plan", "not_an_object", "a JSON string, not an object"),
-        ("lines.jsonl#10", "nothing", "plan", "no_text", "no text field 'text'"),
+        ("lines.jsonl#10", "nothing", "plan", "no_text", "text field 'text' is null: give it"),
         ("lines.jsonl#11", None, "plan", "bad_id", "must be a string or an integer, got list"),
         ("column.parquet", None, "plan", "no_text", "the columns are id, body: .*--text-field"),
         ("no.parquet", None, "plan", "bad_parquet", "is not Parquet, or is damaged"),
