@@ -137,14 +137,13 @@ def _obstruct(output: Path, plain: Path) -> None:
     os.makedirs(output / "passages" / part.name / "in the way")
 
 
-@pytest.mark.parametrize("way", ["in process", "two workers"])
 def test_an_error_of_a_step_comes_back_as_itself(
-    way: str, inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
+    inputs: Path, heads: dict[str, Any], plain: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     _obstruct(output, plain)
     with pytest.raises(longbert.OutputError, match=r"passages/000002-\w+\.parquet cannot be wri"):
-        _run(inputs, output, **heads, **WAYS[way])
+        _run(inputs, output, **heads)
     assert not (output / "manifest.json").exists()
     # What was done before is kept.
     (obstacle,) = output.glob("passages/*/in the way")
