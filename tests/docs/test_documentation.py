@@ -20,7 +20,7 @@ from longbert.io.tables import schemas
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.M | re.S)
-_QUICK = ("README.md",)
+_QUICK = ("index.md",)
 
 
 def blocks(page):
