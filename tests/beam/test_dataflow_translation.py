@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner.execution import ListBuffer
+from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer, ListBuffer
 from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
@@ -179,27 +179,33 @@ def test_no_text_crosses_between_steps(
     """All that leaves one fused stage for another: shuffles, side inputs, elements."""
     texts = some_texts(6, n_words=2500)
     inputs = write_texts(tmp_path / "in", texts)
-    crossed: list[bytes] = []
-    append = ListBuffer.append
+    crossed: dict[type, list[bytes]] = {ListBuffer: [], GroupingBuffer: []}
 
-    def recorded(buffer: ListBuffer, element: bytes) -> None:
-        crossed.append(element)
-        append(buffer, element)
+    def record(kind: type) -> None:
+        append = kind.append  # type: ignore[attr-defined]
 
-    monkeypatch.setattr(ListBuffer, "append", recorded)
+        def recorded(buffer: Any, elements: bytes) -> None:
+            crossed[kind].append(elements)
+            append(buffer, elements)
+
+        monkeypatch.setattr(kind, "append", recorded)
+
+    # Side inputs go through the one, shuffles through the other.
+    for kind in crossed:
+        record(kind)
     longbert.run(
         inputs, output=tmp_path / "out", embed=embed, precision="float32", unit_bytes=UNIT_BYTES
     )
-    everything = b"".join(crossed)
-    for name, text in texts.items():
-        assert name.encode() in everything, "documents are dealt out by name"
+    for kind, elements in crossed.items():
+        for name in texts:
+            assert name.encode() in b"".join(elements), f"{kind.__name__}: dealt out by name"
+    everything = b"".join(b"".join(elements) for elements in crossed.values())
+    for text in texts.values():
         words = text.split()
         for start in range(0, len(words) - 3, 97):
             assert " ".join(words[start : start + 3]).encode() not in everything
     n_text_bytes = sum(len(text.encode()) for text in texts.values())
     assert len(everything) < n_text_bytes / 5
     # Vectors, too, would be more than that.
-    n_vector_bytes = sum(
-        len(path.read_bytes()) for path in (tmp_path / "out" / "passages").iterdir()
-    )
+    n_vector_bytes = sum(path.stat().st_size for path in (tmp_path / "out/passages").iterdir())
     assert len(everything) < n_vector_bytes / 5
