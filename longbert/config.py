@@ -18,7 +18,9 @@ DEFAULT_OUTPUT = "longbert-output"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 ENTITY_STRATEGIES = ("simple", "first", "average", "max")
-CLASSIFY_POOLINGS = ("mean", "max", "first", "vote")
+ENTITY_STITCHINGS = ("owner", "average", "taper")
+ENTITY_DECODINGS = ("greedy", "viterbi")
+CLASSIFY_POOLINGS = ("mean", "max", "first", "head+tail", "vote")
 METRICS = ("cosine", "dot")
 
 
@@ -36,7 +38,11 @@ class ModelConfig:
         passage: content tokens of a passage.
         batch_tokens: positions, padding included, of a batch.
         entity_strategy: how the tokens of a word agree on a label; see the method's page.
+        entity_stitching: which windows' scores a token in an overlap gets.
+        entity_decoding: ``greedy`` takes each word's best label, ``viterbi`` the best sequence
+            that the tagging scheme allows.
         classify_pooling: how the logits of windows become those of the document.
+        window_scores: whether to write the classes of each window, too.
         metric: how vectors are compared; None: what the embedding model declares, else cosine.
     """
 
@@ -50,7 +56,10 @@ class ModelConfig:
     precision: str = "auto"
     batch_tokens: int | None = None
     entity_strategy: str = "first"
+    entity_stitching: str = "owner"
+    entity_decoding: str = "greedy"
     classify_pooling: str = "mean"
+    window_scores: bool = False
     metric: str | None = None
     trust_pickle: bool = False
     trust_remote_code: bool = False
@@ -66,6 +75,8 @@ class ModelConfig:
         _one_of("device", self.device, DEVICES)
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("entity_strategy", self.entity_strategy, ENTITY_STRATEGIES)
+        _one_of("entity_stitching", self.entity_stitching, ENTITY_STITCHINGS)
+        _one_of("entity_decoding", self.entity_decoding, ENTITY_DECODINGS)
         _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
         if self.metric is not None:
             _one_of("metric", self.metric, METRICS)

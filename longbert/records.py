@@ -139,6 +139,24 @@ class Classification:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowScore:
+    """The score of one label of one head for a window, before windows are pooled.
+
+    Attributes:
+        window: its number in the document, from 0.
+        char_start, char_end: what the window owns, half-open, in code points of the text. The
+            spans of a document's windows partition it.
+    """
+
+    head: str
+    window: int
+    char_start: int
+    char_end: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentResult:
     """All that the heads make of one document.
 
@@ -157,3 +175,4 @@ class DocumentResult:
     passages: tuple[Passage, ...]
     entities: tuple[Entity, ...]
     classifications: tuple[Classification, ...]
+    window_scores: tuple[WindowScore, ...] = ()

@@ -26,13 +26,20 @@ from transformers import (
 
 import longbert
 import longbert.encoders.tokenizer as tokenizer_module
-from longbert.config import CLASSIFY_POOLINGS, ENTITY_STRATEGIES, ModelConfig
+from longbert.config import (
+    CLASSIFY_POOLINGS,
+    ENTITY_STITCHINGS,
+    ENTITY_STRATEGIES,
+    ModelConfig,
+)
 from longbert.core.batching import padded_length
+from longbert.core.stitching import ScoredRun
 from longbert.core.windows import plan_windows
 from longbert.encoders.backbone import TokenWindow, WindowBatch, token_windows
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.heads.entities import EntityPartial
-from longbert.encoders.models import Pass, load_models
+from longbert.encoders.models import load_models
+from longbert.encoders.passes import Pass
 from longbert.engine.encode import encode_documents
 from longbert.engine.library import Encoder
 from longbert.records import Document, DocumentResult
@@ -376,7 +383,8 @@ def test_invariant_3_offsets_of_known_names(models: Models, family: str) -> None
         for remainder in (0, 1):
             is_name = tokens.starts_word.cumsum() % 2 == remainder
             scores = np.stack([~is_name, is_name], axis=1).astype(np.float32)
-            entities = head.finish(text, tokens, EntityPartial(scores)).entities
+            partial = EntityPartial((ScoredRun(0, scores),))
+            entities = head.finish(text, tokens, partial).entities
             found |= {entity.text.strip() for entity in entities}
         assert found >= set(names), ascii(before)
 
@@ -396,7 +404,11 @@ def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
             for p in result.passages
         ]
     embedding = None if result.embedding is None else result.embedding.tobytes()
-    return embedding, passages, result.entities, result.classifications
+    return embedding, passages, result.entities, result.classifications, result.window_scores
+
+
+# One pooling reads a single window.
+POOLINGS_OF_WINDOWS = tuple(pooling for pooling in CLASSIFY_POOLINGS if pooling != "head+tail")
 
 
 def head_configurations(models: Models) -> Iterator[ModelConfig]:
@@ -404,12 +416,14 @@ def head_configurations(models: Models) -> Iterator[ModelConfig]:
     for pooling in ("mean", "cls", "max"):
         files = {"pooling": pooling}
         yield ModelConfig(embed=str(models("bert", sentence_transformers=files)), **common)
-    for pooling in CLASSIFY_POOLINGS:
-        folder = str(models("bert", task="classify"))
-        yield ModelConfig(embed="none", classify=(folder,), classify_pooling=pooling, **common)
+    classify = {"embed": "none", "classify": (str(models("bert", task="classify")),), **common}
+    for pooling in POOLINGS_OF_WINDOWS:
+        yield ModelConfig(classify_pooling=pooling, window_scores=True, **classify)
+    ner = {"embed": "none", "ner": (str(models("bert", task="ner")),), **common}
     for strategy in ENTITY_STRATEGIES:
-        folder = str(models("bert", task="ner"))
-        yield ModelConfig(embed="none", ner=(folder,), entity_strategy=strategy, **common)
+        yield ModelConfig(entity_strategy=strategy, **ner)
+    for stitching in ENTITY_STITCHINGS:
+        yield ModelConfig(entity_stitching=stitching, entity_decoding="viterbi", **ner)
 
 
 @pytest.fixture(scope="module")
@@ -420,12 +434,13 @@ def heads_with_partials(models: Models) -> list[tuple[Any, Any, list[Any]]]:
     for config in head_configurations(models):
         for pass_ in load_models(config).passes:
             tokens = pass_.tokenizer.tokenize(text)
-            windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+            windows = pass_.split(tokens)
             assert len(windows) > 8
             by_head = pass_.run(windows, 24)
             for head, partials in zip(pass_.heads, by_head, strict=True):
                 found.append((head, tokens, partials))
-    assert len(found) == 3 + 2 + len(CLASSIFY_POOLINGS) + len(ENTITY_STRATEGIES)
+    n_entity_heads = len(ENTITY_STRATEGIES) + len(ENTITY_STITCHINGS)
+    assert len(found) == 3 + 2 + len(POOLINGS_OF_WINDOWS) + n_entity_heads
     return found
 
 
@@ -436,6 +451,7 @@ def test_invariant_4_segments_of_windows_merge_to_the_whole(
 ) -> None:
     for head, tokens, partials in heads_with_partials:
         whole = bits(head.finish("", tokens, head.merge(partials)))
+        assert any(whole)
         cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
         borders = [0, *sorted(cuts), len(partials)]
         segments = [head.merge(partials[start:stop]) for start, stop in pairwise(borders)]

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -142,6 +143,18 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _pass_line(number: int, backbone: Mapping[str, Any]) -> str:
+    heads = [head["name"] for head in backbone["heads"]]
+    shared = f"shared by {', '.join(heads)}" if len(heads) > 1 else f"for {heads[0]}"
+    reads = {
+        "all": f"overlap {backbone.get('overlap')}",
+        "ends": "of the first and last tokens",
+        "passages": "each passage alone",
+    }[backbone["reads"]]
+    note = "" if backbone["batch_invariant"] else "; results depend on the batch here"
+    return f"pass {number} {shared} (window {backbone['window']}, {reads}{note})"
+
+
 def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) -> list[str]:
     """What a run did, for people."""
     entry, manifest = outcome.entry, outcome.manifest
@@ -186,13 +199,13 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
     stages.append(f"in all {entry['seconds']:.1f}")
     lines.append(f"seconds: {', '.join(stages)}")
     models = manifest["settings"]["models"]
-    for backbone in models["backbones"]:
-        heads = ", ".join(head["name"] for head in backbone["heads"])
-        note = "" if backbone["batch_invariant"] else "; results depend on the batch here"
-        lines.append(
-            f"{entry['device']}, {models['precision']}: one pass for {heads} "
-            f"(window {backbone['window']}, overlap {backbone['overlap']}{note})"
-        )
+    passes = models["backbones"]
+    heads = sum(len(backbone["heads"]) for backbone in passes)
+    lines.append(
+        f"{entry['device']}, {models['precision']}: {counted(len(passes), 'pass', 'passes')} for "
+        f"{counted(heads, 'head')}"
+    )
+    lines += [_pass_line(number, backbone) for number, backbone in enumerate(passes, 1)]
     if totals.get("unknown_script"):
         lines.append(
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "

@@ -16,6 +16,8 @@ from longbert.config import (
     CLASSIFY_POOLINGS,
     DEFAULT_OUTPUT,
     DEVICES,
+    ENTITY_DECODINGS,
+    ENTITY_STITCHINGS,
     ENTITY_STRATEGIES,
     METRICS,
     PRECISIONS,
@@ -132,9 +134,25 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     help="How the tokens of a word agree on a label.  [default: first]",
 )
 @click.option(
+    "--entity-stitching",
+    type=click.Choice(ENTITY_STITCHINGS),
+    help="Scores of a token in an overlap: of the window that gives it most context, the mean, or "
+    "a mean that falls toward a window's edges.  [default: owner]",
+)
+@click.option(
+    "--entity-decoding",
+    type=click.Choice(ENTITY_DECODINGS),
+    help="Each word's best label, or the document's best sequence that the tagging scheme allows."
+    "  [default: greedy]",
+)
+@click.option(
     "--classify-pooling",
     type=click.Choice(CLASSIFY_POOLINGS),
-    help="How the logits of windows become those of the document.  [default: mean]",
+    help="How the logits of windows become those of the document; head+tail reads one window of "
+    "its first and last tokens.  [default: mean]",
+)
+@click.option(
+    "--window-scores", is_flag=True, help="Write the classes of each window, too (window_scores)."
 )
 @click.option(
     "--metric",

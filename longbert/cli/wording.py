@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 
-def counted(number: float, noun: str) -> str:
+def counted(number: float, noun: str, plural: str | None = None) -> str:
     """``1 document``, ``1,400 documents``."""
-    return f"{int(number):,} {noun}{'' if number == 1 else 's'}"
+    return f"{int(number):,} {noun if number == 1 else plural or noun + 's'}"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.viterbi import Transitions, best_labels
 from longbert.errors import ModelError
 
 OUTSIDE = "O"
@@ -26,8 +27,8 @@ class TagScheme:
     """What the labels of a tagging head mean.
 
     Attributes:
-        name: ``BIO`` (IOB1 is read by the same rules), ``BIOES``, or ``plain`` for labels
-            without prefixes.
+        name: ``BIO``, ``IOB1`` (told by a type that has I but no B), ``BIOES``, or ``plain`` for
+            labels without prefixes.
         types: the entity type of each label; None for the label outside all entities.
         begins: whether a label always begins an entity.
         ends: whether a label always ends one.
@@ -65,12 +66,42 @@ class TagScheme:
             never = (False,) * len(labels)
             return cls("plain", types, never, never)
         prefixes = [label[0] if label != OUTSIDE else OUTSIDE for label in labels]
+        types = tuple(None if label == OUTSIDE else label[2:] for label in labels)
+        if not set(prefixes) <= {"B", "I", OUTSIDE}:
+            name = "BIOES"
+        elif {types[i] for i, prefix in enumerate(prefixes) if prefix == "B"} >= set(types) - {
+            None
+        }:
+            name = "BIO"
+        else:
+            name = "IOB1"
         return cls(
-            name="BIO" if set(prefixes) <= {"B", "I", OUTSIDE} else "BIOES",
-            types=tuple(None if label == OUTSIDE else label[2:] for label in labels),
+            name=name,
+            types=types,
             begins=tuple(prefix in _BEGIN for prefix in prefixes),
             ends=tuple(prefix in _END for prefix in prefixes),
         )
+
+    def transitions(self) -> Transitions:
+        """Which labels the scheme allows to follow which.
+
+        BIO: I only within an entity of its type. BIOES: moreover, an entity that was begun by B
+        is ended by E. IOB1: I begins entities, too, and B only one right behind another of its
+        type. Plain labels follow each other freely.
+        """
+        same = np.array([[one == other for other in self.types] for one in self.types])
+        inside = np.array([kind is not None for kind in self.types])
+        begins, ends = np.array(self.begins), np.array(self.ends)
+        anything = np.ones(len(self.types), dtype=np.bool_)
+        if self.name == "plain":
+            return Transitions(anything, np.ones_like(same), anything)
+        if self.name == "IOB1":
+            return Transitions(~begins, ~begins | (inside[:, None] & same), anything)
+        continues, is_open = inside & ~begins, inside & ~ends
+        fits = ~continues | (is_open[:, None] & same)
+        if self.name == "BIO":
+            return Transitions(~continues, fits, anything)
+        return Transitions(~continues, fits & (~is_open[:, None] | continues), ~is_open)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +121,18 @@ def decode_entities(
     *,
     scheme: TagScheme,
     strategy: str,
+    decoding: str = "greedy",
 ) -> list[EntitySpan]:
     """Read entities off the label scores of a whole document.
 
     First each word gets a label: with ``simple`` every token is a word of its own; with
     ``first`` the first token of a word decides, with ``average`` the mean of its tokens'
-    scores, with ``max`` the token with the highest score. Then neighbouring words of one type
-    are joined, unless a label begins or ends an entity. An entity's score is the mean over its
-    words. These are the rules of the token-classification pipeline of Hugging Face
-    transformers, and of seqeval in its lenient mode, extended to labels that end an entity.
+    scores, with ``max`` the token with the highest score. With ``greedy`` decoding that is the
+    word's best label, with ``viterbi`` its label in the best sequence that the scheme allows for
+    the whole document. Then neighbouring words of one type are joined, unless a label begins or
+    ends an entity. An entity's score is the mean over its words. Greedily decoded, these are the
+    rules of the token-classification pipeline of Hugging Face transformers, and of seqeval in
+    its lenient mode, extended to labels that end an entity.
 
     Args:
         scores: probabilities. Shape: (n_tokens, n_labels).
@@ -106,11 +140,15 @@ def decode_entities(
         starts_word: whether a token begins a word. Shape: (n_tokens,).
         scheme: what the labels mean.
         strategy: one of ``longbert.config.ENTITY_STRATEGIES``.
+        decoding: one of ``longbert.config.ENTITY_DECODINGS``.
     """
     if not len(scores):
         return []
     word_starts = np.arange(len(scores)) if strategy == "simple" else _word_starts(starts_word)
-    labels, label_scores = _label_words(scores, word_starts, strategy)
+    words = _word_scores(scores, word_starts, strategy)
+    greedy = decoding == "greedy"
+    labels = words.argmax(axis=1) if greedy else best_labels(words, scheme.transitions())
+    label_scores = words[np.arange(len(words)), labels]
     char_starts = offsets[word_starts, 0]
     char_ends = offsets[np.append(word_starts[1:], len(scores)) - 1, 1]
     return [
@@ -131,27 +169,19 @@ def _word_starts(starts_word: BoolArray) -> IntArray:
     return np.flatnonzero(first)
 
 
-def _label_words(
-    scores: FloatArray, word_starts: IntArray, strategy: str
-) -> tuple[IntArray, FloatArray]:
-    """Label and its score for each word. Shapes: (n_words,), (n_words,)."""
+def _word_scores(scores: FloatArray, word_starts: IntArray, strategy: str) -> FloatArray:
+    """Label scores of each word. Shape: (n_words, n_labels)."""
     if strategy in ("simple", "first"):
-        words = scores[word_starts]
-    elif strategy == "average":
-        n_tokens = np.diff(np.append(word_starts, len(scores))).astype(np.float32)
-        words = np.add.reduceat(scores, word_starts, axis=0)
-        words /= n_tokens[:, None]
-    else:
-        best = scores.max(axis=1)
-        highest = np.repeat(
-            np.maximum.reduceat(best, word_starts),
-            np.diff(np.append(word_starts, len(scores))),
-        )
-        # The first token that reaches its word's highest score, as max() of Python finds it.
-        candidates = np.flatnonzero(best == highest)
-        words = scores[candidates[np.searchsorted(candidates, word_starts)]]
-    labels = words.argmax(axis=1)
-    return labels, words[np.arange(len(words)), labels]
+        return scores[word_starts]
+    n_tokens = np.diff(np.append(word_starts, len(scores)))
+    if strategy == "average":
+        sums: FloatArray = np.add.reduceat(scores, word_starts, axis=0)
+        return sums / n_tokens.astype(np.float32)[:, None]
+    best = scores.max(axis=1)
+    highest = np.repeat(np.maximum.reduceat(best, word_starts), n_tokens)
+    # The first token that reaches its word's highest score, as max() of Python finds it.
+    candidates = np.flatnonzero(best == highest)
+    return scores[candidates[np.searchsorted(candidates, word_starts)]]
 
 
 def _runs(labels: IntArray, scheme: TagScheme) -> Iterator[tuple[int, int]]:

@@ -32,8 +32,9 @@ def pool_logits(
 
     ``mean`` weighs a window by the tokens it owns, so that a token counts once however many
     windows saw it; ``max`` takes the largest logit of each label; ``first`` the first window
-    alone; ``vote`` the logarithm of the share of tokens whose window prefers the label, one
-    half a token added to each so that it stays finite.
+    alone; ``head+tail`` the only window there is, made of the document's two ends (Sun et al.
+    2019, arXiv:1905.05583); ``vote`` the logarithm of the share of tokens whose window prefers
+    the label, one half a token added to each so that it stays finite.
 
     Args:
         logits: in the order of the windows. Shape: (n_windows, n_labels).
@@ -50,11 +51,13 @@ def pool_logits(
         return np.asarray(total / weights.sum(), dtype=np.float32)
     if pooling == "max":
         return np.asarray(logits.max(axis=0), dtype=np.float32)
-    if pooling == "first":
+    if pooling in ("first", "head+tail"):
         return np.asarray(logits[0], dtype=np.float32)
     if pooling == "vote":
         votes = np.zeros(logits.shape[1])
         np.add.at(votes, logits.argmax(axis=1), weights[:, 0])
         shares = (votes + 0.5) / (weights.sum() + 0.5 * len(votes))
         return np.asarray(np.log(shares), dtype=np.float32)
-    raise ConfigError(f"classify_pooling must be mean, max, first or vote, got {pooling!r}")
+    raise ConfigError(
+        f"classify_pooling must be mean, max, first, head+tail or vote, got {pooling!r}"
+    )

@@ -158,6 +158,13 @@ def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[To
         )
 
 
+def joined_window(text: TokenizedText, runs: Sequence[Window]) -> TokenWindow:
+    """Several runs of tokens of a document as one window, which then is all of it."""
+    ids = np.concatenate([text.ids[run.start : run.stop] for run in runs])
+    window = Window(0, len(ids), 0, len(ids))
+    return TokenWindow(ids=ids, window=window, is_first=True, is_last=True)
+
+
 @dataclass(frozen=True, slots=True)
 class WindowBatch:
     """Windows padded to one length, as tensors on the device.
@@ -192,6 +199,11 @@ class Backbone:
         self.attention = checkpoint.attention
         self.device = device
         self._model: nn.Module = checkpoint.base.to(device=device, dtype=dtype)
+
+    @property
+    def n_special(self) -> int:
+        """Positions of a window that its content cannot have."""
+        return len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
 
     def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
         """Put special tokens and padding around windows."""
@@ -229,9 +241,8 @@ class Backbone:
         Among no more others than a batch of ``batch_tokens`` holds: trying long windows is dear.
         """
         generator = np.random.default_rng(0)
-        n_special = len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
         for length in lengths:
-            n_tokens = max(1, length - n_special)
+            n_tokens = max(1, length - self.n_special)
             window = Window(0, n_tokens, 0, n_tokens)
             rows = max(2, min(_MOST_TRIED, batch_tokens // length))
             windows = [

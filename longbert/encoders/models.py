@@ -13,8 +13,8 @@ import torch
 from longbert.config import NONE, ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
-from longbert.core.windows import Window, default_overlap, plan_windows
-from longbert.encoders.backbone import Backbone, Checkpoint, TokenWindow, load_checkpoint
+from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
+from longbert.encoders.backbone import Backbone, Checkpoint, load_checkpoint
 from longbert.encoders.device import (
     choose_device,
     choose_precision,
@@ -33,43 +33,10 @@ from longbert.encoders.heads.embedding import (
 )
 from longbert.encoders.heads.entities import EntityHead
 from longbert.encoders.heads.precomputed import HeadModel
-from longbert.encoders.tokenizer import Tokenizer
+from longbert.encoders.passes import Pass
 from longbert.errors import ConfigError
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
-
-
-@dataclass(frozen=True)
-class Pass:
-    """One forward pass over a document's windows, for all heads that share its backbone.
-
-    Attributes:
-        backbone: the encoder.
-        heads: what is made of its hidden states.
-        plan: windows of a document of so many content tokens.
-        batch_tokens: positions of a batch, padding included.
-    """
-
-    backbone: Backbone
-    heads: tuple[Head, ...]
-    plan: Callable[[int], tuple[Window, ...]]
-    batch_tokens: int
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The backbone's tokenizer."""
-        return self.backbone.tokenizer
-
-    @property
-    def limit(self) -> int:
-        """Positions that the backbone takes."""
-        return self.backbone.limit
-
-    def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
-        """Encode one batch; for each head the partials of its windows."""
-        batch = self.backbone.batch(windows, padded)
-        hidden = self.backbone.hidden_states(batch)
-        return [list(head.partials(hidden, batch)) for head in self.heads]
 
 
 @dataclass(frozen=True)
@@ -77,7 +44,7 @@ class Models:
     """The passes of a configuration, ready to run.
 
     Attributes:
-        passes: those that share windows with the first head come first.
+        passes: those that read whole documents come first, that of the first head before others.
         description: everything about models and machine that decides on the output.
         device: for people.
         precision: for people.
@@ -103,6 +70,10 @@ class _Task:
     checkpoint: Checkpoint
     settings: EmbeddingSettings
 
+    def reads_all(self, config: ModelConfig) -> bool:
+        """Whether it needs all windows of a document, and not only one of its two ends."""
+        return self.task != "classify" or config.classify_pooling != "head+tail"
+
     @property
     def name(self) -> str:
         return "embedding" if self.task == "embed" else self.checkpoint.folder.head_name
@@ -111,7 +82,8 @@ class _Task:
 def load_models(config: ModelConfig) -> Models:
     """Find, check and load the models of a configuration, grouped into passes.
 
-    Heads whose backbones have equal digests share one pass and its windows.
+    Heads whose backbones have equal digests share one pass and its windows, but for those that
+    read the two ends of a document only; they share a pass of their own.
 
     Raises:
         ModelError: a model is missing, incomplete or of the wrong kind.
@@ -121,33 +93,38 @@ def load_models(config: ModelConfig) -> Models:
     dtype = choose_precision(config.precision, device)
     batch_tokens = config.batch_tokens or default_batch_tokens(device)
     tasks = _load_tasks(config)
-    groups: dict[str, list[_Task]] = {}
+    readings: dict[tuple[str, bool], list[_Task]] = {}
     for task in tasks:
-        groups.setdefault(task.checkpoint.backbone_digest, []).append(task)
+        key = task.checkpoint.backbone_digest, task.reads_all(config)
+        readings.setdefault(key, []).append(task)
+    backbones: dict[str, Backbone] = {}
     passes: list[Pass] = []
     extra_passes: list[Pass] = []
-    backbones = []
-    for group in groups.values():
-        backbone = Backbone(group[0].checkpoint, device=device, dtype=dtype)
-        window = _window(group, backbone, config)
-        size = window - len(backbone.tokenizer.prefix) - len(backbone.tokenizer.suffix)
-        overlap = _overlap(size, window, config, group)
+    described = []
+    for (digest, reads_all), group in sorted(readings.items(), key=lambda item: not item[0][1]):
+        if digest not in backbones:
+            backbones[digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
+        window = _window(group, backbones[digest], config)
+        plan, about = _plan(group, backbones[digest], window, config, reads_all=reads_all)
         heads = tuple(_head(task, config, device, dtype) for task in group)
-        passes.append(
-            Pass(backbone, heads, partial(plan_windows, size=size, overlap=overlap), batch_tokens)
-        )
+        pass_ = Pass(backbones[digest], heads, plan, batch_tokens, reads_all)
+        passes.append(pass_)
         embedding = next((task for task in group if task.task == "embed"), None)
         if embedding is not None and embedding.settings.pooling != "mean":
-            extra_passes.append(_passage_pass(embedding, backbone, size, config, batch_tokens))
-        backbones.append(_describe_backbone(backbone, heads, window, overlap, batch_tokens))
+            extra_passes.append(_passage_pass(embedding, pass_, window, config))
+        described.append(_describe(pass_, window) | about)
+    described += [
+        _describe(pass_, config.passage + pass_.backbone.n_special) | {"reads": "passages"}
+        for pass_ in extra_passes
+    ]
     description: dict[str, Any] = {
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "processor": device_kind(device),
         "precision": str(dtype).removeprefix("torch."),
         "passage": config.passage,
-        "backbones": backbones,
+        "backbones": described,
     }
-    if not all(backbone["batch_invariant"] for backbone in backbones):
+    if not all(about["batch_invariant"] for about in described):
         description["batch_tokens"] = batch_tokens
     embedding = next((task for task in tasks if task.task == "embed"), None)
     return Models(
@@ -210,25 +187,35 @@ def _window(group: Sequence[_Task], backbone: Backbone, config: ModelConfig) -> 
     else:
         declared = [task.settings.max_tokens for task in group if task.settings.max_tokens]
         window = min([backbone.limit, *declared])
-    n_special = len(backbone.tokenizer.prefix) + len(backbone.tokenizer.suffix)
-    if window <= n_special:
+    if window <= backbone.n_special:
         raise ConfigError(
-            f"window must be in [{n_special + 1}, {backbone.limit}] for {names}, whose "
-            f"{n_special} special tokens count, got {window}"
+            f"window must be in [{backbone.n_special + 1}, {backbone.limit}] for {names}, whose "
+            f"{backbone.n_special} special tokens count, got {window}"
         )
     return window
 
 
-def _overlap(size: int, window: int, config: ModelConfig, group: Sequence[_Task]) -> int:
-    if config.overlap is None:
-        return default_overlap(size)
-    if config.overlap >= size:
+def _plan(
+    group: Sequence[_Task],
+    backbone: Backbone,
+    window: int,
+    config: ModelConfig,
+    *,
+    reads_all: bool,
+) -> tuple[Callable[[int], tuple[Window, ...]], dict[str, Any]]:
+    """What the heads of a pass read of a document, and what decides on it."""
+    size = window - backbone.n_special
+    if not reads_all:
+        return partial(plan_ends, size=size), {"reads": "ends"}
+    overlap = default_overlap(size) if config.overlap is None else config.overlap
+    if overlap >= size:
         names = ", ".join(task.name for task in group)
         raise ConfigError(
             f"overlap must be in [0, {size}) for {names} with a window of {window}, "
-            f"got {config.overlap}: try {default_overlap(size)}"
+            f"got {overlap}: try {default_overlap(size)}"
         )
-    return config.overlap
+    plan = partial(plan_windows, size=size, overlap=overlap)
+    return plan, {"reads": "all", "overlap": overlap}
 
 
 def _head(task: _Task, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Head:
@@ -238,33 +225,45 @@ def _head(task: _Task, config: ModelConfig, device: torch.device, dtype: torch.d
         return PooledEmbeddingHead(task.settings)
     model = HeadModel(task.checkpoint, device=device, dtype=dtype)
     if task.task == "classify":
-        return ClassificationHead(model, name=task.name, pooling=config.classify_pooling)
-    return EntityHead(model, name=task.name, strategy=config.entity_strategy)
+        return ClassificationHead(
+            model,
+            name=task.name,
+            pooling=config.classify_pooling,
+            window_scores=config.window_scores,
+        )
+    return EntityHead(
+        model,
+        name=task.name,
+        strategy=config.entity_strategy,
+        stitching=config.entity_stitching,
+        decoding=config.entity_decoding,
+    )
 
 
-def _passage_pass(
-    task: _Task, backbone: Backbone, size: int, config: ModelConfig, batch_tokens: int
-) -> Pass:
+def _passage_pass(task: _Task, pass_: Pass, window: int, config: ModelConfig) -> Pass:
+    size = window - pass_.backbone.n_special
     if config.passage > size:
         raise ConfigError(
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
     plan = partial(passage_windows, size=config.passage)
-    return Pass(backbone, (PassageEmbeddingHead(task.settings),), plan, batch_tokens)
+    head = PassageEmbeddingHead(task.settings)
+    return Pass(pass_.backbone, (head,), plan, pass_.batch_tokens)
 
 
-def _describe_backbone(
-    backbone: Backbone, heads: Sequence[Head], window: int, overlap: int, batch_tokens: int
-) -> dict[str, Any]:
+def _describe(pass_: Pass, window: int) -> dict[str, Any]:
     """What decides on the output of a pass, and whether batches do."""
+    backbone = pass_.backbone
     padded = {padded_length(n, limit=backbone.limit) for n in (window, window // 4, 1)}
-    invariant = backbone.is_batch_invariant(sorted(padded), batch_tokens=batch_tokens)
     return {
         "digest": backbone.digest,
         "attention": backbone.attention,
         "window": window,
-        "overlap": overlap,
-        "batch_invariant": invariant,
-        "heads": [{"name": head.name, "digest": head.digest, **head.settings} for head in heads],
+        "batch_invariant": backbone.is_batch_invariant(
+            sorted(padded), batch_tokens=pass_.batch_tokens
+        ),
+        "heads": [
+            {"name": head.name, "digest": head.digest, **head.settings} for head in pass_.heads
+        ],
     }

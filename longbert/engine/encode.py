@@ -10,10 +10,10 @@ from typing import Any
 from longbert.core.batching import Batch, plan_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
-from longbert.core.windows import Window
-from longbert.encoders.backbone import TokenWindow, token_windows
+from longbert.encoders.backbone import TokenWindow
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.models import Models, Pass
+from longbert.encoders.models import Models
+from longbert.encoders.passes import Pass
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
@@ -30,7 +30,7 @@ class _State:
     document: Document
     error: DocumentError | None = None
     tokens: dict[str, TokenizedText] = field(default_factory=dict)
-    windows: tuple[Window, ...] = ()
+    n_windows: int = 0
     results: list[HeadResult] = field(default_factory=list)
 
 
@@ -82,8 +82,7 @@ def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: floa
     with timed(meter, "tokenizing"):
         for state in states:
             slots += _plan(pass_, state)
-    n_special = len(pass_.tokenizer.prefix) + len(pass_.tokenizer.suffix)
-    lengths = [len(slot.window.ids) + n_special for slot in slots]
+    lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
     partials: list[list[Any]] = [[] for _ in slots]
     bytes_a_position = n_bytes / max(1, sum(lengths))
     for batch in plan_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit):
@@ -120,7 +119,7 @@ def _plan(pass_: Pass, state: _State) -> list[_Slot]:
                 "the document has no token: it is empty, white space, or made of characters that "
                 "the tokenizer drops. Leave it out, or use a model that knows its script",
             )
-        windows = pass_.plan(len(tokens))
+        windows = pass_.split(tokens)
     except DocumentError as error:
         state.error = error
         return []
@@ -129,8 +128,8 @@ def _plan(pass_: Pass, state: _State) -> list[_Slot]:
             "tokenize", type(error).__name__, "the tokenizer failed on this document"
         )
         return []
-    state.windows = state.windows or windows
-    return [_Slot(state, window) for window in token_windows(tokens, windows)]
+    state.n_windows = state.n_windows or len(windows)
+    return [_Slot(state, window) for window in windows]
 
 
 def _run_batch(
@@ -203,8 +202,9 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     )
     entities = tuple(entity for result in state.results for entity in result.entities)
     classes = tuple(row for result in state.results for row in result.classifications)
-    covered = count_covered_chars(text, tokens.offsets, state.windows)
-    if covered != len(text):
+    window_scores = tuple(row for result in state.results for row in result.window_scores)
+    covered = count_covered_chars(text, tokens.offsets, first.plan(len(tokens)))
+    if covered != len(text) and first.reads_all:
         raise DocumentError(
             "tokenize",
             "not_covered",
@@ -217,7 +217,7 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     return DocumentResult(
         document=state.document,
         n_tokens=len(tokens),
-        n_windows=len(state.windows),
+        n_windows=state.n_windows,
         n_chars_covered=covered,
         n_chars_unknown=count_unknown_chars(tokens.offsets, tokens.is_unknown),
         embedding=embedding,
@@ -233,4 +233,5 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
         ),
         entities=entities,
         classifications=classes,
+        window_scores=window_scores,
     )

@@ -35,10 +35,10 @@ from longbert.io.inputs import Listing, list_inputs
 from longbert.io.output import FORMAT, OutputFolder, Receipt, entry_of
 from longbert.io.readers import read, scan
 from longbert.io.tables import (
-    TABLES,
     build_tables,
     counts_of_tables,
     from_parquet,
+    table_names,
     to_parquet,
 )
 from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
@@ -91,6 +91,11 @@ class Session:
         """The models, loaded once in a process."""
         return _models(self.config.models, self.threads)
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that the run writes."""
+        return table_names(window_scores=self.config.models.window_scores)
+
     def settings(self) -> dict[str, Any]:
         """Everything that decides on the output."""
         models = self.models
@@ -105,6 +110,7 @@ class Session:
             "text_field": self.config.text_field,
             "unit_bytes": self.config.unit_bytes,
             "metric": models.metric,
+            "window_scores": self.config.models.window_scores,
             "models": dict(models.description),
             "libraries": versions,
         }
@@ -318,7 +324,7 @@ class Session:
                 ),
             }
         )
-        tables = build_tables(results, errors, width=self.models.width)
+        tables = build_tables(results, errors, width=self.models.width, names=self.tables)
         return tables, counts_of_tables(tables)
 
     def _copy(self, unit: Unit, name: str) -> tuple[dict[str, pa.Table], dict[str, int]]:
@@ -326,7 +332,7 @@ class Session:
         kept = {one.document_id for one in unit.part.documents if not one.failed}
         kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
         tables = {}
-        for table in TABLES:
+        for table in self.tables:
             rows = self._table(table, name)
             ids = rows.column("document_id").to_pylist()
             if table == "errors":

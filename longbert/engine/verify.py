@@ -16,7 +16,7 @@ from longbert.core.units import part_name
 from longbert.errors import OutputError
 from longbert.index.verify import index_problems
 from longbert.io.output import OutputFolder, Receipt
-from longbert.io.tables import TABLES, counts_of_tables, from_parquet
+from longbert.io.tables import WINDOW_SCORES, counts_of_tables, from_parquet, table_names
 
 Rows = list[dict[str, Any]]
 
@@ -48,7 +48,7 @@ def _problems(output: OutputFolder, manifest: Mapping[str, Any]) -> Iterator[str
     seen: set[str] = set()
     for entry in manifest["parts"]:
         totals.update(entry["counts"])
-        yield from _part_problems(output, entry, manifest["fingerprint"], seen)
+        yield from _part_problems(output, entry, manifest, seen)
     if dict(totals) != manifest["counts"]:
         yield "manifest.json: the counts are not the sums of those of the parts"
     names = [entry["name"] for entry in manifest["parts"]]
@@ -61,16 +61,18 @@ def _problems(output: OutputFolder, manifest: Mapping[str, Any]) -> Iterator[str
 
 
 def _part_problems(
-    output: OutputFolder, entry: Mapping[str, Any], run_fingerprint: str, seen: set[str]
+    output: OutputFolder, entry: Mapping[str, Any], manifest: Mapping[str, Any], seen: set[str]
 ) -> Iterator[str]:
     name = entry["name"]
     receipt = output.receipt(name)
     if receipt is None:
         yield f"receipts/{name}.json is missing or damaged"
         return
-    yield from _receipt_problems(receipt, entry, run_fingerprint)
+    yield from _receipt_problems(receipt, entry, manifest["fingerprint"])
+    settings = manifest["settings"]
+    names = table_names(window_scores=settings["window_scores"])
     tables: dict[str, pa.Table] = {}
-    for table in TABLES:
+    for table in names:
         file = output.table_file(table, name)
         data = output.read(file)
         if data is None:
@@ -81,9 +83,11 @@ def _part_problems(
             tables[table] = from_parquet(data)
             if tables[table].num_rows != entry["files"][table]["n_rows"]:
                 yield f"{file} has {tables[table].num_rows} rows, not as the manifest says"
-    if len(tables) == len(TABLES):
+    if len(tables) == len(names):
+        # Passes over whole documents come first.
+        reads_all = settings["models"]["backbones"][0]["reads"] == "all"
         yield from _count_problems(receipt, entry, tables)
-        yield from _row_problems(name, tables, seen)
+        yield from _row_problems(name, tables, seen, reads_all=reads_all)
 
 
 def _receipt_problems(
@@ -129,19 +133,22 @@ def _count_problems(
             )
 
 
-def _row_problems(part: str, tables: Mapping[str, pa.Table], seen: set[str]) -> Iterator[str]:
+def _row_problems(
+    part: str, tables: Mapping[str, pa.Table], seen: set[str], *, reads_all: bool
+) -> Iterator[str]:
     documents = _rows(tables["documents"])
     failed = {(row["source"], row["document_id"]) for row in _rows(tables["errors"])}
     passages = _by_document(tables["passages"])
     entities = _by_document(tables["entities"])
     classes = _by_document(tables["classifications"])
+    windows = _by_document(tables[WINDOW_SCORES]) if WINDOW_SCORES in tables else {}
     for row in documents:
         document_id = row["document_id"]
         where = f"part {part}, document {document_id!r}"
         if document_id in seen or (row["source"], document_id) in failed:
             yield f"{where}: in the output twice"
         seen.add(document_id)
-        if row["n_chars_covered"] != row["n_chars"]:
+        if reads_all and row["n_chars_covered"] != row["n_chars"]:
             yield f"{where}: {row['n_chars_covered']} of {row['n_chars']} characters are covered"
         own = passages.pop(document_id, [])
         text = "".join(passage["text"] for passage in own)
@@ -156,10 +163,14 @@ def _row_problems(part: str, tables: Mapping[str, pa.Table], seen: set[str]) -> 
             if not 0 <= start < stop <= len(text) or text[start:stop] != entity["text"]:
                 yield f"{where}: the entity at {start} to {stop} is not that span of the text"
         classes.pop(document_id, None)
+        for window in windows.pop(document_id, []):
+            if not 0 <= window["char_start"] <= window["char_end"] <= len(text):
+                yield f"{where}: window {window['window']} is not a span of the text"
     for table, rest in (
         ("passages", passages),
         ("entities", entities),
         ("classifications", classes),
+        (WINDOW_SCORES, windows),
     ):
         for document_id in rest:
             yield f"{table}/{part}.parquet: document {document_id!r} is not in documents"

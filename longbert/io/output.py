@@ -12,7 +12,7 @@ from typing import Any
 from longbert.core.units import Part, PlannedDocument
 from longbert.errors import OutputError
 from longbert.io.filesystem import TEMPORARY_SUFFIX, FileSystem
-from longbert.io.tables import TABLES
+from longbert.io.tables import TABLES, WINDOW_SCORES
 
 FORMAT = 1
 """Version of the layout; another one is refused."""
@@ -197,16 +197,17 @@ class OutputFolder:
         receipt = self.receipt(part)
         if receipt is None:
             return None
-        for table in TABLES:
+        if not receipt.files.keys() >= {*TABLES}:
+            return None
+        for table, entry in receipt.files.items():
             path = self.join(self.table_file(table, part))
-            found = [info.n_bytes for info in self.filesystem.match(path)]
-            if table not in receipt.files or found != [receipt.files[table].n_bytes]:
+            if [info.n_bytes for info in self.filesystem.match(path)] != [entry.n_bytes]:
                 return None
         return receipt
 
     def foreign_tables(self) -> Iterator[str]:
         """Parquet files among the tables that no run of longbert wrote, relative to the output."""
-        for table in TABLES:
+        for table in (*TABLES, WINDOW_SCORES):
             for path in self._files(table):
                 name = path.rpartition("/")[2]
                 if name.endswith(".parquet") and not _PART_FILE.fullmatch(name):
@@ -220,7 +221,7 @@ class OutputFolder:
         Raises:
             OutputError: one cannot be removed.
         """
-        suffixes = {**dict.fromkeys(TABLES, ".parquet"), "receipts": ".json"}
+        suffixes = {**dict.fromkeys((*TABLES, WINDOW_SCORES), ".parquet"), "receipts": ".json"}
         kept = {f"{folder}/{part}{suffix}" for part in parts for folder, suffix in suffixes.items()}
         kept |= {*index_files}
         for folder, own in (*((folder, _PART_FILE) for folder in suffixes), ("index", _INDEX_FILE)):

@@ -14,8 +14,15 @@ from longbert.core.passages import passage_id
 from longbert.records import DocumentResult, ErrorRow, FloatVector
 
 TABLES = ("documents", "passages", "entities", "classifications", "errors")
+WINDOW_SCORES = "window_scores"
+"""The table that is written on request only."""
 
 _COMPRESSION = "zstd"
+
+
+def table_names(*, window_scores: bool) -> tuple[str, ...]:
+    """The tables of an output, with those on request."""
+    return (*TABLES, WINDOW_SCORES) if window_scores else TABLES
 
 
 def schemas(width: int | None) -> dict[str, pa.Schema]:
@@ -72,6 +79,17 @@ def schemas(width: int | None) -> dict[str, pa.Schema]:
                 pa.field("predicted", pa.bool_(), nullable=False),
             ]
         ),
+        WINDOW_SCORES: pa.schema(
+            [
+                pa.field("document_id", pa.string(), nullable=False),
+                pa.field("head", pa.string(), nullable=False),
+                pa.field("window", pa.int32(), nullable=False),
+                pa.field("char_start", pa.int64(), nullable=False),
+                pa.field("char_end", pa.int64(), nullable=False),
+                pa.field("label", pa.string(), nullable=False),
+                pa.field("score", pa.float32(), nullable=False),
+            ]
+        ),
         "errors": pa.schema(
             [
                 pa.field("source", pa.string(), nullable=False),
@@ -85,14 +103,19 @@ def schemas(width: int | None) -> dict[str, pa.Schema]:
 
 
 def build_tables(
-    results: Sequence[DocumentResult], errors: Sequence[ErrorRow], *, width: int | None
+    results: Sequence[DocumentResult],
+    errors: Sequence[ErrorRow],
+    *,
+    width: int | None,
+    names: Sequence[str] = TABLES,
 ) -> dict[str, pa.Table]:
-    """The rows of some documents, in their order, as one table of each kind."""
+    """The rows of some documents, in their order, as one table for each of ``names``."""
     columns: dict[str, list[list[object]]] = {
         "documents": _documents(results),
         "passages": _passages(results),
         "entities": _entities(results),
         "classifications": _classifications(results),
+        WINDOW_SCORES: _window_scores(results),
         "errors": _errors(errors),
     }
     embeddings = {
@@ -100,7 +123,9 @@ def build_tables(
         "passages": [passage.embedding for result in results for passage in result.passages],
     }
     tables = {}
-    for name, schema in schemas(width).items():
+    all_schemas = schemas(width)
+    for name in names:
+        schema = all_schemas[name]
         values = iter(columns[name])
         arrays = [
             _fixed_size(embeddings[name], width)
@@ -120,7 +145,7 @@ def counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
         for name in documents.column_names
         if name.startswith("n_")
     }
-    return {table: tables[table].num_rows for table in TABLES} | sums
+    return {name: table.num_rows for name, table in tables.items()} | sums
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -208,6 +233,25 @@ def _classifications(results: Sequence[DocumentResult]) -> list[list[object]]:
             for row in result.classifications
         ),
         5,
+    )
+
+
+def _window_scores(results: Sequence[DocumentResult]) -> list[list[object]]:
+    return _transpose(
+        (
+            (
+                result.document.document_id,
+                row.head,
+                row.window,
+                row.char_start,
+                row.char_end,
+                row.label,
+                row.score,
+            )
+            for result in results
+            for row in result.window_scores
+        ),
+        7,
     )
 
 

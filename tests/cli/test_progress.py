@@ -143,10 +143,12 @@ def outcome(**entry: Any) -> Outcome:
     backbone = {
         "heads": [{"name": "embedding"}, {"name": "people"}],
         "window": 256,
+        "reads": "all",
         "overlap": 63,
         "batch_invariant": entry.pop("batch_invariant", True),
     }
-    models = {"precision": "bfloat16", "backbones": [backbone]}
+    ends = {"heads": [{"name": "genre"}], "window": 512, "reads": "ends", "batch_invariant": True}
+    models = {"precision": "bfloat16", "backbones": [backbone, ends]}
     manifest = {"counts": {"errors": entry.pop("errors", 0)}, "settings": {"models": models}}
     defaults = {"documents": 1000, "unchanged": 0, "removed": 0, "units": 4, "seconds": 12.34}
     return Outcome(manifest, {**defaults, "device": "cpu (2 threads)", **entry})
@@ -169,7 +171,9 @@ def test_the_summary_of_a_fresh_run() -> None:
         "1,000 documents: 1,000 new; 2 in errors -> out",
         "3,000 windows, 500,000 tokens (50,000 a second while encoding), 5.0% padding",
         "seconds: reading 0.3, tokenizing 1.0, encoding 10.0, writing 0.5, in all 12.3",
-        "cpu (2 threads), bfloat16: one pass for embedding, people (window 256, overlap 63)",
+        "cpu (2 threads), bfloat16: 2 passes for 3 heads",
+        "pass 1 shared by embedding, people (window 256, overlap 63)",
+        "pass 2 for genre (window 512, of the first and last tokens)",
         "warning: 2 rows in out/errors, each with a reason",
     ]
 
@@ -191,7 +195,7 @@ def test_the_summary_of_other_runs() -> None:
         "(40 of them done by an earlier run); 0 in errors -> out"
     )
     assert "skipped 3 files of other kinds: no suffix 1, .png 2" in lines
-    assert lines[-2].endswith("overlap 63; results depend on the batch here)")
+    assert lines[-3].endswith("overlap 63; results depend on the batch here)")
     assert lines[-1].startswith("warning: 1 document with over a tenth of the characters under")
 
 

@@ -168,7 +168,7 @@ def test_tagged_entities_come_back(
     [
         (BIO, "BIO", (None, "PER", "PER", "LOC", "LOC")),
         (BIO_UNDERSCORE, "BIO", ("PER", "PER", None, "LOC", "LOC")),
-        (IOB1, "BIO", ("PER", "LOC", None, "LOC")),
+        (IOB1, "IOB1", ("PER", "LOC", None, "LOC")),
         (BIOES, "BIOES", (None, *["PER"] * 4, *["LOC"] * 4)),
         (BILOU, "BIOES", (None, *["PER"] * 4, *["LOC"] * 4)),
         (BMES, "BIOES", (None, *["PER"] * 4, *["LOC"] * 4)),

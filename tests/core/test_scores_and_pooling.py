@@ -58,7 +58,7 @@ def slow_pool(logits: list[list[float]], n_owned: list[int], pooling: str) -> li
         ]
     if pooling == "max":
         return [max(row[label] for row in logits) for label in labels]
-    if pooling == "first":
+    if pooling in ("first", "head+tail"):
         return logits[0]
     votes = [0.5 for _ in labels]
     for row, n in zip(logits, n_owned, strict=True):
@@ -91,5 +91,7 @@ def test_votes_stay_finite_and_in_the_order_of_their_tokens() -> None:
 
 
 def test_an_unknown_pooling_is_refused() -> None:
-    with pytest.raises(ConfigError, match="must be mean, max, first or vote, got 'median'"):
+    with pytest.raises(
+        ConfigError, match="must be mean, max, first, head.tail or vote, got 'median'"
+    ):
         pool_logits(np.zeros((2, 2), np.float32), [1, 1], pooling="median")

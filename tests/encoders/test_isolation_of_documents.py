@@ -12,10 +12,16 @@ import torch
 from support.texts import long_text
 from torch import Tensor
 
-from longbert.config import CLASSIFY_POOLINGS, ModelConfig
+from longbert.config import (
+    CLASSIFY_POOLINGS,
+    ENTITY_DECODINGS,
+    ENTITY_STITCHINGS,
+    ModelConfig,
+)
 from longbert.encoders.backbone import Backbone, TokenWindow, WindowBatch
 from longbert.encoders.heads.entities import EntityHead
-from longbert.encoders.models import Models, Pass, load_models
+from longbert.encoders.models import Models, load_models
+from longbert.encoders.passes import Pass
 from longbert.encoders.tokenizer import FastTokenizer, TokenizedText
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError
@@ -148,7 +154,8 @@ def test_no_embedding_hides_nan(
     refuses_nan(ModelConfig(embed=folder, window=32, passage=30), monkeypatch)
 
 
-@pytest.mark.parametrize("pooling", CLASSIFY_POOLINGS)
+# The two ends do not hold the bad token.
+@pytest.mark.parametrize("pooling", sorted({*CLASSIFY_POOLINGS} - {"head+tail"}))
 def test_no_classification_hides_nan(
     models: Build, monkeypatch: pytest.MonkeyPatch, pooling: str
 ) -> None:
@@ -157,9 +164,14 @@ def test_no_classification_hides_nan(
     refuses_nan(config, monkeypatch)
 
 
-def test_no_decoding_hides_nan(models: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("stitching", ENTITY_STITCHINGS)
+@pytest.mark.parametrize("decoding", ENTITY_DECODINGS)
+def test_no_decoding_hides_nan(
+    models: Build, monkeypatch: pytest.MonkeyPatch, stitching: str, decoding: str
+) -> None:
     folder = str(models("bert", task="ner"))
-    refuses_nan(ModelConfig(embed="none", ner=(folder,), window=32), monkeypatch)
+    options = {"entity_stitching": stitching, "entity_decoding": decoding}
+    refuses_nan(ModelConfig(embed="none", ner=(folder,), window=32, **options), monkeypatch)
 
 
 def refuses_nan(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:

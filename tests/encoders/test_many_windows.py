@@ -168,6 +168,80 @@ def test_classes(models: Build, pooling: str) -> None:
     assert [row.predicted for row in result.classifications].index(True) == expected.argmax()
 
 
+def test_classes_of_each_window(models: Build) -> None:
+    folder = models("bert", task="classify", labels=("a", "b", "c"))
+    windows = Windows.cut(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    logits = np.stack(windows.outputs(model, "logits"))
+
+    assert encode(classify=str(folder)).window_scores == ()
+    rows = encode(classify=str(folder), window_scores=True).window_scores
+
+    assert [(row.window, row.label) for row in rows] == [
+        (window, label) for window in range(len(windows.starts)) for label in "abc"
+    ]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert [row.score for row in rows] == pytest.approx(expected.ravel(), abs=1e-5)
+    # What a window owns begins with its first token and ends where the next window's begins.
+    firsts = [windows.offsets[windows.owners.index(i), 0] for i in range(len(windows.starts))]
+    assert [row.char_start for row in rows[::3]] == [0, *firsts[1:]]
+    assert [row.char_end for row in rows[::3]] == [*firsts[1:], len(TEXT)]
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_classes_of_the_first_and_last_tokens(models: Build, family: str) -> None:
+    folder = models(family, task="classify", labels=("a", "b", "c"))
+    windows = Windows.cut(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    n_first = (SIZE + 2) // 4
+    ends = [*windows.ids[:n_first], *windows.ids[n_first - SIZE :]]
+    assert len(ends) == SIZE < len(windows.ids)
+    tokenizer = windows.tokenizer
+    ids = torch.tensor([[tokenizer.cls_token_id, *ends, tokenizer.sep_token_id]])
+    with torch.no_grad():
+        expected = model(input_ids=ids).logits[0].softmax(-1).numpy()
+
+    result = encode(classify=str(folder), classify_pooling="head+tail", window_scores=True)
+
+    assert [row.score for row in result.classifications] == pytest.approx(expected, abs=1e-5)
+    assert [(row.char_start, row.char_end) for row in result.window_scores] == 3 * [(0, len(TEXT))]
+    # No other head reads what lies between, and the count says so.
+    assert 0 < result.n_chars_covered < len(TEXT)
+    assert result.n_windows == 1
+
+
+@pytest.mark.parametrize("stitching", ["average", "taper"])
+def test_entities_from_all_windows_of_a_token(models: Build, stitching: str) -> None:
+    folder = models("bert", task="ner")
+    windows = Windows.cut(folder)
+    model = AutoModelForTokenClassification.from_pretrained(folder).eval()
+    totals = np.zeros((len(windows.ids), 7))
+    weights = np.zeros((len(windows.ids), 1))
+    for start, logits in zip(windows.starts, windows.outputs(model, "logits"), strict=True):
+        content = logits[1:-1]
+        for position, row in enumerate(np.exp(content) / np.exp(content).sum(1, keepdims=True)):
+            distance = min(position, len(content) - 1 - position)
+            weight = 1 if stitching == "average" else 1 + distance
+            totals[start + position] += weight * row
+            weights[start + position] += weight
+
+    options = {"entity_strategy": "simple", "entity_decoding": "viterbi"}
+    result = encode(ner=str(folder), entity_stitching=stitching, **options)
+
+    expected = decode_entities(
+        (totals / weights).astype(np.float32),
+        windows.offsets,
+        np.ones(len(totals), bool),
+        scheme=TagScheme.from_id2label(model.config.id2label, source="bert"),
+        strategy="simple",
+        decoding="viterbi",
+    )
+    assert [(e.label, e.char_start, e.char_end) for e in result.entities] == [
+        (e.label, e.char_start, e.char_end) for e in expected
+    ]
+    assert result.entities != encode(ner=str(folder), **options).entities
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta"])
 def test_entities(models: Build, family: str) -> None:
     folder = models(family, task="ner")

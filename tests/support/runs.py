@@ -20,7 +20,7 @@ from longbert.engine.session import Session
 from longbert.engine.verify import verify_output
 from longbert.io.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
 from longbert.io.output import OutputFolder
-from longbert.io.tables import TABLES
+from longbert.io.tables import TABLES, WINDOW_SCORES
 
 from .texts import long_text
 
@@ -80,7 +80,8 @@ def rows(output: Path, table: str) -> list[dict[str, Any]]:
 def rows_by_document(output: Path) -> dict[str, list[Any]]:
     """All rows of each document, the table's name before each."""
     found: dict[str, list[Any]] = {}
-    for table in TABLES:
+    tables = (*TABLES, WINDOW_SCORES) if (output / WINDOW_SCORES).exists() else TABLES
+    for table in tables:
         for row in rows(output, table):
             found.setdefault(str(row["document_id"] or row["source"]), []).append((table, row))
     return found

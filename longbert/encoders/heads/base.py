@@ -13,7 +13,7 @@ from torch import Tensor
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.errors import DocumentError
-from longbert.records import Classification, Entity, FloatMatrix, FloatVector
+from longbert.records import Classification, Entity, FloatMatrix, FloatVector, WindowScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class HeadResult:
     passage_embeddings: FloatMatrix | None = None
     entities: tuple[Entity, ...] = ()
     classifications: tuple[Classification, ...] = ()
+    window_scores: tuple[WindowScore, ...] = ()
 
 
 class Head(Protocol):

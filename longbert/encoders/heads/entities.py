@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from longbert.core.entities import TagScheme, decode_entities
 from longbert.core.scores import softmax
+from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
@@ -21,58 +20,71 @@ from longbert.records import Entity
 
 @dataclass(frozen=True, slots=True)
 class EntityPartial:
-    """Label scores of the tokens that windows own. Shape: (n_owned, n_labels)."""
+    """Label scores that windows give for their tokens, in the order of the windows."""
 
-    scores: npt.NDArray[np.float32]
+    runs: tuple[ScoredRun, ...]
 
 
 class EntityHead:
     """An ``AutoModelForTokenClassification`` on windows, decoded once over the document.
 
-    Every token's label scores come from the window that owns it, so that an entity across a
-    border of windows is read whole and from the side with most context.
+    The label scores of windows are stitched to one row for each token before anything is decided,
+    so that an entity across a border of windows is read whole.
 
     Args:
         model: the head.
         name: as it appears in the tables.
         strategy: one of ``longbert.config.ENTITY_STRATEGIES``.
+        stitching: one of ``longbert.config.ENTITY_STITCHINGS``.
+        decoding: one of ``longbert.config.ENTITY_DECODINGS``.
 
     Raises:
         ModelError: the labels are no tagging scheme.
     """
 
-    def __init__(self, model: HeadModel, *, name: str, strategy: str) -> None:
+    def __init__(
+        self, model: HeadModel, *, name: str, strategy: str, stitching: str, decoding: str
+    ) -> None:
         self._model = model
         self._strategy = strategy
+        self._stitching = stitching
+        self._decoding = decoding
         self._scheme = TagScheme.from_id2label(model.id2label, source=name)
         self.name = name
         self.digest = model.digest
-        self.settings: Mapping[str, Any] = {"strategy": strategy, "scheme": self._scheme.name}
+        self.settings: Mapping[str, Any] = {
+            "strategy": strategy,
+            "stitching": stitching,
+            "decoding": decoding,
+            "scheme": self._scheme.name,
+        }
 
     def partials(self, hidden: Tensor, batch: WindowBatch) -> list[EntityPartial]:
-        """Label scores of each window's owned tokens."""
+        """Label scores of those tokens of each window that the stitching asks for."""
         logits = self._model.logits(hidden, batch).numpy()
         partials = []
         for row, token_window in enumerate(batch.windows):
-            window = token_window.window
-            shift = batch.content_starts[row] - window.start
-            owned = logits[row, window.owned_start + shift : window.owned_stop + shift]
-            partials.append(EntityPartial(softmax(owned)))
+            start, stop = kept_tokens(token_window.window, stitching=self._stitching)
+            shift = batch.content_starts[row] - token_window.window.start
+            scores = softmax(logits[row, start + shift : stop + shift])
+            partials.append(EntityPartial((ScoredRun(start, scores),)))
         return partials
 
     def merge(self, partials: Sequence[EntityPartial]) -> EntityPartial:
-        """Tokens one after the other."""
-        return EntityPartial(np.concatenate([partial.scores for partial in partials]))
+        """Windows one after the other."""
+        return EntityPartial(tuple(run for partial in partials for run in partial.runs))
 
     def finish(self, text: str, tokens: TokenizedText, partial: EntityPartial) -> HeadResult:
-        """Decode once over the whole document."""
-        check_finite(partial.scores)
+        """Stitch, then decode once over the whole document."""
+        scores = stitch_scores(partial.runs, len(tokens), stitching=self._stitching)
+        check_finite(scores)
         spans = decode_entities(
-            partial.scores,
+            scores,
             tokens.offsets,
             tokens.starts_word,
             scheme=self._scheme,
             strategy=self._strategy,
+            decoding=self._decoding,
         )
         return HeadResult(
             entities=tuple(

@@ -1,0 +1,114 @@
+"""The best sequence of labels that a tagging scheme allows (Viterbi 1967)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+# The logarithm of a score that is zero: worse than any other, and still a number, so that of two
+# sequences through zeros the one with fewer of them wins.
+_LEAST_LOG = -1e4
+
+
+@dataclass(frozen=True, slots=True)
+class Transitions:
+    """Which labels may stand where.
+
+    Attributes:
+        first: labels that a sequence may begin with. Shape: (n_labels,).
+        next: whether the second label may follow the first. Shape: (n_labels, n_labels).
+        last: labels that a sequence may end with. Shape: (n_labels,).
+    """
+
+    first: BoolArray
+    next: BoolArray
+    last: BoolArray
+
+    @property
+    def are_free(self) -> bool:
+        """Whether every sequence is allowed."""
+        return bool(self.first.all() and self.next.all() and self.last.all())
+
+    def allow(self, labels: IntArray) -> bool:
+        """Whether this sequence is allowed. Shape of ``labels``: (n,)."""
+        return not len(labels) or bool(
+            self.first[labels[0]]
+            and self.next[labels[:-1], labels[1:]].all()
+            and self.last[labels[-1]]
+        )
+
+
+class ViterbiDecoder:
+    """Reads scores in pieces, however they are cut, and finds the best allowed sequence.
+
+    The best is the one with the highest product of scores. Of equally good ones, that with the
+    lower label at the last place where they differ. Between pieces nothing is carried but the
+    score of the best sequence to each label, and one byte or two for each element and label.
+
+    Args:
+        transitions: what is allowed; at least one sequence of every length must be.
+    """
+
+    def __init__(self, transitions: Transitions) -> None:
+        self._first = np.where(transitions.first, 0.0, -np.inf)
+        self._next = np.where(transitions.next, 0.0, -np.inf)
+        self._last = np.where(transitions.last, 0.0, -np.inf)
+        self._best: npt.NDArray[np.float64] | None = None
+        self._pointers: list[npt.NDArray[np.uint16]] = []
+
+    def feed(self, scores: FloatArray) -> None:
+        """Take the scores of the next elements, probabilities. Shape: (n, n_labels)."""
+        if not len(scores):
+            return
+        rows = np.asarray(scores, dtype=np.float64)
+        logs = np.log(rows, out=np.full(rows.shape, _LEAST_LOG), where=rows > 0)
+        labels = np.arange(rows.shape[1])
+        pointers = np.zeros(rows.shape, dtype=np.uint16)
+        best = self._best
+        for element, row in enumerate(logs):
+            if best is None:
+                best = self._first + row
+                continue
+            reached = best[:, None] + self._next
+            came_from = reached.argmax(axis=0)
+            pointers[element] = came_from
+            best = reached[came_from, labels] + row
+        self._best = best
+        self._pointers.append(pointers)
+
+    def finish(self) -> IntArray:
+        """The best sequence for all that was fed. Shape: (n,)."""
+        if self._best is None:
+            return np.empty(0, dtype=np.int64)
+        pointers = np.concatenate(self._pointers)
+        labels = np.empty(len(pointers), dtype=np.int64)
+        label = int((self._best + self._last).argmax())
+        for element in range(len(pointers) - 1, -1, -1):
+            labels[element] = label
+            label = int(pointers[element, label])
+        return labels
+
+
+def best_labels(scores: FloatArray, transitions: Transitions) -> IntArray:
+    """The allowed sequence of labels with the highest product of scores.
+
+    Args:
+        scores: probabilities. Shape: (n, n_labels).
+        transitions: what is allowed.
+
+    Returns:
+        Shape: (n,).
+    """
+    greedy: IntArray = scores.argmax(axis=1)
+    # Where the best label of each element makes an allowed sequence, none can be better.
+    if transitions.are_free or transitions.allow(greedy):
+        return greedy
+    decoder = ViterbiDecoder(transitions)
+    decoder.feed(scores)
+    return decoder.finish()
