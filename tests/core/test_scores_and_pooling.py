@@ -92,6 +92,6 @@ def test_votes_stay_finite_and_in_the_order_of_their_tokens() -> None:
 
 def test_an_unknown_pooling_is_refused() -> None:
     with pytest.raises(
-        ConfigError, match="must be mean, max, first, head.tail or vote, got 'median'"
+        ConfigError, match=r"must be mean, max, first, head\+tail or vote, got 'median'"
     ):
         pool_logits(np.zeros((2, 2), np.float32), [1, 1], pooling="median")
