@@ -227,7 +227,7 @@ def test_invariant_2_equality_of_hidden_states_and_logits(models: Models, family
     encoder = load(**{options[task]: str(folder) for task, folder in folders.items()})
     (pass_,) = encoder.models.passes
     batch = one_window_batch(pass_, TEXTS)
-    hidden = pass_.backbone.hidden_states(batch)
+    (hidden,) = pass_.backbone.hidden_states(batch)
 
     expected = AutoTokenizer.from_pretrained(folders["base"])(
         list(TEXTS), padding=True, pad_to_multiple_of=8, return_tensors="pt"
@@ -239,7 +239,7 @@ def test_invariant_2_equality_of_hidden_states_and_logits(models: Models, family
     found = {
         "base": hidden,
         "classify": classify._model.logits(hidden, batch),  # type: ignore[attr-defined]
-        "ner": ner._model.logits(hidden, batch),  # type: ignore[attr-defined]
+        "ner": ner._tagger._model.logits(hidden, batch),  # type: ignore[attr-defined]
     }
     for task, (cls, output) in tasks.items():
         model = cls.from_pretrained(folders[task]).eval()
@@ -434,7 +434,7 @@ def heads_with_partials(models: Models) -> list[tuple[Any, Any, list[Any]]]:
     for config in head_configurations(models):
         for pass_ in load_models(config).passes:
             tokens = pass_.tokenizer.tokenize(text)
-            windows = pass_.split(tokens)
+            windows = pass_.split(text, tokens)
             assert len(windows) > 8
             by_head = pass_.run(windows, 24)
             for head, partials in zip(pass_.heads, by_head, strict=True):

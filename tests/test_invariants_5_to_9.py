@@ -308,15 +308,15 @@ class TestInvariant7Isolation:
         bad_text = " ".join([*long[:40], SPOILT, *long[40:]])
         spoilt_ids: set[int] = set()
 
-        def fail(self: Backbone, batch: WindowBatch) -> torch.Tensor:
+        def fail(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[torch.Tensor, ...]:
             tokens = self.tokenizer.tokenize(SPOILT).ids.tolist()
             rows_ = [str(tokens)[1:-1] in str(row.tolist()) for row in batch.input_ids]
             spoilt_ids.update(tokens)
-            hidden = hidden_states(self, batch)
+            states = hidden_states(self, batch, **options)
             if any(rows_) and how == "raises":
                 raise RuntimeError("out of order")
             mask = torch.tensor(rows_)[:, None, None]
-            return torch.where(mask, torch.full_like(hidden, np.nan), hidden)
+            return tuple(torch.where(mask, torch.full_like(one, np.nan), one) for one in states)
 
         monkeypatch.setattr(Backbone, "hidden_states", fail)
         write_texts(tmp_path / "bad", {"01b.txt": bad_text})

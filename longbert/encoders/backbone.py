@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from longbert.config import ModelConfig
+from longbert.core.surface import WordSurface
 from longbert.core.windows import Window
 from longbert.encoders.folders import ModelFolder
 from longbert.encoders.tokenizer import FastTokenizer, TokenizedText, Tokenizer
@@ -139,12 +140,14 @@ class TokenWindow:
         ids: content tokens. Shape: (window.n_tokens,).
         window: where it lies in the document.
         is_first, is_last: whether it begins or ends the document.
+        words: what its words look like, where a head asks for it.
     """
 
     ids: np.ndarray[Any, np.dtype[np.int32]]
     window: Window
     is_first: bool
     is_last: bool
+    words: WordSurface | None = None
 
 
 def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:
@@ -228,12 +231,21 @@ class Backbone:
             n_suffix=n_suffix,
         )
 
-    def hidden_states(self, batch: WindowBatch) -> Tensor:
-        """Last hidden states. Shape: (batch, positions, width)."""
+    def hidden_states(self, batch: WindowBatch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
+        """Hidden states, the last ones last. Shape of each: (batch, positions, width).
+
+        Args:
+            batch: of windows.
+            all_layers: also those of the layers below, from the embeddings up.
+        """
         with torch.inference_mode():
-            output = self._model(input_ids=batch.input_ids, attention_mask=batch.attention_mask)
-        hidden: Tensor = output.last_hidden_state
-        return hidden
+            output = self._model(
+                input_ids=batch.input_ids,
+                attention_mask=batch.attention_mask,
+                output_hidden_states=all_layers,
+            )
+        last: Tensor = output.last_hidden_state
+        return (*output.hidden_states[:-1], last) if all_layers else (last,)
 
     def is_batch_invariant(self, lengths: Iterable[int], *, batch_tokens: int) -> bool:
         """Whether a window has the same bits alone and among others, tried on random tokens.
@@ -254,8 +266,8 @@ class Backbone:
                 )
                 for _ in range(rows)
             ]
-            together = self.hidden_states(self.batch(windows, length))
-            alone = self.hidden_states(self.batch(windows[-1:], length))
+            (together,) = self.hidden_states(self.batch(windows, length))
+            (alone,) = self.hidden_states(self.batch(windows[-1:], length))
             if not torch.equal(together[-1:], alone):
                 return False
         return True

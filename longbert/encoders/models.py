@@ -31,7 +31,7 @@ from longbert.encoders.heads.embedding import (
     PassageEmbeddingHead,
     PooledEmbeddingHead,
 )
-from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.entities import CheckpointTagger, EntityHead
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.passes import Pass
 from longbert.errors import ConfigError
@@ -232,7 +232,7 @@ def _head(task: _Task, config: ModelConfig, device: torch.device, dtype: torch.d
             window_scores=config.window_scores,
         )
     return EntityHead(
-        model,
+        CheckpointTagger(model),
         name=task.name,
         strategy=config.entity_strategy,
         stitching=config.entity_stitching,

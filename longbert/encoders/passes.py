@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from longbert.core.surface import word_surface
 from longbert.core.windows import Window
 from longbert.encoders.backbone import Backbone, TokenWindow, joined_window, token_windows
 from longbert.encoders.heads.base import Head
@@ -41,15 +42,24 @@ class Pass:
         """Positions that the backbone takes."""
         return self.backbone.limit
 
-    def split(self, tokens: TokenizedText) -> list[TokenWindow]:
+    def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
         """The windows of a document that has at least one token."""
         runs = self.plan(len(tokens))
-        if self.reads_all:
-            return list(token_windows(tokens, runs))
-        return [joined_window(tokens, runs)]
+        if not self.reads_all:
+            return [joined_window(tokens, runs)]
+        windows = list(token_windows(tokens, runs))
+        if any(head.reads_words for head in self.heads):
+            windows = [_with_words(text, tokens, window) for window in windows]
+        return windows
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
         """Encode one batch; for each head the partials of its windows."""
         batch = self.backbone.batch(windows, padded)
-        hidden = self.backbone.hidden_states(batch)
-        return [list(head.partials(hidden, batch)) for head in self.heads]
+        all_layers = any(head.reads_layers for head in self.heads)
+        states = self.backbone.hidden_states(batch, all_layers=all_layers)
+        return [list(head.partials(states, batch)) for head in self.heads]
+
+
+def _with_words(text: str, tokens: TokenizedText, window: TokenWindow) -> TokenWindow:
+    own = slice(window.window.start, window.window.stop)
+    return replace(window, words=word_surface(text, tokens.offsets[own], tokens.starts_word[own]))

@@ -119,7 +119,7 @@ def _plan(pass_: Pass, state: _State) -> list[_Slot]:
                 "the document has no token: it is empty, white space, or made of characters that "
                 "the tokenizer drops. Leave it out, or use a model that knows its script",
             )
-        windows = pass_.split(tokens)
+        windows = pass_.split(state.document.text, tokens)
     except DocumentError as error:
         state.error = error
         return []

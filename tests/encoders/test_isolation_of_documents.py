@@ -124,14 +124,15 @@ def test_batches_too_large_for_the_memory_are_halved(
     assert encode(loaded) == undisturbed
 
 
-def spoil(models: Models, value: float) -> Callable[[Backbone, WindowBatch], Tensor]:
+def spoil(models: Models, value: float) -> Callable[..., tuple[Tensor, ...]]:
     """Hidden states of which one position is not finite, in windows of the bad document."""
     bad_id, hidden_states = mask_id(models), Backbone.hidden_states
 
-    def spoilt(self: Backbone, batch: WindowBatch) -> Tensor:
-        hidden = hidden_states(self, batch).clone()
-        hidden[batch.input_ids == bad_id] = value
-        return hidden
+    def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
+        states = tuple(one.clone() for one in hidden_states(self, batch, **options))
+        for one in states:
+            one[batch.input_ids == bad_id] = value
+        return states
 
     return spoilt
 
@@ -178,10 +179,11 @@ def refuses_nan(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_models(config)
     bad_id, hidden_states = mask_id(loaded), Backbone.hidden_states
 
-    def spoilt(self: Backbone, batch: WindowBatch) -> Tensor:
-        hidden = hidden_states(self, batch).clone()
-        hidden[(batch.input_ids == bad_id).any(dim=1)] = float("nan")
-        return hidden
+    def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
+        states = tuple(one.clone() for one in hidden_states(self, batch, **options))
+        for one in states:
+            one[(batch.input_ids == bad_id).any(dim=1)] = float("nan")
+        return states
 
     monkeypatch.setattr(Backbone, "hidden_states", spoilt)
     results = list(encode_documents(loaded, DOCUMENTS, passage_tokens=30))

@@ -68,7 +68,10 @@ def test_heads_on_one_backbone_share_a_pass(three_heads: dict[str, Any]) -> None
     ]
     runs: list[int] = []
     states = pass_.backbone.hidden_states
-    pass_.backbone.hidden_states = lambda batch: (runs.append(1), states(batch))[1]  # type: ignore
+    pass_.backbone.hidden_states = lambda *args, **options: (  # type: ignore
+        runs.append(1),
+        states(*args, **options),
+    )[1]
     results = encode(together, DOCUMENTS[:6])
     alone = {
         task: encode(load(**{task: name}), DOCUMENTS[:6]) for task, name in three_heads.items()

@@ -42,14 +42,24 @@ class Head(Protocol):
         name: as it appears in the tables.
         digest: SHA-256 of weights and settings that decide on the output.
         settings: the settings among them, for people to compare.
+        reads_layers: whether it needs the hidden states of all layers.
+        reads_words: whether it needs to know what the words of a window look like.
     """
 
     name: str
     digest: str
     settings: Mapping[str, Any]
+    reads_layers: bool
+    reads_words: bool
 
-    def partials(self, hidden: Tensor, batch: WindowBatch) -> Sequence[Any]:
-        """Reduce hidden states, shape (batch, positions, width), to a partial for each window."""
+    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> Sequence[Any]:
+        """Reduce hidden states to a partial for each window.
+
+        Args:
+            states: of the layers, from the embeddings up, or of the last one alone where no head
+                of the pass reads more. Shape of each: (batch, positions, width).
+            batch: what they were made from.
+        """
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """Join the partials of neighbouring runs of windows, given in order."""

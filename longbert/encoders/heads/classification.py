@@ -53,6 +53,9 @@ class ClassificationHead:
         ConfigError: votes are asked of a head that does not choose one label of several.
     """
 
+    reads_layers = False
+    reads_words = False
+
     def __init__(
         self, model: HeadModel, *, name: str, pooling: str, window_scores: bool = False
     ) -> None:
@@ -68,9 +71,9 @@ class ClassificationHead:
         self.digest = model.digest
         self.settings: Mapping[str, Any] = {"pooling": pooling}
 
-    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[ClassificationPartial]:
+    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[ClassificationPartial]:
         """The logits of each window."""
-        logits = self._model.logits(hidden, batch).numpy()
+        logits = self._model.logits(states[-1], batch).numpy()
         return [
             ClassificationPartial(
                 logits=logits[row : row + 1], counts=np.array([token_window.window.n_owned])

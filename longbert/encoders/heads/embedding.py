@@ -120,6 +120,8 @@ class MeanEmbeddingHead:
     """
 
     name = "embedding"
+    reads_layers = False
+    reads_words = False
 
     def __init__(self, settings: EmbeddingSettings, *, passage_tokens: int) -> None:
         self._normalize = settings.normalize
@@ -127,10 +129,10 @@ class MeanEmbeddingHead:
         self.settings: Mapping[str, Any] = {"pooling": "mean", "normalize": settings.normalize}
         self.digest = f"mean {settings.normalize}"
 
-    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[MeanPartial]:
+    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[MeanPartial]:
         """Sums in float64, so that their order matters to no float32 result worth naming."""
-        states = hidden.float().cpu().numpy()
-        return [self._partial(states[row], batch, row) for row in range(len(batch.windows))]
+        last = states[-1].float().cpu().numpy()
+        return [self._partial(last[row], batch, row) for row in range(len(batch.windows))]
 
     def _partial(
         self, states: npt.NDArray[np.float32], batch: WindowBatch, row: int
@@ -198,6 +200,9 @@ class PooledPartial:
 class _PooledHead:
     """Pooling of a window by its first position or by the maximum."""
 
+    reads_layers = False
+    reads_words = False
+
     def __init__(self, settings: EmbeddingSettings) -> None:
         self._pooling = settings.pooling
         self._normalize = settings.normalize
@@ -207,14 +212,14 @@ class _PooledHead:
         }
         self.digest = f"{settings.pooling} {settings.normalize}"
 
-    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[PooledPartial]:
+    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[PooledPartial]:
         """One vector for each window."""
-        states = hidden.float().cpu().numpy().astype(np.float64)
+        last = states[-1].float().cpu().numpy().astype(np.float64)
         partials = []
         for row, token_window in enumerate(batch.windows):
             first = batch.content_starts[row] - batch.n_prefix
             stop = batch.content_starts[row] + token_window.window.n_tokens + batch.n_suffix
-            own = states[row, first:stop]
+            own = last[row, first:stop]
             vector = own[0] if self._pooling == "cls" else own.max(axis=0)
             counts = np.array([token_window.window.n_owned])
             partials.append(PooledPartial(vectors=vector[None], counts=counts))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from longbert.core.entities import TagScheme, decode_entities
@@ -25,14 +27,55 @@ class EntityPartial:
     runs: tuple[ScoredRun, ...]
 
 
+class Tagger(Protocol):
+    """What gives the tokens of a window their label logits.
+
+    Attributes:
+        id2label: labels by index.
+        digest: SHA-256 of weights and settings.
+        reads_layers, reads_words: see :class:`longbert.encoders.heads.base.Head`.
+    """
+
+    id2label: Mapping[int, str]
+    digest: str
+    reads_layers: bool
+    reads_words: bool
+
+    def content_logits(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels)."""
+
+
+class CheckpointTagger:
+    """The head of an ``AutoModelForTokenClassification``."""
+
+    reads_layers = False
+    reads_words = False
+
+    def __init__(self, model: HeadModel) -> None:
+        self._model = model
+        self.id2label: Mapping[int, str] = model.id2label
+        self.digest = model.digest
+
+    def content_logits(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Logits of the content tokens of each window."""
+        logits = self._model.logits(states[-1], batch).numpy()
+        for row, window in enumerate(batch.windows):
+            first = batch.content_starts[row]
+            yield logits[row, first : first + len(window.ids)]
+
+
 class EntityHead:
-    """An ``AutoModelForTokenClassification`` on windows, decoded once over the document.
+    """A tagger on windows, decoded once over the document.
 
     The label scores of windows are stitched to one row for each token before anything is decided,
     so that an entity across a border of windows is read whole.
 
     Args:
-        model: the head.
+        tagger: gives the logits.
         name: as it appears in the tables.
         strategy: one of ``longbert.config.ENTITY_STRATEGIES``.
         stitching: one of ``longbert.config.ENTITY_STITCHINGS``.
@@ -43,15 +86,17 @@ class EntityHead:
     """
 
     def __init__(
-        self, model: HeadModel, *, name: str, strategy: str, stitching: str, decoding: str
+        self, tagger: Tagger, *, name: str, strategy: str, stitching: str, decoding: str
     ) -> None:
-        self._model = model
+        self._tagger = tagger
         self._strategy = strategy
         self._stitching = stitching
         self._decoding = decoding
-        self._scheme = TagScheme.from_id2label(model.id2label, source=name)
+        self._scheme = TagScheme.from_id2label(tagger.id2label, source=name)
         self.name = name
-        self.digest = model.digest
+        self.digest = tagger.digest
+        self.reads_layers = tagger.reads_layers
+        self.reads_words = tagger.reads_words
         self.settings: Mapping[str, Any] = {
             "strategy": strategy,
             "stitching": stitching,
@@ -59,14 +104,15 @@ class EntityHead:
             "scheme": self._scheme.name,
         }
 
-    def partials(self, hidden: Tensor, batch: WindowBatch) -> list[EntityPartial]:
+    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[EntityPartial]:
         """Label scores of those tokens of each window that the stitching asks for."""
-        logits = self._model.logits(hidden, batch).numpy()
         partials = []
-        for row, token_window in enumerate(batch.windows):
-            start, stop = kept_tokens(token_window.window, stitching=self._stitching)
-            shift = batch.content_starts[row] - token_window.window.start
-            scores = softmax(logits[row, start + shift : stop + shift])
+        for token_window, logits in zip(
+            batch.windows, self._tagger.content_logits(states, batch), strict=True
+        ):
+            window = token_window.window
+            start, stop = kept_tokens(window, stitching=self._stitching)
+            scores = softmax(logits[start - window.start : stop - window.start])
             partials.append(EntityPartial((ScoredRun(start, scores),)))
         return partials
 
