@@ -33,6 +33,7 @@ from longbert.encoders.heads.embedding import (
 )
 from longbert.encoders.heads.entities import EntityHead
 from longbert.encoders.heads.precomputed import HeadModel
+from longbert.encoders.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.encoders.tokenizer import Tokenizer
 from longbert.errors import ConfigError
 
@@ -83,6 +84,7 @@ class Models:
         precision: for people.
         width: of the embedding; None without an embedding model.
         metric: ``cosine`` or ``dot``; None without an embedding model.
+        prompts: of the embedding model; None without one.
         embed_digest: digest that a query's model must have; None without one.
     """
 
@@ -92,6 +94,7 @@ class Models:
     precision: str
     width: int | None
     metric: str | None
+    prompts: Prompts | None
     embed_digest: str | None
 
 
@@ -102,44 +105,67 @@ class _Task:
     task: str
     checkpoint: Checkpoint
     settings: EmbeddingSettings
+    prompts: Prompts | None
 
     @property
     def name(self) -> str:
         return "embedding" if self.task == "embed" else self.checkpoint.folder.head_name
 
+    def prompt(self, for_queries: bool) -> str:
+        """What the model reads before a text; empty for nothing."""
+        if self.prompts is None:
+            return ""
+        return self.prompts.query if for_queries else self.prompts.document
 
-def load_models(config: ModelConfig) -> Models:
+
+def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
     """Find, check and load the models of a configuration, grouped into passes.
 
-    Heads whose backbones have equal digests share one pass and its windows.
+    Heads whose backbones have equal digests share one pass and its windows, unless the embedding
+    model reads a prompt: then it has a pass of its own.
+
+    Args:
+        config: models and how documents are split for them.
+        for_queries: put the prompt of queries before a text, and make no passages.
 
     Raises:
         ModelError: a model is missing, incomplete or of the wrong kind.
-        ConfigError: window, overlap or passage do not fit a backbone; two heads of one name.
+        ConfigError: window, overlap, passage or a prompt do not fit a backbone; two heads of one
+            name.
     """
     device = choose_device(config.device)
     dtype = choose_precision(config.precision, device)
     batch_tokens = config.batch_tokens or default_batch_tokens(device)
     tasks = _load_tasks(config)
-    groups: dict[str, list[_Task]] = {}
+    groups: dict[tuple[str, str], list[_Task]] = {}
+    sharing: dict[str, list[_Task]] = {}
     for task in tasks:
-        groups.setdefault(task.checkpoint.backbone_digest, []).append(task)
+        digest = task.checkpoint.backbone_digest
+        groups.setdefault((digest, task.prompt(for_queries)), []).append(task)
+        sharing.setdefault(digest, []).append(task)
     passes: list[Pass] = []
     extra_passes: list[Pass] = []
     backbones = []
-    for group in groups.values():
-        backbone = Backbone(group[0].checkpoint, device=device, dtype=dtype)
-        window = _window(group, backbone, config)
+    loaded: dict[str, Backbone] = {}
+    for (digest, prompt), group in groups.items():
+        if digest not in loaded:
+            loaded[digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
+        backbone = loaded[digest]
+        # A prompt changes no window of the heads that read none.
+        window = _window(sharing[digest], backbone, config)
+        if group[0].prompts is not None:
+            backbone = _with_prompts(backbone, group[0].prompts, window, for_queries)
         size = window - len(backbone.tokenizer.prefix) - len(backbone.tokenizer.suffix)
         overlap = _overlap(size, window, config, group)
-        heads = tuple(_head(task, config, device, dtype) for task in group)
+        heads = tuple(_head(task, backbone.tokenizer, config, device, dtype) for task in group)
         passes.append(
             Pass(backbone, heads, partial(plan_windows, size=size, overlap=overlap), batch_tokens)
         )
         embedding = next((task for task in group if task.task == "embed"), None)
-        if embedding is not None and embedding.settings.pooling != "mean":
+        if embedding is not None and embedding.settings.pooling != "mean" and not for_queries:
             extra_passes.append(_passage_pass(embedding, backbone, size, config, batch_tokens))
-        backbones.append(_describe_backbone(backbone, heads, window, overlap, batch_tokens))
+        described = _describe_backbone(backbone, heads, window, overlap, batch_tokens)
+        backbones.append({**described, "prompt": prompt})
     description: dict[str, Any] = {
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "processor": device_kind(device),
@@ -157,6 +183,7 @@ def load_models(config: ModelConfig) -> Models:
         precision=str(dtype).removeprefix("torch."),
         width=None if embedding is None else embedding.checkpoint.base.config.hidden_size,
         metric=None if embedding is None else config.metric or embedding.settings.metric,
+        prompts=None if embedding is None else embedding.prompts,
         embed_digest=None if embedding is None else embedding.checkpoint.backbone_digest,
     )
 
@@ -176,13 +203,18 @@ def _load_tasks(config: ModelConfig) -> list[_Task]:
     _check_names(
         [folder for folder, (task, _, _) in zip(folders, asked, strict=True) if task != "embed"]
     )
+    prompts = [
+        Prompts.of(folder, config) if task == "embed" else None
+        for folder, (task, _, _) in zip(folders, asked, strict=True)
+    ]
     return [
         _Task(
             task,
             load_checkpoint(folder, auto_class, config),
             EmbeddingSettings.from_folder(folder),
+            own_prompts,
         )
-        for folder, (task, _, auto_class) in zip(folders, asked, strict=True)
+        for folder, own_prompts, (task, _, auto_class) in zip(folders, prompts, asked, strict=True)
     ]
 
 
@@ -219,6 +251,18 @@ def _window(group: Sequence[_Task], backbone: Backbone, config: ModelConfig) -> 
     return window
 
 
+def _with_prompts(backbone: Backbone, prompts: Prompts, window: int, for_queries: bool) -> Backbone:
+    """The backbone behind the prompt of one side; the other is checked as well."""
+    query, document = (
+        with_prompt(backbone.tokenizer, prompt, setting=setting, window=window)
+        for setting, prompt in (
+            ("query_prompt", prompts.query),
+            ("document_prompt", prompts.document),
+        )
+    )
+    return backbone.with_tokenizer(query if for_queries else document)
+
+
 def _overlap(size: int, window: int, config: ModelConfig, group: Sequence[_Task]) -> int:
     if config.overlap is None:
         return default_overlap(size)
@@ -231,11 +275,22 @@ def _overlap(size: int, window: int, config: ModelConfig, group: Sequence[_Task]
     return config.overlap
 
 
-def _head(task: _Task, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Head:
+def _head(
+    task: _Task,
+    tokenizer: Tokenizer,
+    config: ModelConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Head:
     if task.task == "embed":
+        n_left_out = 0
+        if isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt:
+            n_left_out = tokenizer.n_positions_alone
         if task.settings.pooling == "mean":
-            return MeanEmbeddingHead(task.settings, passage_tokens=config.passage)
-        return PooledEmbeddingHead(task.settings)
+            return MeanEmbeddingHead(
+                task.settings, passage_tokens=config.passage, n_left_out=n_left_out
+            )
+        return PooledEmbeddingHead(task.settings, n_left_out=n_left_out)
     model = HeadModel(task.checkpoint, device=device, dtype=dtype)
     if task.task == "classify":
         return ClassificationHead(model, name=task.name, pooling=config.classify_pooling)
@@ -251,7 +306,11 @@ def _passage_pass(
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
     plan = partial(passage_windows, size=config.passage)
-    return Pass(backbone, (PassageEmbeddingHead(task.settings),), plan, batch_tokens)
+    tokenizer = backbone.tokenizer
+    is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
+    n_left_out = len(tokenizer.prefix) if is_left_out else 0
+    head = PassageEmbeddingHead(task.settings, n_left_out=n_left_out)
+    return Pass(backbone, (head,), plan, batch_tokens)
 
 
 def _describe_backbone(
