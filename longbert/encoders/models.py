@@ -317,7 +317,9 @@ def _describe_backbone(
     backbone: Backbone, heads: Sequence[Head], window: int, overlap: int, batch_tokens: int
 ) -> dict[str, Any]:
     """What decides on the output of a pass, and whether batches do."""
-    padded = {padded_length(n, limit=backbone.limit) for n in (window, window // 4, 1)}
+    least = len(backbone.tokenizer.prefix) + len(backbone.tokenizer.suffix) + 1
+    lengths = (max(least, n) for n in (window, window // 4, 1))
+    padded = {padded_length(n, limit=backbone.limit) for n in lengths}
     invariant = backbone.is_batch_invariant(sorted(padded), batch_tokens=batch_tokens)
     return {
         "digest": backbone.digest,
