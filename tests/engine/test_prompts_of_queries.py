@@ -69,7 +69,7 @@ def test_another_query_prompt_encodes_nothing_anew(
     before = run(docs, output, embed=folder)
     files = files_of(output)
     after = run(docs, output, embed=folder, query_prompt="Find: ")
-    assert last_run(output)["units_encoded"] == 0
+    assert last_run(output)["units"] == 0
     assert after["models"]["query_prompt"] == "Find: "
     assert after["fingerprint"] == before["fingerprint"]
     changed = {name for name, data in files_of(output).items() if files.get(name) != data}
