@@ -136,15 +136,21 @@ def load(**settings: Any) -> Encoder:
     return Encoder(run_config({"input": ["-"], **settings}).models)
 
 
-def open(folder: str | Path = "longbert-output") -> Index:
+def open(folder: str | Path = "longbert-output", *, query_prompt: str | None = None) -> Index:
     """Open a finished output for search.
+
+    Args:
+        folder: the output.
+        query_prompt: what the model reads before a query; None: what the run recorded, empty:
+            nothing.
 
     Returns:
         An index; ``index.search("a question", k=10)`` ranks the documents.
     """
     from longbert.engine.library import open_index
 
-    return open_index(filesystem_for(str(folder)), str(folder))
+    filesystem = filesystem_for(str(folder))
+    return open_index(filesystem, str(folder), query_prompt=query_prompt)
 
 
 def filesystem_for(*paths: str) -> Any:

@@ -44,6 +44,8 @@ class ModelConfig:
         classify_pooling: how the logits of windows become those of the document.
         window_scores: whether to write the classes of each window, too.
         metric: how vectors are compared; None: what the embedding model declares, else cosine.
+        query_prompt, document_prompt: what the embedding model reads before a query and before
+            a document; None: what it declares; empty: nothing.
     """
 
     embed: str = DEFAULT_EMBED
@@ -61,6 +63,8 @@ class ModelConfig:
     classify_pooling: str = "mean"
     window_scores: bool = False
     metric: str | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
     trust_pickle: bool = False
     trust_remote_code: bool = False
 
@@ -80,11 +84,29 @@ class ModelConfig:
         _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
         if self.metric is not None:
             _one_of("metric", self.metric, METRICS)
+        for name in ("query_prompt", "document_prompt"):
+            self._check_prompt(name, getattr(self, name))
         if self.embed == NONE and not self.classify and not self.ner:
             raise ConfigError(
                 "embed, classify and ner are all none, so there is nothing to do: "
                 "name a model for at least one of them"
             )
+
+    def _check_prompt(self, name: str, prompt: str | None) -> None:
+        if not prompt:
+            return
+        if self.embed == NONE:
+            raise ConfigError(
+                f"{name} is read by the embedding model, but embed is none: name a model for it, "
+                "or leave the prompt out"
+            )
+        try:
+            prompt.encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(
+                f"{name} has a lone surrogate at character {error.start + 1}, so it is not valid "
+                "Unicode: write it as UTF-8"
+            ) from None
 
 
 @dataclass(frozen=True, kw_only=True)

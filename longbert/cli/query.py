@@ -64,6 +64,12 @@ Examples:
     "by the vector of the whole document.",
 )
 @click.option(
+    "--query-prompt",
+    metavar="TEXT",
+    help="What the model reads before a query; an empty one switches it off.  [default: what the "
+    "run recorded]",
+)
+@click.option(
     "--format",
     "format_",
     type=click.Choice(tuple(FORMATS)),
@@ -79,6 +85,7 @@ def query(
     folder: str,
     k: int,
     rank: str,
+    query_prompt: str | None,
     format_: str,
 ) -> None:
     """Find the documents nearest to TEXT, to each query of a file, or to a document.
@@ -98,7 +105,7 @@ def query(
         texts = {TEXT_QUERY_ID: _checked(text, "TEXT")}
     else:
         texts = {}
-    index = _open(folder)
+    index = _open(folder, query_prompt)
     results: Results
     if like is not None:
         results = [(like, index.like(like, k, rank))]
@@ -114,10 +121,10 @@ def query(
     sys.stdout.flush()
 
 
-def _open(folder: str) -> Index:
+def _open(folder: str, query_prompt: str | None) -> Index:
     import longbert
 
-    return longbert.open(folder)
+    return longbert.open(folder, query_prompt=query_prompt)
 
 
 def _read_queries(path: str) -> dict[str, str]:

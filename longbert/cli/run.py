@@ -84,6 +84,12 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Content tokens of a passage.  [default: 64]",
             ),
             click.option(
+                "--document-prompt",
+                metavar="TEXT",
+                help="What the embedding model reads before each window of a document; an empty "
+                "one switches it off.  [default: what the model declares]",
+            ),
+            click.option(
                 "--device", type=click.Choice(DEVICES), help="Where to compute.  [default: auto]"
             ),
             click.option(
@@ -158,6 +164,12 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     "--metric",
     type=click.Choice(METRICS),
     help="How vectors are compared.  [default: what the model declares, else cosine]",
+)
+@click.option(
+    "--query-prompt",
+    metavar="TEXT",
+    help="What the embedding model reads before a query; recorded for longbert query.  "
+    "[default: what the model declares]",
 )
 @click.option("--id-field", metavar="NAME", help="Field of the id in rows.  [default: id]")
 @click.option("--text-field", metavar="NAME", help="Field of the text in rows.  [default: text]")

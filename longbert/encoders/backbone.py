@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -176,7 +177,8 @@ class WindowBatch:
         windows: one for each row.
         input_ids, attention_mask: Shape: (batch, positions).
         content_starts: position of each row's first content token.
-        n_prefix, n_suffix: special tokens before and after the content.
+        n_prefix, n_suffix: special tokens before and after the content; a prompt's tokens are
+            among those before.
     """
 
     windows: Sequence[TokenWindow]
@@ -207,6 +209,12 @@ class Backbone:
     def n_special(self) -> int:
         """Positions of a window that its content cannot have."""
         return len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
+
+    def with_tokenizer(self, tokenizer: Tokenizer) -> Backbone:
+        """The same encoder, its weights shared, behind another tokenizer of the same ids."""
+        other = copy.copy(self)
+        other.tokenizer = tokenizer
+        return other
 
     def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
         """Put special tokens and padding around windows."""

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
-
-from longbert.config import NONE, ModelConfig
+from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
 from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
-from longbert.encoders.backbone import Backbone, Checkpoint, load_checkpoint
+from longbert.encoders.backbone import Backbone
 from longbert.encoders.device import (
     choose_device,
     choose_precision,
@@ -22,18 +20,12 @@ from longbert.encoders.device import (
     device_description,
     device_kind,
 )
-from longbert.encoders.folders import ModelFolder, find_model
-from longbert.encoders.heads.base import Head
-from longbert.encoders.heads.classification import ClassificationHead
 from longbert.encoders.heads.embedding import (
-    EmbeddingSettings,
-    MeanEmbeddingHead,
     PassageEmbeddingHead,
-    PooledEmbeddingHead,
 )
-from longbert.encoders.heads.entities import CheckpointTagger, EntityHead
-from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.passes import Pass
+from longbert.encoders.prompts import PromptedTokenizer, Prompts, with_prompt
+from longbert.encoders.tasks import Reading, Task, load_tasks, make_head
 from longbert.errors import ConfigError
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
@@ -50,6 +42,7 @@ class Models:
         precision: for people.
         width: of the embedding; None without an embedding model.
         metric: ``cosine`` or ``dot``; None without an embedding model.
+        prompts: of the embedding model; None without one.
         embed_digest: digest that a query's model must have; None without one.
     """
 
@@ -59,60 +52,56 @@ class Models:
     precision: str
     width: int | None
     metric: str | None
+    prompts: Prompts | None
     embed_digest: str | None
 
 
-@dataclass(frozen=True)
-class _Task:
-    """A model as asked for, loaded."""
-
-    task: str
-    checkpoint: Checkpoint
-    settings: EmbeddingSettings
-
-    def reads_all(self, config: ModelConfig) -> bool:
-        """Whether it needs all windows of a document, and not only one of its two ends."""
-        return self.task != "classify" or config.classify_pooling != "head+tail"
-
-    @property
-    def name(self) -> str:
-        return "embedding" if self.task == "embed" else self.checkpoint.folder.head_name
-
-
-def load_models(config: ModelConfig) -> Models:
+def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
     """Find, check and load the models of a configuration, grouped into passes.
 
-    Heads whose backbones have equal digests share one pass and its windows, but for those that
-    read the two ends of a document only; they share a pass of their own.
+    Heads whose backbones have equal digests share one pass and its windows. Those that read the
+    two ends of a document only share a pass of their own, and so does an embedding model that
+    reads a prompt.
+
+    Args:
+        config: models and how documents are split for them.
+        for_queries: put the prompt of queries before a text, and make no passages.
 
     Raises:
         ModelError: a model is missing, incomplete or of the wrong kind.
-        ConfigError: window, overlap or passage do not fit a backbone; two heads of one name.
+        ConfigError: window, overlap, passage or a prompt do not fit a backbone; two heads of one
+            name.
     """
     device = choose_device(config.device)
     dtype = choose_precision(config.precision, device)
     batch_tokens = config.batch_tokens or default_batch_tokens(device)
-    tasks = _load_tasks(config)
-    readings: dict[tuple[str, bool], list[_Task]] = {}
+    tasks = load_tasks(config)
+    readings: dict[Reading, list[Task]] = {}
+    sharing: dict[tuple[str, bool], list[Task]] = {}
     for task in tasks:
-        key = task.checkpoint.backbone_digest, task.reads_all(config)
-        readings.setdefault(key, []).append(task)
+        reading = task.reading(config, for_queries=for_queries)
+        readings.setdefault(reading, []).append(task)
+        sharing.setdefault((reading.digest, reading.reads_all), []).append(task)
     backbones: dict[str, Backbone] = {}
     passes: list[Pass] = []
     extra_passes: list[Pass] = []
     described = []
-    for (digest, reads_all), group in sorted(readings.items(), key=lambda item: not item[0][1]):
-        if digest not in backbones:
-            backbones[digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
-        window = _window(group, backbones[digest], config)
-        plan, about = _plan(group, backbones[digest], window, config, reads_all=reads_all)
-        heads = tuple(_head(task, config, device, dtype) for task in group)
-        pass_ = Pass(backbones[digest], heads, plan, batch_tokens, reads_all)
+    for reading, group in sorted(readings.items(), key=lambda item: not item[0].reads_all):
+        if reading.digest not in backbones:
+            backbones[reading.digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
+        backbone = backbones[reading.digest]
+        # A prompt changes no window of the heads that read none.
+        window = _window(sharing[reading.digest, reading.reads_all], backbone, config)
+        if group[0].prompts is not None:
+            backbone = _with_prompts(backbone, group[0].prompts, window, for_queries)
+        plan, about = _plan(group, backbone, window, config, reads_all=reading.reads_all)
+        heads = tuple(make_head(task, backbone.tokenizer, config, device, dtype) for task in group)
+        pass_ = Pass(backbone, heads, plan, batch_tokens, reading.reads_all)
         passes.append(pass_)
         embedding = next((task for task in group if task.task == "embed"), None)
-        if embedding is not None and embedding.settings.pooling != "mean":
+        if embedding is not None and embedding.settings.pooling != "mean" and not for_queries:
             extra_passes.append(_passage_pass(embedding, pass_, window, config))
-        described.append(_describe(pass_, window) | about)
+        described.append(_describe(pass_, window) | about | {"prompt": reading.prompt})
     described += [
         _describe(pass_, config.passage + pass_.backbone.n_special) | {"reads": "passages"}
         for pass_ in extra_passes
@@ -134,47 +123,12 @@ def load_models(config: ModelConfig) -> Models:
         precision=str(dtype).removeprefix("torch."),
         width=None if embedding is None else embedding.checkpoint.base.config.hidden_size,
         metric=None if embedding is None else config.metric or embedding.settings.metric,
+        prompts=None if embedding is None else embedding.prompts,
         embed_digest=None if embedding is None else embedding.checkpoint.backbone_digest,
     )
 
 
-def _load_tasks(config: ModelConfig) -> list[_Task]:
-    from transformers import (
-        AutoModel,
-        AutoModelForSequenceClassification,
-        AutoModelForTokenClassification,
-    )
-
-    asked = [] if config.embed == NONE else [("embed", config.embed, AutoModel)]
-    asked += [("classify", name, AutoModelForSequenceClassification) for name in config.classify]
-    asked += [("ner", name, AutoModelForTokenClassification) for name in config.ner]
-    # All folders are checked before the first is loaded, which may take long.
-    folders = [find_model(name, task=task, config=config) for task, name, _ in asked]
-    _check_names(
-        [folder for folder, (task, _, _) in zip(folders, asked, strict=True) if task != "embed"]
-    )
-    return [
-        _Task(
-            task,
-            load_checkpoint(folder, auto_class, config),
-            EmbeddingSettings.from_folder(folder),
-        )
-        for folder, (task, _, auto_class) in zip(folders, asked, strict=True)
-    ]
-
-
-def _check_names(folders: Sequence[ModelFolder]) -> None:
-    by_name: dict[str, ModelFolder] = {}
-    for folder in folders:
-        earlier = by_name.setdefault(folder.head_name, folder)
-        if earlier is not folder:
-            raise ConfigError(
-                f"two heads are called {folder.head_name!r}, {earlier.name} and {folder.name}, and "
-                "the tables could not tell them apart: rename one of the folders"
-            )
-
-
-def _window(group: Sequence[_Task], backbone: Backbone, config: ModelConfig) -> int:
+def _window(group: Sequence[Task], backbone: Backbone, config: ModelConfig) -> int:
     """Positions of a window for the heads that share a backbone."""
     names = ", ".join(task.name for task in group)
     if config.window is not None:
@@ -195,8 +149,20 @@ def _window(group: Sequence[_Task], backbone: Backbone, config: ModelConfig) -> 
     return window
 
 
+def _with_prompts(backbone: Backbone, prompts: Prompts, window: int, for_queries: bool) -> Backbone:
+    """The backbone behind the prompt of one side; the other is checked as well."""
+    query, document = (
+        with_prompt(backbone.tokenizer, prompt, setting=setting, window=window)
+        for setting, prompt in (
+            ("query_prompt", prompts.query),
+            ("document_prompt", prompts.document),
+        )
+    )
+    return backbone.with_tokenizer(query if for_queries else document)
+
+
 def _plan(
-    group: Sequence[_Task],
+    group: Sequence[Task],
     backbone: Backbone,
     window: int,
     config: ModelConfig,
@@ -218,29 +184,7 @@ def _plan(
     return plan, {"reads": "all", "overlap": overlap}
 
 
-def _head(task: _Task, config: ModelConfig, device: torch.device, dtype: torch.dtype) -> Head:
-    if task.task == "embed":
-        if task.settings.pooling == "mean":
-            return MeanEmbeddingHead(task.settings, passage_tokens=config.passage)
-        return PooledEmbeddingHead(task.settings)
-    model = HeadModel(task.checkpoint, device=device, dtype=dtype)
-    if task.task == "classify":
-        return ClassificationHead(
-            model,
-            name=task.name,
-            pooling=config.classify_pooling,
-            window_scores=config.window_scores,
-        )
-    return EntityHead(
-        CheckpointTagger(model),
-        name=task.name,
-        strategy=config.entity_strategy,
-        stitching=config.entity_stitching,
-        decoding=config.entity_decoding,
-    )
-
-
-def _passage_pass(task: _Task, pass_: Pass, window: int, config: ModelConfig) -> Pass:
+def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> Pass:
     size = window - pass_.backbone.n_special
     if config.passage > size:
         raise ConfigError(
@@ -248,14 +192,18 @@ def _passage_pass(task: _Task, pass_: Pass, window: int, config: ModelConfig) ->
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
     plan = partial(passage_windows, size=config.passage)
-    head = PassageEmbeddingHead(task.settings)
+    tokenizer = pass_.tokenizer
+    is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
+    n_left_out = len(tokenizer.prefix) if is_left_out else 0
+    head = PassageEmbeddingHead(task.settings, n_left_out=n_left_out)
     return Pass(pass_.backbone, (head,), plan, pass_.batch_tokens)
 
 
 def _describe(pass_: Pass, window: int) -> dict[str, Any]:
     """What decides on the output of a pass, and whether batches do."""
     backbone = pass_.backbone
-    padded = {padded_length(n, limit=backbone.limit) for n in (window, window // 4, 1)}
+    lengths = (max(backbone.n_special + 1, n) for n in (window, window // 4, 1))
+    padded = {padded_length(n, limit=backbone.limit) for n in lengths}
     return {
         "digest": backbone.digest,
         "attention": backbone.attention,

@@ -56,7 +56,8 @@ class Tokenizer(Protocol):
         pads_left: whether rows are filled up on the left.
         max_tokens: positions that the tokenizer declares; None if it declares none.
         n_ids: one more than the largest id.
-        digest: SHA-256 of all that decides on its output.
+        splits_at_spaces: whether what follows white space has the tokens that it has alone.
+        digest: SHA-256 of all that decides on a text's tokens.
     """
 
     prefix: tuple[int, ...]
@@ -65,6 +66,7 @@ class Tokenizer(Protocol):
     pads_left: bool
     max_tokens: int | None
     n_ids: int
+    splits_at_spaces: bool
     digest: str
 
     def tokenize(self, text: str) -> TokenizedText:
@@ -102,6 +104,7 @@ class FastTokenizer:
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
         self._has_safe_cuts = _has_safe_cuts(description)
+        self.splits_at_spaces = _splits_at_spaces(description)
         normalizers = _normalizers(description)
         self._drops_first_chars = "Precompiled" in normalizers
         self._joins_quotes = "Replace" in normalizers
@@ -246,6 +249,18 @@ def _has_safe_cuts(description: dict[str, Any]) -> bool:
         splits
         and set(_normalizers(description)) <= _LOCAL_NORMALIZERS
         and not any(_crosses_lines(token) for token in description.get("added_tokens") or ())
+    )
+
+
+def _splits_at_spaces(description: dict[str, Any]) -> bool:
+    """Whether white space is dropped and neither side of it depends on the other."""
+    return (
+        (description.get("pre_tokenizer") or {}).get("type") == "BertPreTokenizer"
+        and set(_normalizers(description)) <= _LOCAL_NORMALIZERS
+        and not any(
+            any(char.isspace() for char in token["content"])
+            for token in description.get("added_tokens") or ()
+        )
     )
 
 

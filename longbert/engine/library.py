@@ -26,11 +26,12 @@ class Encoder:
 
     Args:
         config: models and how documents are split for them.
+        for_queries: read the prompt of queries before a text, not that of documents.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, *, for_queries: bool = False) -> None:
         self._config = config
-        self._models = load_models(config)
+        self._models = load_models(config, for_queries=for_queries)
 
     @property
     def models(self) -> Models:
@@ -71,8 +72,13 @@ class Encoder:
         return np.stack([vector for vector in vectors if vector is not None])
 
 
-def open_index(filesystem: FileSystem, folder: str) -> Index:
+def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None = None) -> Index:
     """Open a finished output for search; the model is loaded at the first query.
+
+    Args:
+        filesystem: where the output lies.
+        folder: the output.
+        query_prompt: what the model reads before a query; None: what the run recorded.
 
     Raises:
         OutputError: the folder holds no finished output, or no index.
@@ -83,13 +89,13 @@ def open_index(filesystem: FileSystem, folder: str) -> Index:
     def encode(texts: Sequence[str]) -> FloatMatrix:
         nonlocal encoder
         if encoder is None:
-            encoder = _query_encoder(OutputFolder(filesystem, folder))
+            encoder = _query_encoder(OutputFolder(filesystem, folder), query_prompt)
         return encoder.embed(texts)
 
     return Index.open(filesystem, folder, encode=encode)
 
 
-def _query_encoder(output: OutputFolder) -> Encoder:
+def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
     manifest: dict[str, Any] | None = output.manifest()
     if manifest is None:
         raise OutputError(f"{output.path} holds no finished output: run longbert run first")
@@ -99,13 +105,19 @@ def _query_encoder(output: OutputFolder) -> Encoder:
         for one in models["backbones"]
         if any(head["name"] == "embedding" for head in one["heads"])
     )
+    if query_prompt is None:
+        query_prompt = manifest["models"].get("query_prompt", "")
+    document_prompt = backbone.get("prompt", "")
     config = ModelConfig(
         embed=manifest["models"]["embed"],
         window=backbone["window"],
-        overlap=backbone["overlap"],
+        # Behind another prompt a window holds another number of tokens.
+        overlap=backbone["overlap"] if query_prompt == document_prompt else None,
         precision=models["precision"],
+        query_prompt=query_prompt,
+        document_prompt=document_prompt,
     )
-    encoder = Encoder(config)
+    encoder = Encoder(config, for_queries=True)
     wanted, found = manifest["models"]["embed_digest"], encoder.models.embed_digest
     if wanted != found:
         raise FingerprintError(

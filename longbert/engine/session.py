@@ -380,6 +380,7 @@ class Session:
         self, receipts: Sequence[Receipt], index: Mapping[str, str] | None
     ) -> dict[str, Any]:
         settings = self.settings()
+        prompts = self.models.prompts
         counts: Counter[str] = Counter()
         for receipt in receipts:
             counts.update(receipt.counts)
@@ -390,6 +391,7 @@ class Session:
             "models": {
                 "embed": self.config.models.embed,
                 "embed_digest": self.models.embed_digest,
+                "query_prompt": None if prompts is None else prompts.query,
                 "classify": list(self.config.models.classify),
                 "ner": list(self.config.models.ner),
             },

@@ -45,8 +45,8 @@ class FakeIndex:
 def index(monkeypatch: pytest.MonkeyPatch) -> FakeIndex:
     fake = FakeIndex()
 
-    def open_index(folder: str) -> FakeIndex:
-        fake.asked.append((folder,))
+    def open_index(folder: str, *, query_prompt: str | None) -> FakeIndex:
+        fake.asked.append((folder,) if query_prompt is None else (folder, query_prompt))
         return fake
 
     monkeypatch.setattr(longbert, "open", open_index, raising=False)

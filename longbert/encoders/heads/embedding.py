@@ -32,12 +32,14 @@ class EmbeddingSettings:
         normalize: whether vectors are L2-normalised.
         max_tokens: positions it was trained for, special tokens included; None if not declared.
         metric: ``cosine`` or ``dot``.
+        include_prompt: whether a prompt's tokens, and the special ones before them, are pooled.
     """
 
     pooling: str = "mean"
     normalize: bool = False
     max_tokens: int | None = None
     metric: str = "cosine"
+    include_prompt: bool = True
 
     @classmethod
     def from_folder(cls, folder: ModelFolder) -> EmbeddingSettings:
@@ -58,14 +60,15 @@ class EmbeddingSettings:
             )
         transformer = folder.read_json("sentence_bert_config.json") or {}
         general = folder.read_json("config_sentence_transformers.json") or {}
-        pooling = "mean"
+        pooling: Mapping[str, Any] = {}
         if "Pooling" in kinds:
-            pooling = _pooling(folder, folder.read_json(f"{kinds['Pooling']}/config.json") or {})
+            pooling = folder.read_json(f"{kinds['Pooling']}/config.json") or {}
         return cls(
-            pooling=pooling,
+            pooling=_pooling(folder, pooling) if "Pooling" in kinds else "mean",
             normalize="Normalize" in kinds,
             max_tokens=transformer.get("max_seq_length"),
             metric="dot" if general.get("similarity_fn_name") == "dot" else "cosine",
+            include_prompt=bool(pooling.get("include_prompt", True)),
         )
 
 
@@ -96,7 +99,8 @@ class MeanPartial:
         counts: tokens of each piece. Shape: (n_pieces,).
         sums: Shape: (n_pieces, width).
         specials: sums and counts of the document's leading and trailing special tokens, where
-            these windows hold them. Shapes: (width,), ().
+            these windows hold them; negative for tokens that its vector leaves out.
+            Shapes: (width,), ().
     """
 
     passages: npt.NDArray[np.int64]
@@ -117,17 +121,22 @@ class MeanEmbeddingHead:
     Args:
         settings: as the model declares.
         passage_tokens: content tokens of a passage.
+        n_left_out: positions at the start of a document that its vector leaves out, as models do
+            that do not pool their prompt; 0 pools all.
     """
 
     name = "embedding"
     reads_layers = False
     reads_words = False
 
-    def __init__(self, settings: EmbeddingSettings, *, passage_tokens: int) -> None:
+    def __init__(
+        self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
+    ) -> None:
         self._normalize = settings.normalize
         self._passage_tokens = passage_tokens
-        self.settings: Mapping[str, Any] = {"pooling": "mean", "normalize": settings.normalize}
-        self.digest = f"mean {settings.normalize}"
+        self._n_left_out = n_left_out
+        self.settings: Mapping[str, Any] = _described(settings, n_left_out)
+        self.digest = f"mean {settings.normalize} {n_left_out}"
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[MeanPartial]:
         """Sums in float64, so that their order matters to no float32 result worth naming."""
@@ -145,17 +154,21 @@ class MeanEmbeddingHead:
         owned = states[window.owned_start + shift : window.owned_stop + shift].astype(np.float64)
         cuts = [piece.start - window.owned_start for piece in pieces]
         specials = []
-        if token_window.is_first:
-            specials.append((first - batch.n_prefix, batch.n_prefix))
+        if token_window.is_first and not self._n_left_out:
+            specials.append((first - batch.n_prefix, batch.n_prefix, 1))
+        elif token_window.is_first:
+            # What is left out of the content belongs to its passage all the same.
+            count = min(max(0, self._n_left_out - batch.n_prefix), window.n_owned)
+            specials.append((first, count, -1))
         if token_window.is_last:
-            specials.append((first + window.n_tokens, batch.n_suffix))
+            specials.append((first + window.n_tokens, batch.n_suffix, 1))
         return MeanPartial(
             passages=np.array([piece.passage for piece in pieces], dtype=np.int64),
             counts=np.array([piece.stop - piece.start for piece in pieces], dtype=np.int64),
             sums=np.add.reduceat(owned, cuts, axis=0),
             specials=tuple(
-                (states[start : start + count].sum(axis=0, dtype=np.float64), count)
-                for start, count in specials
+                (sign * states[start : start + count].sum(axis=0, dtype=np.float64), sign * count)
+                for start, count, sign in specials
             ),
         )
 
@@ -179,7 +192,7 @@ class MeanEmbeddingHead:
         check_finite(total)
         count = len(tokens) + sum(n for _, n in partial.specials)
         return HeadResult(
-            embedding=_vectors(total / count, self._normalize),
+            embedding=_vectors(total / max(count, 1), self._normalize),
             passage_embeddings=_vectors(sums / counts[:, None], self._normalize),
         )
 
@@ -198,19 +211,23 @@ class PooledPartial:
 
 
 class _PooledHead:
-    """Pooling of a window by its first position or by the maximum."""
+    """Pooling of a window by its first position or by the maximum.
+
+    Args:
+        settings: as the model declares.
+        n_left_out: positions at the start of a document that are not pooled, 0 for none; other
+            windows leave out what stands before their content.
+    """
 
     reads_layers = False
     reads_words = False
 
-    def __init__(self, settings: EmbeddingSettings) -> None:
+    def __init__(self, settings: EmbeddingSettings, *, n_left_out: int = 0) -> None:
         self._pooling = settings.pooling
         self._normalize = settings.normalize
-        self.settings: Mapping[str, Any] = {
-            "pooling": settings.pooling,
-            "normalize": settings.normalize,
-        }
-        self.digest = f"{settings.pooling} {settings.normalize}"
+        self._n_left_out = n_left_out
+        self.settings: Mapping[str, Any] = _described(settings, n_left_out)
+        self.digest = f"{settings.pooling} {settings.normalize} {n_left_out}"
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[PooledPartial]:
         """One vector for each window."""
@@ -219,6 +236,9 @@ class _PooledHead:
         for row, token_window in enumerate(batch.windows):
             first = batch.content_starts[row] - batch.n_prefix
             stop = batch.content_starts[row] + token_window.window.n_tokens + batch.n_suffix
+            if self._n_left_out:
+                n_left_out = self._n_left_out if token_window.is_first else batch.n_prefix
+                first = min(first + n_left_out, stop - 1)
             own = last[row, first:stop]
             vector = own[0] if self._pooling == "cls" else own.max(axis=0)
             counts = np.array([token_window.window.n_owned])
@@ -262,6 +282,14 @@ class PassageEmbeddingHead(_PooledHead):
         """The windows are the passages."""
         check_finite(partial.vectors)
         return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
+
+
+def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
+    return {
+        "pooling": settings.pooling,
+        "normalize": settings.normalize,
+        "positions_left_out": n_left_out,
+    }
 
 
 def _vectors(vectors: npt.NDArray[np.float64], normalize: bool) -> npt.NDArray[np.float32]:
