@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from longbert.config import ModelConfig
 from longbert.core.windows import Window
 from longbert.encoders.folders import ModelFolder
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText, Tokenizer
+from longbert.encoders.tokenizer import TokenizedText, Tokenizer
+from longbert.encoders.word_tokenizer import make_tokenizer
 from longbert.errors import ModelError
 
 # What a config.json says about training, heads and bookkeeping; the rest is architecture.
@@ -90,7 +91,7 @@ def load_checkpoint(folder: ModelFolder, auto_class: Any, config: ModelConfig) -
     trust: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
     with _quiet():
         try:
-            tokenizer = FastTokenizer(
+            tokenizer = make_tokenizer(
                 AutoTokenizer.from_pretrained(str(folder.path), use_fast=True, **trust),
                 name=folder.name,
             )
