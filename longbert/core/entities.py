@@ -99,6 +99,7 @@ def decode_entities(
     are joined, unless a label begins or ends an entity. An entity's score is the mean over its
     words. These are the rules of the token-classification pipeline of Hugging Face
     transformers, and of seqeval in its lenient mode, extended to labels that end an entity.
+    An entity without a character, which the pipeline returns, too, is left out.
 
     Args:
         scores: probabilities. Shape: (n_tokens, n_labels).
@@ -121,6 +122,8 @@ def decode_entities(
             score=float(label_scores[first:stop].mean()),
         )
         for first, stop in _runs(labels, scheme)
+        # Of white space alone; byte-level tokenizers leave it out of their spans.
+        if char_starts[first] < char_ends[stop - 1]
     ]
 
 
