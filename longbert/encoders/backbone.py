@@ -283,6 +283,8 @@ def _load_weights(
                 dtype=torch.float32,
                 use_safetensors=use_safetensors,
                 output_loading_info=True,
+                # Refused below, by name: the library itself would only point to its own log.
+                ignore_mismatched_sizes=True,
                 **trust,
             )
         except ValueError as error:
@@ -291,8 +293,20 @@ def _load_weights(
             raise _not_loadable(folder, error) from error
         except Exception as error:
             raise _not_loadable(folder, error) from error
+        _check_shapes(folder, info["mismatched_keys"])
         return model, attention, set(info["missing_keys"])
     raise AssertionError("eager attention is implemented by every architecture")
+
+
+def _check_shapes(
+    folder: ModelFolder, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]
+) -> None:
+    for name, found, expected in sorted(mismatched):
+        raise ModelError(
+            f"{folder.name}: the weight {name} has the shape {tuple(found)}, but config.json "
+            f"with its widths and labels asks for {tuple(expected)}: use the config.json that was "
+            "saved with these weights"
+        )
 
 
 def _not_loadable(folder: ModelFolder, error: Exception) -> ModelError:
