@@ -133,6 +133,7 @@ def decode_entities(
     ends an entity. An entity's score is the mean over its words. Greedily decoded, these are the
     rules of the token-classification pipeline of Hugging Face transformers, and of seqeval in
     its lenient mode, extended to labels that end an entity.
+    An entity without a character, which the pipeline returns, too, is left out.
 
     Args:
         scores: probabilities. Shape: (n_tokens, n_labels).
@@ -159,6 +160,8 @@ def decode_entities(
             score=float(label_scores[first:stop].mean()),
         )
         for first, stop in _runs(labels, scheme)
+        # Of white space alone; byte-level tokenizers leave it out of their spans.
+        if char_starts[first] < char_ends[stop - 1]
     ]
 
 

@@ -18,7 +18,8 @@ from longbert.config import ModelConfig
 from longbert.core.surface import WordSurface
 from longbert.core.windows import Window
 from longbert.encoders.folders import ModelFolder
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText, Tokenizer
+from longbert.encoders.tokenizer import TokenizedText, Tokenizer
+from longbert.encoders.word_tokenizer import make_tokenizer
 from longbert.errors import ModelError
 
 # What a config.json says about training, heads and bookkeeping; the rest is architecture.
@@ -92,7 +93,7 @@ def load_checkpoint(folder: ModelFolder, auto_class: Any, config: ModelConfig) -
     trust: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
     with _quiet():
         try:
-            tokenizer = FastTokenizer(
+            tokenizer = make_tokenizer(
                 AutoTokenizer.from_pretrained(str(folder.path), use_fast=True, **trust),
                 name=folder.name,
             )
@@ -313,6 +314,8 @@ def _load_weights(
                 dtype=torch.float32,
                 use_safetensors=use_safetensors,
                 output_loading_info=True,
+                # Refused below, by name: the library itself would only point to its own log.
+                ignore_mismatched_sizes=True,
                 **trust,
             )
         except ValueError as error:
@@ -321,8 +324,20 @@ def _load_weights(
             raise _not_loadable(folder, error) from error
         except Exception as error:
             raise _not_loadable(folder, error) from error
+        _check_shapes(folder, info["mismatched_keys"])
         return model, attention, set(info["missing_keys"])
     raise AssertionError("eager attention is implemented by every architecture")
+
+
+def _check_shapes(
+    folder: ModelFolder, mismatched: Iterable[tuple[str, Sequence[int], Sequence[int]]]
+) -> None:
+    for name, found, expected in sorted(mismatched):
+        raise ModelError(
+            f"{folder.name}: the weight {name} has the shape {tuple(found)}, but config.json "
+            f"with its widths and labels asks for {tuple(expected)}: use the config.json that was "
+            "saved with these weights"
+        )
 
 
 def _not_loadable(folder: ModelFolder, error: Exception) -> ModelError:

@@ -166,8 +166,10 @@ def _download(name: str, config: ModelConfig) -> Path:
 def _check_kind(folder: ModelFolder, task: str) -> None:
     config = folder.config
     architectures = [str(name) for name in config.get("architectures") or []]
-    if config.get("is_encoder_decoder") or any(
-        name.endswith("ForConditionalGeneration") for name in architectures
+    if (
+        config.get("is_encoder_decoder")
+        or any(name.endswith("ForConditionalGeneration") for name in architectures)
+        or _is_encoder_decoder_type(str(config.get("model_type")))
     ):
         raise ModelError(
             f"{folder.name} is an encoder-decoder ({config.get('model_type')}), and its encoder "
@@ -183,7 +185,10 @@ def _check_kind(folder: ModelFolder, task: str) -> None:
             "what follows them: use an encoder such as BERT or RoBERTa"
         )
     wanted = TASK_ARCHITECTURES.get(task)
-    if wanted is None or any(name.endswith(wanted) for name in architectures):
+    if wanted is None:
+        return
+    if any(name.endswith(wanted) for name in architectures):
+        _check_labels(folder)
         return
     fitting = [
         other
@@ -195,6 +200,34 @@ def _check_kind(folder: ModelFolder, task: str) -> None:
         f"{folder.name} was given as --{task}, but its config.json names "
         f"{', '.join(architectures) or 'no architecture'}: {remedy}"
     )
+
+
+def _check_labels(folder: ModelFolder) -> None:
+    """Logits are named by their number, so the numbers must be those of logits."""
+    labels = folder.config.get("id2label")
+    if labels is None:
+        return
+    is_object = isinstance(labels, dict)
+    expected = [str(number) for number in range(len(labels))] if is_object else []
+    if not is_object or sorted(labels, key=_natural) != expected:
+        found = ", ".join(list(labels)[:5]) if is_object else type(labels).__name__
+        raise ModelError(
+            f"{folder.name}: id2label in config.json must name every logit by its number from 0, "
+            f'got {found}: write it as in the model\'s training, {{"0": ..., "1": ...}}'
+        )
+
+
+def _natural(number: str) -> tuple[int, str]:
+    return len(number), number
+
+
+def _is_encoder_decoder_type(model_type: str) -> bool:
+    """Whether models of this type have a decoder, whatever their files say."""
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES,
+    )
+
+    return model_type in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
 
 
 def _is_decoder_type(model_type: str) -> bool:

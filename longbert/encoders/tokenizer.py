@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Protocol
@@ -93,11 +93,13 @@ class FastTokenizer:
         self._backend = tokenizer.backend_tokenizer
         self._backend.no_truncation()
         self._backend.no_padding()
-        self.prefix, self.suffix = _special_ids(self._backend, name)
+        content, whole = (
+            self._backend.encode("a", add_special_tokens=special).ids for special in (False, True)
+        )
+        self.prefix, self.suffix = around_content(content, whole, name)
         self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
         self.pads_left = tokenizer.padding_side == "left"
-        declared = tokenizer.model_max_length
-        self.max_tokens = int(declared) if declared and declared < 1_000_000 else None
+        self.max_tokens = declared_limit(tokenizer)
         vocabulary = self._backend.get_vocab(with_added_tokens=True)
         self.n_ids = max(vocabulary.values()) + 1
         self._unknown_id = tokenizer.unk_token_id
@@ -176,10 +178,25 @@ def _pairs(starts: list[int], end: int) -> Iterator[tuple[int, int]]:
     return zip(starts, [*starts[1:], end], strict=True)
 
 
-def _special_ids(backend: Any, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids before and after a text's own, read off an example."""
-    content = backend.encode("a", add_special_tokens=False).ids
-    whole = backend.encode("a", add_special_tokens=True).ids
+def declared_limit(tokenizer: Any) -> int | None:
+    """Positions that a tokenizer of transformers declares; it has a huge number for none."""
+    declared = tokenizer.model_max_length
+    return int(declared) if declared and declared < 1_000_000 else None
+
+
+def around_content(
+    content: Sequence[int], whole: Sequence[int], name: str
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids of the special tokens before and after a text's own, read off an example.
+
+    Args:
+        content: ids of the example alone.
+        whole: its ids with special tokens.
+        name: the model's name, for messages.
+
+    Raises:
+        ModelError: the special tokens do not stand around the content.
+    """
     for start in range(len(whole) - len(content) + 1):
         if content and whole[start : start + len(content)] == content:
             return tuple(whole[:start]), tuple(whole[start + len(content) :])

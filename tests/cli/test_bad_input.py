@@ -478,6 +478,11 @@ class TestModels:
             ({"architectures": ["MistralModel"], "model_type": "mistral"}, r"decoder \(mistral\)"),
             ({"is_encoder_decoder": True, "model_type": "t5"}, r"an encoder-decoder \(t5\)"),
             ({"architectures": ["BartForConditionalGeneration"]}, "is an encoder-decoder"),
+            ({"architectures": ["T5EncoderModel"], "model_type": "t5"}, r"-decoder \(t5\)"),
+            ({"architectures": [], "model_type": "umt5"}, r"an encoder-decoder \(umt5\)"),
+            ({"architectures": [], "model_type": "bart"}, r"an encoder-decoder \(bart\)"),
+            ({"architectures": [], "model_type": "marian"}, r"an encoder-decoder \(marian\)"),
+            ({"architectures": [], "model_type": "gpt2"}, r"model is a decoder \(gpt2\)"),
         ],
     )
     def test_no_encoder(
@@ -486,6 +491,71 @@ class TestModels:
         file = copy / "config.json"
         file.write_text(json.dumps(json.loads(file.read_text()) | config))
         self.check(call, docs, f"{what}.*use an encoder such as BERT", embed=copy)
+
+    @pytest.fixture
+    def tagger(self, models: Callable[..., Path], tmp_path: Path) -> Path:
+        return Path(shutil.copytree(models("bert", task="ner"), tmp_path / "tagger"))
+
+    def edit_weights(self, folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+        weights: dict[str, Any] = load_file(folder / "model.safetensors")
+        edit(weights)
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+    def test_a_head_that_is_not_finite(self, call: Call, docs: Path, tagger: Path) -> None:
+        self.edit_weights(tagger, lambda weights: weights["classifier.weight"].fill_(torch.inf))
+        message = "tagger: the weight classifier.weight holds NaN or infinity"
+        self.check(call, docs, message, options=["--ner", str(tagger)])
+
+    @pytest.mark.parametrize("shape", [(5, 32), (7, 16)])
+    def test_a_head_whose_width_does_not_fit(
+        self, call: Call, docs: Path, tagger: Path, shape: tuple[int, int]
+    ) -> None:
+        self.edit_weights(tagger, lambda w: w.update({"classifier.weight": torch.zeros(shape)}))
+        found, wanted = re.escape(str(shape)), re.escape("(7, 32)")
+        message = f"the weight classifier.weight has the shape {found}, but .* asks for {wanted}"
+        self.check(call, docs, message, options=["--ner", str(tagger)])
+
+    def test_a_head_that_lacks_a_weight(self, call: Call, docs: Path, tagger: Path) -> None:
+        self.edit_weights(tagger, lambda weights: weights.pop("classifier.bias"))
+        message = "tagger lacks the weights classifier.bias, which .*: use a checkpoint that was"
+        self.check(call, docs, message, options=["--ner", str(tagger)])
+
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            ({"0": "LABEL_0", "1": "LABEL_1"}, "the labels LABEL_0, LABEL_1 are no tagging scheme"),
+            ({"1": "O", "2": "B-PER"}, "every logit by its number from 0, got 1, 2: write"),
+            ({"0": "O", "B-PER": "1"}, "by its number from 0, got 0, B-PER: write"),
+            (["O", "PER"], "by its number from 0, got list: write"),
+        ],
+    )
+    def test_labels_that_are_no_scheme(
+        self, call: Call, docs: Path, models: Callable[..., Path], tmp_path: Path,
+        labels: Any, message: str,
+    ) -> None:  # fmt: skip
+        folder = tmp_path / "two"
+        shutil.copytree(models("bert", task="ner", labels=("O", "PER")), folder)
+        config = json.loads((folder / "config.json").read_text())
+        del config["label2id"]
+        (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
+        self.check(call, docs, message, options=["--ner", str(folder)])
+
+    def test_a_window_over_the_limit_of_a_head(
+        self, call: Call, docs: Path, small: Path, models: Callable[..., Path]
+    ) -> None:
+        tweets = models("bertweet", task="ner")
+        message = rf"window must be in \[3, 128\] for {tweets.name}, got 129: leave it out"
+        options = ["--ner", str(tweets), "--window", "129"]
+        self.check(call, docs, message, embed=small, options=options)
+
+    def test_a_tokenizer_in_python_without_words(self, call: Call, docs: Path, copy: Path) -> None:
+        file = copy / "tokenizer_config.json"
+        (copy / "tokenizer.json").unlink()
+        (copy / "vocab.txt").write_text("a")
+        settings = json.loads(file.read_text()) | {"tokenizer_class": "CanineTokenizer"}
+        file.write_text(json.dumps(settings))
+        message = "model: its tokenizer CanineTokenizer is written in Python .* no character offs"
+        self.check(call, docs, message, embed=copy)
 
     def test_two_heads_of_one_name(
         self, call: Call, docs: Path, models: Callable[..., Path], tmp_path: Path

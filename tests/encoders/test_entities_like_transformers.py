@@ -80,7 +80,7 @@ def test_entities_equal_those_of_the_pipeline(
     expected = [
         entity
         for entity in reference.aggregate(gathered, aggregation)
-        if entity["entity_group"] != "O"
+        if entity["entity_group"] != "O" and entity["start"] < entity["end"]
     ]
     assert [(e.label, e.char_start, e.char_end) for e in found] == [
         (entity["entity_group"], entity["start"], entity["end"]) for entity in expected

@@ -1,0 +1,283 @@
+"""Every family of models through the whole command: three heads on one backbone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from support.models import FAMILIES
+from support.runs import command, problems, rows, run, write_texts
+from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    pipeline,
+)
+
+import longbert
+from longbert.config import ModelConfig
+from longbert.core.batching import padded_length
+from longbert.core.scores import softmax
+from longbert.encoders.backbone import Checkpoint, load_checkpoint, token_windows
+from longbert.encoders.folders import find_model
+from longbert.encoders.models import load_models
+
+Models = Callable[..., Path]
+
+WINDOW, PASSAGE = 48, 10
+# To try out its own limit of 8,192 positions takes seconds.
+OPTIONS = {"modernbert": {"max_position_embeddings": 512}}
+NOT_BATCH_INVARIANT = ("deberta-v2",)
+"""Its convolution is computed in another order in another batch."""
+
+SHORT = {
+    "a.txt": "Maria Alvarez has left London for Kyoto.",
+    "b.txt": "It isn't.",
+    "c.txt": "Rotterdam",
+    "d.txt": "The final report cost 30% more, and AT&T paid.",
+}
+LONG = {
+    "long.txt": long_text(150, seed=4),
+    "scripts.txt": "\n".join(SCRIPTS),
+    **{f"{hostile.name}.md": hostile.text[:300] for hostile in HOSTILE_TEXTS[::4]},
+}
+
+
+@dataclass(frozen=True)
+class Done:
+    """Models of one family, and a run of them all over the same documents."""
+
+    family: str
+    embed: Path
+    classify: Path
+    ner: Path
+    docs: Path
+    output: Path
+    manifest: dict[str, Any]
+
+    def tokenizer(self) -> Any:
+        return AutoTokenizer.from_pretrained(self.embed)
+
+    def padded(self, text: str) -> dict[str, torch.Tensor]:
+        """The text as transformers itself encodes it, padded as windows are."""
+        tokenizer = self.tokenizer()
+        n_positions = len(tokenizer(text)["input_ids"])
+        assert n_positions <= WINDOW
+        length = padded_length(n_positions, limit=WINDOW)
+        encoded = tokenizer(text, padding="max_length", max_length=length, return_tensors="pt")
+        return dict(encoded)
+
+    def rows_of(self, table: str, document_id: str) -> list[dict[str, Any]]:
+        return [row for row in rows(self.output, table) if row["document_id"] == document_id]
+
+
+@pytest.fixture(scope="module")
+def done(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Done]:
+    @lru_cache
+    def build(family: str) -> Done:
+        place = tmp_path_factory.mktemp(family)
+        options = {"backbone_seed": 5, **OPTIONS.get(family, {})}
+        embed = models(family, seed=1, sentence_transformers={"pooling": "mean"}, **options)
+        classify = models(family, task="classify", seed=2, **options)
+        ner = models(family, task="ner", seed=3, **options)
+        docs = write_texts(place / "docs", SHORT | LONG)
+        manifest = run(docs, place / "out", **settings(family, embed, classify, ner))
+        return Done(family, embed, classify, ner, docs, place / "out", manifest)
+
+    return build
+
+
+def settings(family: str, embed: Path, classify: Path, ner: Path) -> dict[str, Any]:
+    return {
+        "embed": embed,
+        "classify": [str(classify)],
+        "ner": [str(ner)],
+        "classify_pooling": "first",
+        "entity_strategy": "simple",
+        "window": WINDOW,
+        "passage": PASSAGE,
+        "unit_bytes": 100_000,
+        # One window at a time has the bits that transformers gives for it alone.
+        **({"batch_tokens": 1} if family in NOT_BATCH_INVARIANT else {}),
+    }
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestEveryFamily:
+    def test_heads_share_one_pass(self, done: Callable[[str], Done], family: str) -> None:
+        one = done(family)
+        (backbone,) = one.manifest["settings"]["models"]["backbones"]
+        assert len(backbone["heads"]) == 3
+        assert backbone["batch_invariant"] == (family not in NOT_BATCH_INVARIANT)
+        # Where batches decide on bits they belong to what a later run must agree with.
+        fixed = "batch_tokens" in one.manifest["settings"]["models"]
+        assert fixed == (family in NOT_BATCH_INVARIANT)
+
+    def test_classes_are_those_of_transformers(
+        self, done: Callable[[str], Done], family: str
+    ) -> None:
+        one = done(family)
+        model = AutoModelForSequenceClassification.from_pretrained(one.classify).eval()
+        for name, text in SHORT.items():
+            with torch.no_grad():
+                logits = model(**one.padded(text)).logits[0].numpy()
+            found = one.rows_of("classifications", name)
+            assert [row["label"] for row in found] == list(model.config.id2label.values())
+            scores = np.array([row["score"] for row in found], dtype=np.float32)
+            assert np.array_equal(scores, softmax(logits)), name
+            assert [row["predicted"] for row in found] == (scores == scores.max()).tolist()
+
+    def test_token_logits_are_those_of_transformers(
+        self, done: Callable[[str], Done], family: str
+    ) -> None:
+        one = done(family)
+        model = AutoModelForTokenClassification.from_pretrained(one.ner).eval()
+        loaded = load_models(
+            ModelConfig(embed="none", ner=(str(one.ner),), precision="float32", window=WINDOW)
+        )
+        (pass_,) = loaded.passes
+        for text in SHORT.values():
+            inputs = one.padded(text)
+            tokens = pass_.tokenizer.tokenize(text)
+            windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+            batch = pass_.backbone.batch(windows, inputs["input_ids"].shape[1])
+            assert torch.equal(batch.input_ids, inputs["input_ids"])
+            assert torch.equal(batch.attention_mask, inputs["attention_mask"])
+            hidden = pass_.backbone.hidden_states(batch)
+            found = pass_.heads[0]._model.logits(hidden, batch)  # type: ignore[attr-defined]
+            with torch.no_grad():
+                assert torch.equal(found, model(**inputs).logits)
+
+    def test_entities_are_those_of_the_pipeline(
+        self, done: Callable[[str], Done], family: str
+    ) -> None:
+        one = done(family)
+        reference = pipeline("token-classification", model=str(one.ner), device="cpu")
+        n_entities = 0
+        for name, text in SHORT.items():
+            found = one.rows_of("entities", name)
+            expected = reference(text, aggregation_strategy="simple")
+            if reference.tokenizer.is_fast:  # Nothing but white space, which is left out.
+                expected = [entity for entity in expected if entity["start"] < entity["end"]]
+            assert [row["label"] for row in found] == [one["entity_group"] for one in expected]
+            assert [row["score"] for row in found] == pytest.approx(
+                [float(entity["score"]) for entity in expected], rel=1e-5
+            )
+            if reference.tokenizer.is_fast:
+                spans = [(entity["start"], entity["end"]) for entity in expected]
+                assert [(row["char_start"], row["char_end"]) for row in found] == spans
+            else:
+                # It knows no offsets, but the tokens.
+                words = ["".join(re.split("@@$| ", entity["word"])) for entity in expected]
+                unknown = reference.tokenizer.unk_token
+                for row, word in zip(found, words, strict=True):
+                    assert unknown in word or row["text"].replace(" ", "") == word
+            n_entities += len(found)
+        assert n_entities > 3
+
+    def test_embeddings_are_those_of_sentence_transformers(
+        self, done: Callable[[str], Done], family: str
+    ) -> None:
+        one = done(family)
+        reference = SentenceTransformer(str(one.embed), device="cpu")
+        expected = reference.encode(list(SHORT.values()), batch_size=1)
+        for name, vector in zip(SHORT, expected, strict=True):
+            (row,) = one.rows_of("documents", name)
+            assert np.abs(np.array(row["embedding"], dtype=np.float32) - vector).max() < 1e-6
+
+    def test_long_documents_are_whole(self, done: Callable[[str], Done], family: str) -> None:
+        one = done(family)
+        assert problems(one.output) == []
+        assert rows(one.output, "errors") == []
+        documents = {row["document_id"]: row for row in rows(one.output, "documents")}
+        assert documents.keys() == SHORT.keys() | LONG.keys()
+        assert documents["long.txt"]["n_windows"] > 3
+        for name, row in documents.items():
+            text = (SHORT | LONG)[name]
+            assert row["n_chars"] == row["n_chars_covered"] == len(text), name
+            passages = one.rows_of("passages", name)
+            spans = [(passage["char_start"], passage["char_end"]) for passage in passages]
+            assert (spans[0][0], spans[-1][1]) == (0, len(text))
+            assert all(left[1] == right[0] for left, right in pairwise(spans))
+            assert "".join(passage["text"] for passage in passages) == text
+        for row in rows(one.output, "entities"):
+            text = (SHORT | LONG)[row["document_id"]]
+            assert row["text"] == text[row["char_start"] : row["char_end"]] != ""
+        assert any(row["document_id"] == "long.txt" for row in rows(one.output, "entities"))
+
+    @pytest.mark.parametrize("declares", [True, False])
+    def test_limits_come_from_the_model(self, models: Models, family: str, declares: bool) -> None:
+        limit = {"bertweet": 128, "modernbert": 8192}.get(family, 512)
+        folder = models(family, declare_limit=declares)
+        checkpoint = load(folder)
+        assert checkpoint.limit == limit
+        positions = checkpoint.base.config.max_position_embeddings
+        offset = family in ("roberta", "bertweet", "mpnet", "xlm-roberta")
+        assert positions == limit + 2 * offset
+        reference = AutoTokenizer.from_pretrained(folder)
+        tokenizer = checkpoint.tokenizer
+        content = reference("some text", add_special_tokens=False)["input_ids"]
+        whole = reference("some text")["input_ids"]
+        assert [*tokenizer.prefix, *content, *tokenizer.suffix] == whole
+        assert tokenizer.pad_id == reference.pad_token_id == checkpoint.base.config.pad_token_id
+        assert tokenizer.pads_left == (reference.padding_side == "left")
+
+
+def load(folder: Path) -> Checkpoint:
+    config = ModelConfig(embed=str(folder))
+    return load_checkpoint(find_model(str(folder), task="embed", config=config), AutoModel, config)
+
+
+@pytest.mark.parametrize("family", ["roberta", "bertweet", "mpnet", "xlm-roberta", "albert"])
+def test_the_longest_window_is_filled(models: Models, family: str) -> None:
+    folder = models(family, max_position_embeddings=34 if family != "albert" else 32)
+    text = long_text(60)
+    encoder = longbert.load(embed=str(folder), window=32, precision="float32")
+    result = encoder(text)
+    assert result.n_windows > 1
+    assert result.n_chars_covered == len(text)
+    with pytest.raises(longbert.ConfigError, match=r"window must be in \[3, 32\] for embedding, "):
+        longbert.load(embed=str(folder), window=33)
+
+
+@pytest.mark.parametrize("family", ["roberta", "modernbert"])
+def test_padding_is_on_the_side_that_the_tokenizer_says(models: Models, family: str) -> None:
+    files = {"pooling": "mean"}
+    options = {"tokenizer": {"padding_side": "left"}, **OPTIONS.get(family, {})}
+    folder = models(family, sentence_transformers=files, **options)
+    encoder = longbert.load(embed=str(folder), precision="float32")
+    (pass_,) = encoder.models.passes
+    tokens = pass_.tokenizer.tokenize("Rotterdam")
+    windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+    (mask,) = pass_.backbone.batch(windows, 24).attention_mask.tolist()
+    assert mask == sorted(mask)
+    reference = SentenceTransformer(str(folder), device="cpu")
+    for text in SHORT.values():
+        vector = encoder(text).embedding
+        assert vector is not None
+        assert np.abs(vector - reference.encode(text)).max() < 1e-6
+
+
+def test_the_command_gives_the_same_rows(done: Callable[[str], Done], tmp_path: Path) -> None:
+    one = done("bertweet")
+    result = command(
+        *("run", "--input", one.docs, "--output", tmp_path / "out", "--precision", "float32"),
+        *("--embed", one.embed, "--classify", one.classify, "--ner", one.ner),
+        *("--classify-pooling", "first", "--entity-strategy", "simple"),
+        *("--window", str(WINDOW), "--passage", str(PASSAGE), "--runner", "none"),
+    )
+    assert result.returncode == 0, result.stderr
+    for table in ("documents", "passages", "entities", "classifications", "errors"):
+        assert rows(tmp_path / "out", table) == rows(one.output, table)
+    assert problems(tmp_path / "out") == []
