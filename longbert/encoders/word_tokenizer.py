@@ -90,6 +90,8 @@ class WordTokenizer:
                 "place in a text is not known: set single_word to false in tokenizer_config.json"
             )
         self._normalizes = bool(getattr(tokenizer, "normalization", False))
+        # What is rewritten may reach over white space.
+        self.splits_at_spaces = not self._normalizes
         self.digest = _digest(tokenizer, vocabulary, self._added)
         self._cache: dict[str, tuple[_Piece, ...]] = {}
 
