@@ -255,7 +255,8 @@ def _labelled(
     n_dropped = 0
     if isinstance(value, list) and kind in ("label", "number"):
         raise InputError(
-            f"{where} must be {_WRITTEN[kind]} as in other documents, got {_shown(value)}: give it one, or leave the document out"
+            f"{where} must be {_WRITTEN[kind]} as in other documents, got {_shown(value)}: "
+            "give it one, or leave the document out"
         )
     if kind == "label":
         labels = (_label(value, where),)
