@@ -57,7 +57,7 @@ class EntityMistake:
             "kind": self.error.kind,
             "gold": self._span(self.error.gold),
             "predicted": self._span(self.error.predicted),
-            "score": self.score,
+            "score": _short(self.score),
             "before": self.before,
             "text": self.text,
             "after": self.after,
@@ -99,7 +99,7 @@ class LabelMistake:
             "kind": "wrong label",
             "gold": self.gold,
             "predicted": self.predicted,
-            "score": self.score,
+            "score": _short(self.score),
         }
 
 
@@ -286,6 +286,11 @@ def compare_numbers(
     )
     measures = regression(gold, predicted, n_resamples=n_resamples, seed=seed)
     return Scored(measures, None, mistakes, frozenset())
+
+
+def _short(score: float | None) -> float | None:
+    """A float32 without the digits that it does not have."""
+    return None if score is None else float(str(np.float32(score)))
 
 
 def _check_span(span: LabelledSpan, document: LabelledDocument) -> None:
