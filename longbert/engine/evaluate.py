@@ -212,7 +212,7 @@ def _check_texts(done: Sequence[LabelledDocument], found: Predictions, gold: Lab
     if other:
         more = ", ..." if len(other) > _NAMED else ""
         raise InputError(
-            f"{len(other):,} of {len(done):,} documents have another text in {gold.path} than in "
-            f"the output ({', '.join(other[:_NAMED])}{more}), so positions mean different things: "
+            f"{len(other):,} of {len(done):,} documents differ: their text in {gold.path} is not "
+            f"that in the output ({', '.join(other[:_NAMED])}{more}), so positions mean nothing: "
             "evaluate with the texts that were run, or run again"
         )
