@@ -176,3 +176,32 @@ class DocumentResult:
     entities: tuple[Entity, ...]
     classifications: tuple[Classification, ...]
     window_scores: tuple[WindowScore, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class LabelledSpan:
+    """A span with its label, half-open, in code points of the document's text."""
+
+    char_start: int
+    char_end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledDocument:
+    """A document with what people say of it; exactly one of the last three is not None.
+
+    Attributes:
+        text: lone surrogates already replaced, one for one, by U+FFFD.
+        source: path and line or row, for messages.
+        labels: of the document; one where documents have one label each.
+        number: of the document, for a regression.
+        spans: sorted, without overlaps.
+    """
+
+    document_id: str
+    text: str
+    source: str
+    labels: tuple[str, ...] | None = None
+    number: float | None = None
+    spans: tuple[LabelledSpan, ...] | None = None

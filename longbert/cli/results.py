@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from longbert.cli.wording import printable
+
 if TYPE_CHECKING:
     from longbert.index import Hit, HitPassage
 
@@ -17,7 +19,6 @@ RUN_TAG = "longbert"
 
 _PASSAGE_CHARS = 200
 _UNSAFE = re.compile(r"[%\s\x00-\x1f\x7f-\x9f]")
-_NOT_PRINTABLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
 
 
 def write_results(results: Results, stream: IO[str], *, format: str) -> None:
@@ -59,7 +60,7 @@ def _write_table(results: Results, stream: IO[str]) -> None:
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     many = len(results) > 1
     for query_id, hits in results:
-        title = Text(_printable(query_id)) if many else None
+        title = Text(printable(query_id)) if many else None
         table = Table(title=title, title_justify="left", expand=True, show_lines=True)
         table.add_column("rank", justify="right", no_wrap=True)
         table.add_column("document", overflow="fold", ratio=1)
@@ -68,7 +69,7 @@ def _write_table(results: Results, stream: IO[str]) -> None:
         for hit in hits:
             table.add_row(
                 str(hit.rank),
-                Text(_printable(hit.document_id)),
+                Text(printable(hit.document_id)),
                 f"{hit.score:.3f}",
                 Text("\n".join(map(_shortened, hit.passages))),
             )
@@ -130,13 +131,8 @@ def _encoded(name: str) -> str:
     return _UNSAFE.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)
 
 
-def _printable(text: str) -> str:
-    """On one line, without control characters that a terminal would obey."""
-    return _NOT_PRINTABLE.sub(" ", text).strip()
-
-
 def _shortened(passage: HitPassage) -> str:
-    text = _printable(passage.text)
+    text = printable(passage.text)
     if len(text) > _PASSAGE_CHARS:
         text = text[: _PASSAGE_CHARS - 1].rstrip() + "…"
     return f"[{passage.char_start}:{passage.char_end}] {text}"

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from types import ModuleType
+from typing import Any
 
+from longbert.errors import DocumentError
 from longbert.io.filesystem import FileSystem
 from longbert.io.readers import lines, table, whole
 from longbert.io.readers.fields import Fields, replace_surrogates
 from longbert.records import Document, ErrorRow, InputFile, Stub
 
-__all__ = ["read", "replace_surrogates", "scan"]
+__all__ = ["RECORD_KINDS", "read", "records", "replace_surrogates", "scan"]
+
+RECORD_KINDS = ("jsonl", "parquet")
+"""Kinds of files whose documents are records with fields."""
 
 _READERS: Mapping[str, ModuleType] = {
     "text": whole,
@@ -56,3 +61,19 @@ def read(
     fields = Fields(id_field, text_field)
     for file, run in groupby(stubs, key=lambda stub: stub.file):
         yield from _READERS[file.kind].read(filesystem, tuple(run), fields)
+
+
+def records(
+    filesystem: FileSystem, file: InputFile
+) -> Iterator[tuple[int, dict[str, Any] | DocumentError]]:
+    """Every record of a file with its position from 0, all fields as they are.
+
+    Nothing is raised for what is wrong with the file or a record: that is an item.
+
+    Args:
+        filesystem: where the file is.
+        file: of one of :data:`RECORD_KINDS`.
+    """
+    found: Iterator[tuple[int, dict[str, Any] | DocumentError]]
+    found = _READERS[file.kind].records(filesystem, file)
+    return found

@@ -103,6 +103,28 @@ def read(
                 yield error_for(stub, unreadable("read", error))
 
 
+def records(
+    filesystem: FileSystem, file: InputFile
+) -> Iterator[tuple[int, dict[str, Any] | DocumentError]]:
+    """See :func:`longbert.io.readers.records`."""
+    row = 0
+    start = 0
+    try:
+        with _opened(filesystem, file) as stream:
+            while line := stream.readline():
+                if start == 0 and has_wide_bom(line):
+                    yield row, _wide()
+                    return
+                body = _body(line, start)
+                if body.strip():
+                    yield row, _record_or_error(body)
+                row, start = row + 1, start + len(line)
+    except _DAMAGED:
+        yield row, _damaged()
+    except OSError as error:
+        yield row, unreadable("plan", error)
+
+
 @contextmanager
 def _opened(filesystem: FileSystem, file: InputFile) -> Iterator[IO[bytes]]:
     with filesystem.open(file.path) as raw:
@@ -153,6 +175,13 @@ def _document(stub: Stub, line: bytes, fields: Fields) -> Document:
 def _body(line: bytes, start: int) -> bytes:
     """The line without the byte order mark that some editors put before the first one."""
     return line.removeprefix(BOM_UTF8) if start == 0 else line
+
+
+def _record_or_error(line: bytes) -> dict[str, Any] | DocumentError:
+    try:
+        return _record(line)
+    except DocumentError as error:
+        return error
 
 
 def _record(line: bytes) -> dict[str, Any]:

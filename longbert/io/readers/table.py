@@ -78,6 +78,20 @@ def read(
                 yield error_for(stub, changed() if is_arrow else unreadable("read", error))
 
 
+def records(
+    filesystem: FileSystem, file: InputFile
+) -> Iterator[tuple[int, dict[str, Any] | DocumentError]]:
+    """See :func:`longbert.io.readers.records`."""
+    n_rows = 0
+    try:
+        with _opened(filesystem, file) as table:
+            for row, batch, index in _rows(table, first=0):
+                yield row, _record_or_error(batch, index)
+                n_rows = row + 1
+    except _FAILURES as error:
+        yield n_rows, _failure(error)
+
+
 class _Cursor:
     """Rows by position, read onward; row groups without a wanted row are not touched."""
 
@@ -145,6 +159,13 @@ def _columns(batch: Any) -> dict[str, Any]:
         else column
         for name, column in zip(batch.schema.names, batch.columns, strict=True)
     }
+
+
+def _record_or_error(columns: dict[str, Any], index: int) -> dict[str, Any] | DocumentError:
+    try:
+        return _record(columns, index)
+    except DocumentError as error:
+        return error
 
 
 def _record(columns: dict[str, Any], index: int) -> dict[str, Any]:
