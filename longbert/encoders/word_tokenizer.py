@@ -10,7 +10,8 @@ import hashlib
 import importlib.metadata
 import json
 import re
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from longbert.errors import ModelError
 
 # As both classes split: a line feed right after a word is a part of it.
 _WORD = re.compile(r"\S+\n?")
+_SPACE = re.compile(r"\s+")
 _MARK = "@@"
 _MOST_CACHED = 50_000
 _LONGEST_CACHED = 64
@@ -104,26 +106,26 @@ class WordTokenizer:
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text of any length; time and memory grow with it in proportion."""
-        ids: list[int] = []
-        spans: list[tuple[int, int]] = []
+        ids, starts, ends = array("q"), array("q"), array("q")
         starts_word: list[bool] = []
+        words = self._tweet if self._normalizes else _words
         for start, stop, added_id in self._segments(text):
             if added_id is not None:
                 ids.append(added_id)
-                spans.append((start, stop))
+                starts.append(start)
+                ends.append(stop)
                 starts_word.append(True)
                 continue
-            words = self._tweet if self._normalizes else _words
-            for word, chars in words(text[start:stop]):
+            for word in words(text[start:stop]):
                 first = 0
-                for piece in self._pieces(word):
+                for piece in self._pieces(word.text):
                     ids.append(piece.id)
-                    last = first + piece.n_chars - 1
-                    spans.append((start + chars[first][0], start + chars[last][1]))
+                    starts.append(start + word.starts[first])
                     starts_word.append(first == 0)
                     first += piece.n_chars
+                    ends.append(start + word.ends[first - 1])
         all_ids = np.array(ids, dtype=np.int32)
-        offsets = np.array(spans, dtype=np.int64).reshape(-1, 2)
+        offsets = np.stack([np.array(starts), np.array(ends)], axis=1)
         is_unknown = all_ids == (-1 if self._unknown_id is None else self._unknown_id)
         return TokenizedText(
             ids=all_ids,
@@ -168,27 +170,27 @@ class WordTokenizer:
             self._cache[word] = pieces
         return pieces
 
-    def _tweet(self, text: str) -> Iterator[_Word]:
+    def _tweet(self, text: str) -> Iterator[_Traced]:
         """Words as BERTweet's normalisation leaves them.
 
         Its last step, which splits off ``n't`` and the like, moves nothing but white space: what
         is visible after it is, one character after the other, what the tweet's tokens hold.
         """
-        chars, spans = self._tweet_chars(text)
-        normalized = self._tokenizer.normalizeTweet(text)
-        words = [match.group() for match in _WORD.finditer(normalized)]
-        if "".join(words) != chars:
+        visible = self._tweet_chars(text)
+        words = _WORD.findall(self._tokenizer.normalizeTweet(text))
+        if "".join(words) != visible.text:
             raise ModelError(
                 f"{self._name}: its tokenizer rewrites tweets in a way that is not known here: "
                 "set normalization to false in tokenizer_config.json"
             )
         start = 0
         for word in words:
-            yield word, spans[start : start + len(word)]
-            start += len(word)
+            stop = start + len(word)
+            yield _Traced(word, visible.starts[start:stop], visible.ends[start:stop])
+            start = stop
 
-    def _tweet_chars(self, text: str) -> tuple[str, list[tuple[int, int]]]:
-        """Visible characters of the tweet's tokens, and the span in the text behind each."""
+    def _tweet_chars(self, text: str) -> _Traced:
+        """What is visible of the tweet's tokens."""
         from transformers.models.bertweet import tokenization_bertweet as bertweet
 
         replaced = self._tokenizer.special_puncts
@@ -205,55 +207,55 @@ class WordTokenizer:
             (match.start() + 2, match.end(), match.group(1))
             for match in bertweet.HANG_RE.finditer(traced.text)
         )
-        chars: list[str] = []
-        spans: list[tuple[int, int]] = []
-        for match in bertweet.WORD_RE.finditer(traced.text):
-            start, stop = match.span()
-            token = match.group()
-            normalized = self._tokenizer.normalizeToken(token)
-            whole = traced.spans[start][0], traced.spans[stop - 1][1]
-            for i, char in enumerate(normalized):
-                if not char.isspace():
-                    chars.append(char)
-                    spans.append(traced.spans[start + i] if normalized == token else whole)
-        return "".join(chars), spans
-
-
-_Word = tuple[str, list[tuple[int, int]]]
-"""A word as the tokenizer reads it, and the span in the text behind each of its characters."""
-
-
-def _words(text: str) -> Iterator[_Word]:
-    for match in _WORD.finditer(text):
-        start, stop = match.span()
-        yield match.group(), [(i, i + 1) for i in range(start, stop)]
+        traced = traced.edited(
+            (*match.span(), normalized)
+            for match in bertweet.WORD_RE.finditer(traced.text)
+            if (normalized := self._tokenizer.normalizeToken(match.group())) != match.group()
+        )
+        return traced.edited((*match.span(), "") for match in _SPACE.finditer(traced.text))
 
 
 class _Traced(NamedTuple):
-    """A rewritten text, and the span in the original behind each of its characters."""
+    """A rewritten text, and the span in the original behind each of its characters.
+
+    Attributes:
+        starts, ends: half-open. Shape: (n_chars,).
+    """
 
     text: str
-    spans: list[tuple[int, int]]
+    starts: Sequence[int]
+    ends: Sequence[int]
 
     @classmethod
     def of(cls, text: str) -> _Traced:
-        return cls(text, [(i, i + 1) for i in range(len(text))])
+        """A text as it is."""
+        return cls(text, range(len(text)), range(1, len(text) + 1))
 
     def edited(self, edits: Iterable[tuple[int, int, str]]) -> _Traced:
         """Replace ranges of this text, in order and apart; each new character has the whole."""
         texts: list[str] = []
-        spans: list[tuple[int, int]] = []
+        starts, ends = array("q"), array("q")
         reached = 0
         for start, stop, replacement in edits:
             texts += self.text[reached:start], replacement
-            spans += self.spans[reached:start]
-            spans += [(self.spans[start][0], self.spans[stop - 1][1])] * len(replacement)
+            starts.extend(self.starts[reached:start])
+            ends.extend(self.ends[reached:start])
+            if replacement:
+                starts.extend([self.starts[start]] * len(replacement))
+                ends.extend([self.ends[stop - 1]] * len(replacement))
             reached = stop
         if not reached:
             return self
         texts.append(self.text[reached:])
-        spans += self.spans[reached:]
-        return _Traced("".join(texts), spans)
+        starts.extend(self.starts[reached:])
+        ends.extend(self.ends[reached:])
+        return _Traced("".join(texts), starts, ends)
+
+
+def _words(text: str) -> Iterator[_Traced]:
+    for match in _WORD.finditer(text):
+        start, stop = match.span()
+        yield _Traced(match.group(), range(start, stop), range(start + 1, stop + 1))
 
 
 def _without_gaps(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

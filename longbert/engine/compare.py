@@ -94,11 +94,12 @@ class LabelMistake:
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
+        predicted = self.predicted
         return {
             "document_id": self.document_id,
-            "kind": "wrong label",
+            "kind": "wrong number" if isinstance(predicted, float) else "wrong label",
             "gold": self.gold,
-            "predicted": self.predicted,
+            "predicted": _short(predicted) if isinstance(predicted, float) else predicted,
             "score": _short(self.score),
         }
 

@@ -78,6 +78,34 @@ def test_labels_for_people(call: Call, good: Path, labels: Path) -> None:
         assert part in result.stdout
 
 
+def test_sets_of_labels_for_people(call: Call, good: Path, tmp_path: Path) -> None:
+    rows = [{"id": one, "labels": ["law"] if one == "a" else []} for one in TEXTS]
+    path = write_gold(tmp_path / "sets.jsonl", rows)
+    result = call("evaluate", "--gold", path, "--index", good, "--head", "several")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for part in ("│ subset accuracy │", "│ micro F1 ", "│ law   │", "labels of the head that no"):
+        assert part in result.stdout
+    assert "labelled (down)" not in result.stdout
+
+
+def test_numbers_for_people(call: Call, good: Path, tmp_path: Path) -> None:
+    path = write_gold(tmp_path / "stars.jsonl", [{"id": one, "label": 99} for one in TEXTS])
+    result = call("evaluate", "--gold", path, "--index", good, "--head", "number")
+    assert (result.exit_code, result.stderr) == (0, "")
+    for part in ("│ mean absolute error ", "│ Pearson correlation     │ not defined │", "│ 99 "):
+        assert part in result.stdout
+
+
+def test_a_confusion_of_many_labels_is_left_to_programs(
+    call: Call, good: Path, tmp_path: Path
+) -> None:
+    rows = [{"id": "a", "entities": [[i, i + 1, f"L{i:02}"] for i in range(20)]}]
+    path = write_gold(tmp_path / "many.jsonl", rows)
+    result = call("evaluate", "--gold", path, "--index", good)
+    assert "confusion of 23 labels: --format json has it\n" in result.stdout
+    assert "L00, L01, L02," in result.stdout
+
+
 def test_json_for_programs(call: Call, good: Path, entities: Path) -> None:
     result = call("evaluate", "--gold", entities, "--index", good, "--format", "json")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -94,6 +94,16 @@ def test_one_window_has_the_vector_of_sentence_transformers(
     assert np.abs(plain - reference.encode(list(SHORT), batch_size=1)).max() < 1e-6
 
 
+@pytest.fixture(scope="module")
+def tokenizers(models: Build) -> dict[str, tuple[FastTokenizer, Any]]:
+    found = {}
+    for family in (*FAMILIES, "modernbert", "deberta-v3"):
+        reference = AutoTokenizer.from_pretrained(models(family))
+        loaded = AutoTokenizer.from_pretrained(models(family))
+        found[family] = FastTokenizer(loaded, name=family), reference
+    return found
+
+
 @pytest.mark.parametrize("family", [*FAMILIES, "modernbert", "deberta-v3"])
 @pytest.mark.parametrize("prompt", ["passage: ", "passage:", "passage:  ", " ", "\n", CHINESE, BGE])
 def test_one_window_holds_what_the_tokenizer_makes_of_prompt_and_text(
@@ -123,6 +133,28 @@ def test_one_window_holds_what_the_tokenizer_makes_of_prompt_and_text(
     else:
         # SentencePiece joins a text to a prompt that ends in no space; it is then read alone.
         assert 0 < n_other <= 8
+
+
+_PIECES = st.sampled_from(["the", "Maria", " ", "  ", "\n", "\t", ".", "'s", "é", "中", "🙂", "``"])
+_TEXTS = st.one_of(st.text(max_size=20), st.lists(_PIECES, max_size=8).map("".join))
+
+
+@settings(max_examples=150)
+@given(text=_TEXTS, prompt=st.sampled_from(["passage: ", " ", "a:\n", "Find  ", "x\t "]))
+def test_any_text_behind_a_space_is_read_as_the_tokenizer_reads_both(
+    tokenizers: dict[str, tuple[FastTokenizer, Any]], text: str, prompt: str
+) -> None:
+    for family, (inner, reference) in tokenizers.items():
+        tokenizer = PromptedTokenizer(inner, prompt)
+        tokens, alone = tokenizer.tokenize(text), inner.tokenize(text)
+        if not len(alone):
+            assert not len(tokens)
+            continue
+        found = [*tokenizer.prefix, *tokens.ids.tolist(), *tokenizer.suffix]
+        assert found == reference(prompt + text)["input_ids"], family
+        assert (tokens.offsets[:, 0] <= tokens.offsets[:, 1]).all()
+        assert tokens.offsets.min() >= 0
+        assert tokens.offsets.max() <= len(text)
 
 
 def test_texts_behind_a_space_are_tokenized_once_where_they_read_as_alone(models: Build) -> None:

@@ -205,6 +205,13 @@ def test_numbers(good, evaluate):
     assert found.measures.mean_absolute_error.value == pytest.approx(8 / 3)
     assert found.measures.root_mean_squared_error.value == pytest.approx((34 / 3) ** 0.5)
     assert [one.document_id for one in found.mistakes] == ["long", "b"]
+    assert found.mistakes[0].to_json() == {
+        "document_id": "long",
+        "kind": "wrong number",
+        "gold": found_numbers["long"] - 5,
+        "predicted": pytest.approx(found_numbers["long"], rel=1e-6),
+        "score": None,
+    }
     assert found.calibration is None
     assert found.further_labels == found.unknown_labels == ()
 

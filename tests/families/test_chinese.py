@@ -126,10 +126,14 @@ def test_passages_begin_where_their_tokens_do(done: Done) -> None:
 def test_entities_stand_where_they_say(done: Done) -> None:
     entities = done.rows("entities")
     assert len(entities) > 20
+    starts, ends = {start for start, _ in done.raw}, {end for _, end in done.raw}
+    # An accent of its own character, which the library leaves out, belongs to its letter.
+    ends |= {end + 1 for end in ends if TEXT[end : end + 1] == "\u0301"}
     for entity in entities:
         start, end = entity["char_start"], entity["char_end"]
         assert entity["text"] == TEXT[start:end] != ""
-        assert {start, end} <= {place for span in done.raw for place in span} | {end}
+        assert start in starts
+        assert end in ends
     for left, right in pairwise(entities):
         assert left["char_end"] <= right["char_start"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,12 +27,13 @@ from transformers import (
 )
 
 import longbert
-from longbert.config import ModelConfig
+from longbert.config import ENTITY_STRATEGIES, ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.scores import softmax
 from longbert.encoders.backbone import Checkpoint, load_checkpoint, token_windows
 from longbert.encoders.folders import find_model
 from longbert.encoders.models import load_models
+from longbert.encoders.word_tokenizer import WordTokenizer
 
 Models = Callable[..., Path]
 
@@ -269,6 +271,55 @@ def test_padding_is_on_the_side_that_the_tokenizer_says(models: Models, family: 
         assert np.abs(vector - reference.encode(text)).max() < 1e-6
 
 
+@pytest.mark.parametrize("strategy", ENTITY_STRATEGIES)
+def test_no_entity_is_a_lone_space(models: Models, strategy: str) -> None:
+    """RoBERTa has tokens of white space alone, and their spans are empty."""
+    folder = models("roberta", task="ner", labels=("PER", "O"))
+    text = "Maria   met  \U0001f600 王   伟 " * 5
+    encoder = longbert.load(
+        embed="none", ner=str(folder), window=WINDOW, entity_strategy=strategy, precision="float32"
+    )
+    (pass_,) = encoder.models.passes
+    offsets = pass_.tokenizer.tokenize(text).offsets
+    assert (offsets[:, 0] == offsets[:, 1]).any()
+    entities = encoder(text).entities
+    assert entities
+    assert all(one.text == text[one.char_start : one.char_end] != "" for one in entities)
+
+
+def test_bertweet_with_the_files_that_it_is_published_with(models: Models, tmp_path: Path) -> None:
+    """No file about the tokenizer: its class stands in config.json, its limit nowhere."""
+    folder = Path(shutil.copytree(models("bertweet", declare_limit=False), tmp_path / "bertweet"))
+    (folder / "tokenizer_config.json").unlink()
+    checkpoint = load(folder)
+    assert checkpoint.limit == 128
+    assert isinstance(checkpoint.tokenizer, WordTokenizer)
+    whole = load(models("bertweet"))
+    text = LONG["long.txt"]
+    expected = whole.tokenizer.tokenize(text)
+    assert checkpoint.tokenizer.tokenize(text).ids.tolist() == expected.ids.tolist()
+    assert checkpoint.backbone_digest == whole.backbone_digest
+
+
+def test_phobert_works_like_bertweet(models: Models) -> None:
+    tokenizer = {"tokenizer_class": "PhobertTokenizer"}
+    folder = models("bertweet", task="ner", tokenizer=tokenizer, max_position_embeddings=50)
+    encoder = longbert.load(embed=str(folder), ner=str(folder), window=WINDOW, precision="float32")
+    (pass_,) = encoder.models.passes
+    reference = AutoTokenizer.from_pretrained(folder)
+    assert type(reference).__name__ == "PhobertTokenizer"
+    text = LONG["long.txt"]
+    result = encoder(text)
+    ids = reference(text, add_special_tokens=False, verbose=False)["input_ids"]
+    assert pass_.tokenizer.tokenize(text).ids.tolist() == ids
+    assert result.n_tokens == len(ids)
+    assert result.n_windows > 3
+    assert result.n_chars_covered == len(text)
+    assert result.entities
+    assert all(one.text == text[one.char_start : one.char_end] for one in result.entities)
+
+
+@pytest.mark.slow
 def test_the_command_gives_the_same_rows(done: Callable[[str], Done], tmp_path: Path) -> None:
     one = done("bertweet")
     result = command(

@@ -210,6 +210,25 @@ def test_a_damaged_gzip_is_an_error_with_its_place(tmp_path):
         read_labelled(FILES, str(path))
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_file_that_the_disk_does_not_give(tmp_path, suffix):
+    class Failing(LocalFileSystem):
+        def open(self, path):
+            raise PermissionError(13, "Permission denied", path)
+
+    (tmp_path / f"a.{suffix}").write_text("{}")
+    with pytest.raises(InputError, match=r"#1: the file cannot be read: Permission denied"):
+        read_labelled(Failing(), str(tmp_path / f"a.{suffix}"))
+
+
+def test_a_parquet_row_that_cannot_be_read(tmp_path):
+    path = tmp_path / "a.parquet"
+    bad_text = pa.array([b"\xff"]).cast(pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": bad_text, "label": ["a"]}), path)
+    with pytest.raises(InputError, match=r"a.parquet#1: the row holds a value"):
+        read_labelled(FILES, str(path))
+
+
 def test_files_that_cannot_hold_labels(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(InputError, match=r"a.txt has no fields to hold labels"):
