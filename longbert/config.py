@@ -20,7 +20,7 @@ PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 ENTITY_STRATEGIES = ("simple", "first", "average", "max")
 ENTITY_STITCHINGS = ("owner", "average", "taper")
 ENTITY_DECODINGS = ("greedy", "viterbi")
-CLASSIFY_POOLINGS = ("mean", "max", "first", "head+tail", "vote")
+CLASSIFY_POOLINGS = ("learned", "mean", "max", "first", "head+tail", "vote")
 METRICS = ("cosine", "dot")
 
 
@@ -40,8 +40,9 @@ class ModelConfig:
         entity_strategy: how the tokens of a word agree on a label; see the method's page.
         entity_stitching: which windows' scores a token in an overlap gets.
         entity_decoding: ``greedy`` takes each word's best label, ``viterbi`` the best sequence
-            that the tagging scheme allows.
-        classify_pooling: how the logits of windows become those of the document.
+            that the tagging scheme allows; None: what the head was trained for, else greedy.
+        classify_pooling: how windows become a document; None: as the head learned it, else the
+            mean of their logits.
         window_scores: whether to write the classes of each window, too.
         metric: how vectors are compared; None: what the embedding model declares, else cosine.
         query_prompt, document_prompt: what the embedding model reads before a query and before
@@ -59,8 +60,8 @@ class ModelConfig:
     batch_tokens: int | None = None
     entity_strategy: str = "first"
     entity_stitching: str = "owner"
-    entity_decoding: str = "greedy"
-    classify_pooling: str = "mean"
+    entity_decoding: str | None = None
+    classify_pooling: str | None = None
     window_scores: bool = False
     metric: str | None = None
     query_prompt: str | None = None
@@ -80,8 +81,10 @@ class ModelConfig:
         _one_of("precision", self.precision, PRECISIONS)
         _one_of("entity_strategy", self.entity_strategy, ENTITY_STRATEGIES)
         _one_of("entity_stitching", self.entity_stitching, ENTITY_STITCHINGS)
-        _one_of("entity_decoding", self.entity_decoding, ENTITY_DECODINGS)
-        _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
+        if self.entity_decoding is not None:
+            _one_of("entity_decoding", self.entity_decoding, ENTITY_DECODINGS)
+        if self.classify_pooling is not None:
+            _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
         if self.metric is not None:
             _one_of("metric", self.metric, METRICS)
         for name in ("query_prompt", "document_prompt"):

@@ -238,8 +238,8 @@ def test_invariant_2_equality_of_hidden_states_and_logits(models: Models, family
     _, classify, ner = pass_.heads
     found = {
         "base": hidden,
-        "classify": classify._model.logits(hidden, batch),  # type: ignore[attr-defined]
-        "ner": ner._tagger._model.logits(hidden, batch),  # type: ignore[attr-defined]
+        "classify": classify.classifier._model.logits(hidden, batch),  # type: ignore[attr-defined]
+        "ner": ner.tagger._model.logits(hidden, batch),  # type: ignore[attr-defined]
     }
     for task, (cls, output) in tasks.items():
         model = cls.from_pretrained(folders[task]).eval()

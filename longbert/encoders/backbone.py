@@ -7,11 +7,14 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longbert.config import ModelConfig
@@ -132,6 +135,31 @@ def load_checkpoint(folder: ModelFolder, auto_class: Any, config: ModelConfig) -
         limit=_limit(model.base_model, tokenizer),
         backbone_digest=_backbone_digest(model.base_model, tokenizer),
     )
+
+
+def with_trained_layers(checkpoint: Checkpoint, file: Path, *, name: str) -> Checkpoint:
+    """A copy of a checkpoint in which some weights are replaced, hence another backbone.
+
+    Args:
+        checkpoint: stays as it is.
+        file: safetensors with weights of the encoder.
+        name: of the head they were trained with, for messages.
+
+    Raises:
+        ModelError: the file is damaged or holds weights that the encoder does not have.
+    """
+    base = copy.deepcopy(checkpoint.base)
+    try:
+        _, unexpected = base.load_state_dict(load_file(file), strict=False)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise ModelError(f"{name}: {file.name} is damaged ({_first_line(error)})") from None
+    if unexpected:
+        raise ModelError(
+            f"{name}: {file.name} holds weights that the backbone does not have, such as "
+            f"{unexpected[0]}: train the head again"
+        )
+    digest = _backbone_digest(base, checkpoint.tokenizer)
+    return replace(checkpoint, model=base, backbone_digest=digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longbert.config import ModelConfig
+from longbert.encoders.heads.learned.folder import HeadConfig, check_files, is_head, read_head
 from longbert.errors import ModelError, nearest
 
 TASK_ARCHITECTURES = {
@@ -60,11 +61,13 @@ class ModelFolder:
         name: as the user gave it.
         path: the folder.
         config: its ``config.json``.
+        head: that of a head which longbert trained; None for checkpoints.
     """
 
     name: str
     path: Path
     config: dict[str, Any]
+    head: HeadConfig | None = None
 
     @property
     def head_name(self) -> str:
@@ -113,6 +116,12 @@ def find_model(name: str, *, task: str, config: ModelConfig) -> ModelFolder:
     folder = ModelFolder(name, path, folder.read_json("config.json"))
     if not isinstance(folder.config, dict):
         raise ModelError(f"{path / 'config.json'} must hold a JSON object: restore the file")
+    if is_head(folder.config):
+        head = read_head(folder.config, task=task, name=name)
+        folder = ModelFolder(name, path, folder.config, head)
+    if folder.head is not None:
+        check_files(path, folder.head)
+        return folder
     _check_kind(folder, task)
     _check_weights(folder, config)
     if not config.trust_remote_code:

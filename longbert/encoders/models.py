@@ -12,7 +12,7 @@ from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
 from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
-from longbert.encoders.backbone import Backbone
+from longbert.encoders.backbone import Backbone, Checkpoint
 from longbert.encoders.device import (
     choose_device,
     choose_precision,
@@ -20,6 +20,7 @@ from longbert.encoders.device import (
     device_description,
     device_kind,
 )
+from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.embedding import (
     PassageEmbeddingHead,
 )
@@ -85,7 +86,8 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
     backbones: dict[str, Backbone] = {}
     passes: list[Pass] = []
     extra_passes: list[Pass] = []
-    described = []
+    described: list[dict[str, Any]] = []
+    extra_described: list[dict[str, Any]] = []
     for reading, group in sorted(readings.items(), key=lambda item: not item[0].reads_all):
         if reading.digest not in backbones:
             backbones[reading.digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
@@ -100,20 +102,19 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
         passes.append(pass_)
         embedding = next((task for task in group if task.task == "embed"), None)
         if embedding is not None and embedding.settings.pooling != "mean" and not for_queries:
-            extra_passes.append(_passage_pass(embedding, pass_, window, config))
+            extra_pass = _passage_pass(embedding, pass_, window, config)
+            about_passages = _describe(extra_pass, config.passage + backbone.n_special)
+            extra_passes.append(extra_pass)
+            extra_described.append(about_passages | {"reads": "passages", "prompt": reading.prompt})
         described.append(_describe(pass_, window) | about | {"prompt": reading.prompt})
-    described += [
-        _describe(pass_, config.passage + pass_.backbone.n_special) | {"reads": "passages"}
-        for pass_ in extra_passes
-    ]
     description: dict[str, Any] = {
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "processor": device_kind(device),
         "precision": str(dtype).removeprefix("torch."),
         "passage": config.passage,
-        "backbones": described,
+        "backbones": [*described, *extra_described],
     }
-    if not all(about["batch_invariant"] for about in described):
+    if not all(about["batch_invariant"] for about in (*described, *extra_described)):
         description["batch_tokens"] = batch_tokens
     embedding = next((task for task in tasks if task.task == "embed"), None)
     return Models(
@@ -125,6 +126,53 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
         metric=None if embedding is None else config.metric or embedding.settings.metric,
         prompts=None if embedding is None else embedding.prompts,
         embed_digest=None if embedding is None else embedding.checkpoint.backbone_digest,
+    )
+
+
+@dataclass(frozen=True)
+class LoadedBackbone:
+    """A backbone with the windows that heads on it share when nothing else is asked for.
+
+    Attributes:
+        checkpoint: as loaded, before it is moved to a device.
+        backbone: on its device.
+        window: positions, special tokens included.
+        overlap: content tokens.
+        plan: windows of a document of so many content tokens.
+        batch_tokens: positions of a batch.
+    """
+
+    checkpoint: Checkpoint
+    backbone: Backbone
+    window: int
+    overlap: int
+    plan: Callable[[int], tuple[Window, ...]]
+    batch_tokens: int
+
+    def pass_for(self, head: Head) -> Pass:
+        """A pass of one head over whole documents."""
+        return Pass(self.backbone, (head,), self.plan, self.batch_tokens)
+
+
+def load_backbone(config: ModelConfig) -> LoadedBackbone:
+    """Load the encoder that a configuration names for embeddings, to put other heads on it.
+
+    Raises:
+        ModelError, ConfigError: as :func:`load_models` does.
+    """
+    device = choose_device(config.device)
+    dtype = choose_precision(config.precision, device)
+    (task,) = load_tasks(config)
+    backbone = Backbone(task.checkpoint, device=device, dtype=dtype)
+    window = _window([task], backbone, config)
+    plan, about = _plan([task], backbone, window, config, reads_all=True)
+    return LoadedBackbone(
+        checkpoint=task.checkpoint,
+        backbone=backbone,
+        window=window,
+        overlap=about["overlap"],
+        plan=plan,
+        batch_tokens=config.batch_tokens or default_batch_tokens(device),
     )
 
 

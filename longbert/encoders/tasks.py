@@ -8,20 +8,22 @@ from dataclasses import dataclass
 import torch
 
 from longbert.config import NONE, ModelConfig
-from longbert.encoders.backbone import Checkpoint, load_checkpoint
+from longbert.encoders.backbone import Checkpoint, load_checkpoint, with_trained_layers
 from longbert.encoders.folders import ModelFolder, find_model
 from longbert.encoders.heads.base import Head
-from longbert.encoders.heads.classification import ClassificationHead
+from longbert.encoders.heads.classification import CheckpointClassifier, ClassificationHead
 from longbert.encoders.heads.embedding import (
     EmbeddingSettings,
     MeanEmbeddingHead,
     PooledEmbeddingHead,
 )
 from longbert.encoders.heads.entities import CheckpointTagger, EntityHead
+from longbert.encoders.heads.learned.build import load_learned_head
+from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, HeadConfig
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.prompts import PromptedTokenizer, Prompts
 from longbert.encoders.tokenizer import Tokenizer
-from longbert.errors import ConfigError
+from longbert.errors import ConfigError, ModelError
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,14 @@ class Task:
 
     Attributes:
         task: ``"embed"``, ``"classify"`` or ``"ner"``.
-        checkpoint: its backbone, with the head where there is one.
+        folder: where it came from.
+        checkpoint: its backbone, with the head where that is in the same checkpoint.
         settings: what its sentence-transformers files declare.
         prompts: of an embedding model; None for heads.
     """
 
     task: str
+    folder: ModelFolder
     checkpoint: Checkpoint
     settings: EmbeddingSettings
     prompts: Prompts | None
@@ -58,7 +62,7 @@ class Task:
     @property
     def name(self) -> str:
         """As it appears in the tables and in messages."""
-        return "embedding" if self.task == "embed" else self.checkpoint.folder.head_name
+        return "embedding" if self.task == "embed" else self.folder.head_name
 
     def reading(self, config: ModelConfig, *, for_queries: bool) -> Reading:
         """What decides on whose pass it shares."""
@@ -82,27 +86,64 @@ def load_tasks(config: ModelConfig) -> list[Task]:
         AutoModelForTokenClassification,
     )
 
-    asked = [] if config.embed == NONE else [("embed", config.embed, AutoModel)]
-    asked += [("classify", name, AutoModelForSequenceClassification) for name in config.classify]
-    asked += [("ner", name, AutoModelForTokenClassification) for name in config.ner]
+    auto_classes = {
+        "embed": AutoModel,
+        "classify": AutoModelForSequenceClassification,
+        "ner": AutoModelForTokenClassification,
+    }
+    asked = [] if config.embed == NONE else [("embed", config.embed)]
+    asked += [("classify", name) for name in config.classify]
+    asked += [("ner", name) for name in config.ner]
     # All folders are checked before the first is loaded, which may take long.
-    folders = [find_model(name, task=task, config=config) for task, name, _ in asked]
-    _check_names(
-        [folder for folder, (task, _, _) in zip(folders, asked, strict=True) if task != "embed"]
-    )
-    prompts = [
-        Prompts.of(folder, config) if task == "embed" else None
-        for folder, (task, _, _) in zip(folders, asked, strict=True)
-    ]
+    found = [(task, find_model(name, task=task, config=config)) for task, name in asked]
+    _check_names([folder for task, folder in found if task != "embed"])
+    prompts = {id(folder): Prompts.of(folder, config) for task, folder in found if task == "embed"}
+    loaded = {
+        id(folder): load_checkpoint(folder, auto_classes[task], config)
+        for task, folder in found
+        if folder.head is None
+    }
+    backbones = {one.backbone_digest: one for one in loaded.values()}
+    for _, folder in found:
+        if folder.head is not None:
+            loaded[id(folder)] = _backbone_of(folder, folder.head, backbones, config)
     return [
         Task(
             task,
-            load_checkpoint(folder, auto_class, config),
-            EmbeddingSettings.from_folder(folder),
-            own_prompts,
+            folder,
+            loaded[id(folder)],
+            EmbeddingSettings.from_folder(folder)
+            if folder.head is None
+            else EmbeddingSettings(max_tokens=folder.head.window),
+            prompts.get(id(folder)),
         )
-        for folder, own_prompts, (task, _, auto_class) in zip(folders, prompts, asked, strict=True)
+        for task, folder in found
     ]
+
+
+def _backbone_of(
+    folder: ModelFolder,
+    head: HeadConfig,
+    backbones: dict[str, Checkpoint],
+    config: ModelConfig,
+) -> Checkpoint:
+    """The encoder that a learned head reads: one that is loaded already, or the one it names."""
+    from transformers import AutoModel
+
+    checkpoint = backbones.get(head.backbone_digest)
+    if checkpoint is None:
+        named = find_model(head.backbone, task="embed", config=config)
+        checkpoint = load_checkpoint(named, AutoModel, config)
+        if checkpoint.backbone_digest != head.backbone_digest:
+            raise ModelError(
+                f"{folder.name} was trained on the backbone {head.backbone} with digest "
+                f"{head.backbone_digest[:12]}, but {head.backbone} now has "
+                f"{checkpoint.backbone_digest[:12]}: restore that model, or train the head again"
+            )
+        backbones[head.backbone_digest] = checkpoint
+    if not head.n_unfrozen:
+        return checkpoint
+    return with_trained_layers(checkpoint, folder.path / BACKBONE_WEIGHTS, name=folder.name)
 
 
 def _check_names(folders: Sequence[ModelFolder]) -> None:
@@ -140,10 +181,14 @@ def make_head(
                 task.settings, passage_tokens=config.passage, n_left_out=n_left_out
             )
         return PooledEmbeddingHead(task.settings, n_left_out=n_left_out)
+    if task.folder.head is not None:
+        return load_learned_head(
+            task.folder.path, task.folder.head, config, name=task.name, device=device
+        )
     model = HeadModel(task.checkpoint, device=device, dtype=dtype)
     if task.task == "classify":
         return ClassificationHead(
-            model,
+            CheckpointClassifier(model),
             name=task.name,
             pooling=config.classify_pooling,
             window_scores=config.window_scores,
@@ -153,5 +198,5 @@ def make_head(
         name=task.name,
         strategy=config.entity_strategy,
         stitching=config.entity_stitching,
-        decoding=config.entity_decoding,
+        decoding=config.entity_decoding or "greedy",
     )

@@ -77,7 +77,59 @@ def encode_documents(
         yield state.error
 
 
+@dataclass(frozen=True, slots=True)
+class WindowPartials:
+    """What one head of a pass makes of a document's windows.
+
+    Attributes:
+        tokens: of the document.
+        windows: in order.
+        partials: one for each window.
+    """
+
+    tokens: TokenizedText
+    windows: tuple[TokenWindow, ...]
+    partials: tuple[Any, ...]
+
+
+def encode_windows(
+    pass_: Pass, documents: Sequence[Document], *, meter: Meter | None = None
+) -> Iterator[WindowPartials | DocumentError]:
+    """Run a pass of one head over documents, and keep its partials window by window.
+
+    The windows, batches and hidden states are those of :func:`encode_documents`.
+
+    Yields:
+        For each document, in order, its windows, or why there are none.
+    """
+    (_,) = pass_.heads
+    states = [_State(document) for document in documents]
+    slots, partials = _encode(pass_, states, meter or NullMeter(), 0)
+    by_state: dict[int, list[int]] = {}
+    for index, slot in enumerate(slots):
+        by_state.setdefault(id(slot.state), []).append(index)
+    for state in states:
+        if state.error is not None:
+            yield state.error
+            continue
+        own = by_state[id(state)]
+        yield WindowPartials(
+            state.tokens[pass_.tokenizer.digest],
+            tuple(slots[index].window for index in own),
+            tuple(partials[index][0] for index in own),
+        )
+
+
 def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+    slots, partials = _encode(pass_, states, meter, n_bytes)
+    with timed(meter, "assembling"):
+        _finish(pass_, slots, partials)
+
+
+def _encode(
+    pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float
+) -> tuple[list[_Slot], list[list[Any]]]:
+    """The windows of all documents, and what each head makes of each window."""
     slots: list[_Slot] = []
     with timed(meter, "tokenizing"):
         for state in states:
@@ -99,8 +151,7 @@ def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: floa
                 "bytes": positions * bytes_a_position,
             }
         )
-    with timed(meter, "assembling"):
-        _finish(pass_, slots, partials)
+    return slots, partials
 
 
 def _plan(pass_: Pass, state: _State) -> list[_Slot]:

@@ -49,8 +49,8 @@ def test_a_search_reads_the_query_prompt(tmp_path: Path, docs: Path, folder: Pat
     output = tmp_path / "out"
     manifest = run(docs, output, embed=folder)
     assert manifest["models"]["query_prompt"] == "query: "
-    (backbone,) = manifest["settings"]["models"]["backbones"]
-    assert backbone["prompt"] == "passage: "
+    for backbone in manifest["settings"]["models"]["backbones"]:
+        assert backbone["prompt"] == "passage: "
     assert problems(output) == []
     expected = by_hand(folder, output, "query: ")
     assert found(output) == pytest.approx(expected, abs=1e-5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from longbert.core.passages import passage_spans
 from longbert.core.scores import pool_logits, sigmoid, softmax
+from longbert.core.windows import Window
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
@@ -25,66 +26,144 @@ _SINGLE_LABEL = (None, "single_label_classification")
 
 @dataclass(frozen=True, slots=True)
 class ClassificationPartial:
-    """Logits of windows.
+    """What windows say of their document.
 
     Attributes:
-        logits: Shape: (n_windows, n_labels).
+        evidence: arrays by name, each with a row for each window.
         counts: tokens that each window owns. Shape: (n_windows,).
     """
 
-    logits: npt.NDArray[np.float32]
+    evidence: Mapping[str, npt.NDArray[Any]]
     counts: npt.NDArray[np.int64]
 
 
+class Classifier(Protocol):
+    """What gives windows and documents their logits.
+
+    Attributes:
+        id2label: labels by index.
+        problem_type: as in a checkpoint's configuration.
+        digest: SHA-256 of weights and settings.
+        reads_layers: see :class:`longbert.encoders.heads.base.Head`.
+        learned_pooling: whether it learned how windows become a document.
+    """
+
+    id2label: Mapping[int, str]
+    problem_type: str | None
+    digest: str
+    reads_layers: bool
+    learned_pooling: bool
+
+    def evidence(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        """What each window says, each array with a first axis of one window."""
+
+    def window_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Logits of each window by itself. Shape: (n_windows, n_labels)."""
+
+    def document_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Logits of all windows as learned. Shape: (n_labels,)."""
+
+
+class CheckpointClassifier:
+    """The head of an ``AutoModelForSequenceClassification``."""
+
+    reads_layers = False
+    learned_pooling = False
+
+    def __init__(self, model: HeadModel) -> None:
+        self._model = model
+        self.id2label: Mapping[int, str] = model.id2label
+        self.problem_type = model.problem_type
+        self.digest = model.digest
+
+    def evidence(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        """The logits of each window."""
+        for logits in self._model.logits(states[-1], batch).numpy():
+            yield {"logits": logits[None]}
+
+    def window_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """As they are."""
+        logits: npt.NDArray[np.float32] = evidence["logits"]
+        return logits
+
+    def document_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Never learned."""
+        raise NotImplementedError
+
+
 class ClassificationHead:
-    """An ``AutoModelForSequenceClassification`` on windows, its logits pooled over them.
+    """A classifier on windows, its logits pooled over them.
 
     Scores follow the model's ``problem_type`` as the text-classification pipeline of Hugging
     Face transformers does: softmax for one label of many, sigmoid for many labels or a single
     one, the logit itself for regression.
 
     Args:
-        model: the head.
+        classifier: gives the logits.
         name: as it appears in the tables.
-        pooling: one of ``longbert.config.CLASSIFY_POOLINGS``.
+        pooling: one of ``longbert.config.CLASSIFY_POOLINGS``; None: as it was learned, else mean.
         window_scores: whether the result holds the scores of every window, too.
 
     Raises:
-        ConfigError: votes are asked of a head that does not choose one label of several.
+        ConfigError: votes are asked of a head that does not choose one label of several, or a
+            learned pooling of one that learned none.
     """
 
-    reads_layers = False
     reads_words = False
 
     def __init__(
-        self, model: HeadModel, *, name: str, pooling: str, window_scores: bool = False
+        self,
+        classifier: Classifier,
+        *,
+        name: str,
+        pooling: str | None = None,
+        window_scores: bool = False,
     ) -> None:
-        self._model = model
+        self.classifier = classifier
         if pooling == "vote" and not self._chooses_one:
             raise ConfigError(
                 f"classify_pooling vote needs a head that chooses one label of several, and {name} "
                 "is of another kind: use mean, max or first"
             )
-        self._pooling = pooling
+        if pooling == "learned" and not classifier.learned_pooling:
+            raise ConfigError(
+                f"classify_pooling learned needs a head made by longbert train, and {name} is a "
+                "checkpoint that knows windows only: use mean, max, first, head+tail or vote"
+            )
+        self._pooling = pooling or ("learned" if classifier.learned_pooling else "mean")
         self._window_scores = window_scores
         self.name = name
-        self.digest = model.digest
-        self.settings: Mapping[str, Any] = {"pooling": pooling}
+        self.digest = classifier.digest
+        self.reads_layers = classifier.reads_layers
+        self.settings: Mapping[str, Any] = {"pooling": self._pooling}
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[ClassificationPartial]:
-        """The logits of each window."""
-        logits = self._model.logits(states[-1], batch).numpy()
+        """What each window says."""
         return [
-            ClassificationPartial(
-                logits=logits[row : row + 1], counts=np.array([token_window.window.n_owned])
+            self.partial_of(evidence, token_window.window)
+            for evidence, token_window in zip(
+                self.classifier.evidence(states, batch), batch.windows, strict=True
             )
-            for row, token_window in enumerate(batch.windows)
         ]
+
+    @staticmethod
+    def partial_of(
+        evidence: Mapping[str, npt.NDArray[Any]], window: Window
+    ) -> ClassificationPartial:
+        """The partial of one window."""
+        return ClassificationPartial(evidence, np.array([window.n_owned]))
 
     def merge(self, partials: Sequence[ClassificationPartial]) -> ClassificationPartial:
         """Windows one after the other."""
         return ClassificationPartial(
-            logits=np.concatenate([partial.logits for partial in partials]),
+            evidence={
+                name: np.concatenate([partial.evidence[name] for partial in partials])
+                for name in partials[0].evidence
+            },
             counts=np.concatenate([partial.counts for partial in partials]),
         )
 
@@ -92,34 +171,50 @@ class ClassificationHead:
         self, text: str, tokens: TokenizedText, partial: ClassificationPartial
     ) -> HeadResult:
         """Pool logits over windows, then score and decide."""
-        check_finite(partial.logits)
-        logits = pool_logits(partial.logits, partial.counts, pooling=self._pooling)
+        return HeadResult(
+            classifications=self.classify(self.logits(partial)),
+            window_scores=tuple(self._of_windows(text, tokens, partial)),
+        )
+
+    def classify(self, logits: npt.NDArray[np.float32]) -> tuple[Classification, ...]:
+        """A row for each label from the logits of a document. Shape of these: (n_labels,)."""
         scores = self._scores(logits)
-        if self._model.problem_type == "regression":
+        if self.classifier.problem_type == "regression":
             predicted = np.ones(len(scores), dtype=np.bool_)
         elif self._chooses_one:
             predicted = np.arange(len(scores)) == scores.argmax()
         else:
             predicted = scores >= _MULTI_LABEL_THRESHOLD
-        return HeadResult(
-            classifications=tuple(
-                Classification(
-                    head=self.name,
-                    label=self._model.id2label[index],
-                    score=float(score),
-                    predicted=bool(predicted[index]),
-                )
-                for index, score in enumerate(scores)
-            ),
-            window_scores=tuple(self._of_windows(text, tokens, partial)),
+        return tuple(
+            Classification(
+                head=self.name,
+                label=self.classifier.id2label[index],
+                score=float(score),
+                predicted=bool(predicted[index]),
+            )
+            for index, score in enumerate(scores)
         )
+
+    def logits(self, partial: ClassificationPartial) -> npt.NDArray[np.float32]:
+        """Logits of the document from the partial of all its windows. Shape: (n_labels,).
+
+        Raises:
+            DocumentError: the model gave NaN or infinity.
+        """
+        if self._pooling == "learned":
+            logits = self.classifier.document_logits(partial.evidence)
+            check_finite(logits)
+            return logits
+        of_windows = self.classifier.window_logits(partial.evidence)
+        check_finite(of_windows)
+        return pool_logits(of_windows, partial.counts, pooling=self._pooling)
 
     @property
     def _chooses_one(self) -> bool:
-        return self._model.problem_type in _SINGLE_LABEL and self._model.n_labels > 1
+        return self.classifier.problem_type in _SINGLE_LABEL and len(self.classifier.id2label) > 1
 
     def _scores(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        if self._model.problem_type == "regression":
+        if self.classifier.problem_type == "regression":
             return logits
         return softmax(logits) if self._chooses_one else sigmoid(logits)
 
@@ -130,8 +225,8 @@ class ClassificationHead:
             return
         starts = np.cumsum(partial.counts) - partial.counts
         spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
-        scores = self._scores(partial.logits)
+        scores = self._scores(self.classifier.window_logits(partial.evidence))
         for window, (start, stop) in enumerate(spans):
             for index, score in enumerate(scores[window]):
-                label = self._model.id2label[index]
+                label = self.classifier.id2label[index]
                 yield WindowScore(self.name, window, start, stop, label, float(score))

@@ -13,6 +13,7 @@ from torch import Tensor
 from longbert.core.entities import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.windows import Window
 from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.heads.precomputed import HeadModel
@@ -88,7 +89,7 @@ class EntityHead:
     def __init__(
         self, tagger: Tagger, *, name: str, strategy: str, stitching: str, decoding: str
     ) -> None:
-        self._tagger = tagger
+        self.tagger = tagger
         self._strategy = strategy
         self._stitching = stitching
         self._decoding = decoding
@@ -108,13 +109,16 @@ class EntityHead:
         """Label scores of those tokens of each window that the stitching asks for."""
         partials = []
         for token_window, logits in zip(
-            batch.windows, self._tagger.content_logits(states, batch), strict=True
+            batch.windows, self.tagger.content_logits(states, batch), strict=True
         ):
-            window = token_window.window
-            start, stop = kept_tokens(window, stitching=self._stitching)
-            scores = softmax(logits[start - window.start : stop - window.start])
-            partials.append(EntityPartial((ScoredRun(start, scores),)))
+            partials.append(self.partial_of(logits, token_window.window))
         return partials
+
+    def partial_of(self, logits: npt.NDArray[np.float32], window: Window) -> EntityPartial:
+        """The partial of one window from the logits of all its content tokens."""
+        start, stop = kept_tokens(window, stitching=self._stitching)
+        scores = softmax(logits[start - window.start : stop - window.start])
+        return EntityPartial((ScoredRun(start, scores),))
 
     def merge(self, partials: Sequence[EntityPartial]) -> EntityPartial:
         """Windows one after the other."""

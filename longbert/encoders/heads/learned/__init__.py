@@ -1,0 +1,1 @@
+"""Heads that longbert trains itself, on the hidden states of several layers."""

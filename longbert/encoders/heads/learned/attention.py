@@ -1,0 +1,163 @@
+"""A classifier of documents that attends to their tokens, window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+DoubleArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionShape:
+    """Sizes of a :class:`TokenAttention`.
+
+    Attributes:
+        layers: which hidden states it reads, 0 the embeddings.
+        width: of the backbone's hidden states.
+        n_labels: of the task.
+        reduced: what a token's hidden states are projected to before anything is learned.
+        channels: of its own hidden states.
+        n_queries: of the attention.
+    """
+
+    layers: tuple[int, ...]
+    width: int
+    n_labels: int
+    reduced: int = 192
+    channels: int = 64
+    n_queries: int = 4
+
+
+class TokenAttention(nn.Module):
+    """Logits of a document from all its tokens.
+
+    A token's hidden states of all layers are reduced by principal components, which are fitted
+    before training and stay fixed. One layer makes the token's channels of these, a few learned
+    queries attend to all tokens of the document (structured self-attention after Lin et al. 2017,
+    arXiv:1703.03130), and what each of them gathers is classified together.
+
+    The softmax over a document's tokens is a quotient of sums, so that each window gives its part
+    of the sums and no window has to be kept.
+
+    Args:
+        shape: sizes.
+        dropout: in training, of what the queries gathered.
+    """
+
+    def __init__(self, shape: AttentionShape, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.shape = shape
+        self.reduction = nn.Linear(len(shape.layers) * shape.width, shape.reduced)
+        self.reduction.requires_grad_(False)
+        self.tokens = nn.Linear(shape.reduced, shape.channels)
+        self.queries = nn.Linear(shape.channels, shape.n_queries)
+        self.out = nn.Linear(shape.n_queries * shape.channels, shape.n_labels)
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def reduce(self, states: Tensor) -> Tensor:
+        """Project hidden states, shape (tokens, layers, width), to (tokens, reduced)."""
+        reduced: Tensor = self.reduction(states.flatten(1))
+        return reduced
+
+    def forward(self, reduced: Tensor) -> Tensor:
+        """Logits of documents from as many tokens of each, for training.
+
+        Args:
+            reduced: Shape: (batch, tokens, reduced).
+
+        Returns:
+            Shape: (batch, n_labels).
+        """
+        channels, scores = self.attend(reduced)
+        weights = scores.softmax(dim=1)
+        gathered = torch.einsum("btq,btc->bqc", weights, channels).flatten(1)
+        logits: Tensor = self.out(self.dropout(gathered))
+        return logits
+
+    def attend(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
+        """Channels of tokens, and what each query thinks of them.
+
+        Shapes: (..., tokens, channels), (..., tokens, n_queries).
+        """
+        channels = functional.gelu(self.tokens(reduced))
+        return channels, self.queries(channels)
+
+    def classify(self, gathered: DoubleArray) -> npt.NDArray[np.float32]:
+        """Logits from what the queries gathered. Shapes: (n_queries, channels), (n_labels,)."""
+        flat = torch.from_numpy(gathered.astype(np.float32)).flatten()[None]
+        with torch.inference_mode():
+            logits = self.out(flat.to(self.out.weight.device))[0]
+        found: npt.NDArray[np.float32] = logits.cpu().numpy()
+        return found
+
+
+def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, npt.NDArray[np.float64]]:
+    """A window's part of the sums, each with a first axis of one window.
+
+    Args:
+        channels: of the tokens that the window owns. Shape: (tokens, channels).
+        scores: Shape: (tokens, n_queries).
+
+    Returns:
+        ``peak``, the highest score, shape (1, n_queries); ``weight``, the sum of
+        ``exp(score - peak)``, shape (1, n_queries); ``value``, that sum over the channels, shape
+        (1, n_queries, channels).
+    """
+    values = channels.cpu().numpy().astype(np.float64)
+    points = scores.cpu().numpy().astype(np.float64)
+    peak = points.max(axis=0)
+    weights = np.exp(points - peak)
+    return {
+        "peak": peak[None],
+        "weight": weights.sum(axis=0)[None],
+        "value": (weights.T @ values)[None],
+    }
+
+
+def gather(sums: Mapping[str, npt.NDArray[np.float64]]) -> DoubleArray:
+    """What the queries gather from some windows. Shape: (n_queries, channels)."""
+    scale = np.exp(sums["peak"] - sums["peak"].max(axis=0))
+    weight = np.cumsum(sums["weight"] * scale, axis=0)[-1]
+    value = np.cumsum(sums["value"] * scale[..., None], axis=0)[-1]
+    gathered: DoubleArray = value / weight[:, None]
+    return gathered
+
+
+def fit_reduction(module: TokenAttention, states: Tensor) -> None:
+    """Set the reduction to the principal components of some tokens, half whitened.
+
+    Dimensions are standardised first, and components scaled to a variance that is the square
+    root of their own, which leaves the strong ones ahead and the weak ones within reach.
+
+    Args:
+        module: changed in place.
+        states: of a sample of tokens, more than ``reduced``. Shape: (tokens, layers, width).
+    """
+    flat = states.flatten(1).double()
+    mean = flat.mean(dim=0)
+    # Some dimensions of some models are constant.
+    deviation = flat.std(dim=0).clamp(min=1e-2)
+    standard = (flat - mean) / deviation
+    covariance = standard.T @ standard / len(standard)
+    values, vectors = torch.linalg.eigh(covariance)
+    n_reduced = module.shape.reduced
+    values = values[-n_reduced:].flip(0).clamp(min=1e-8)
+    vectors = vectors[:, -n_reduced:].flip(1)
+    # An eigenvector's sign is free; its largest entry shall be positive.
+    largest = vectors.abs().argmax(dim=0)
+    vectors = vectors * vectors[largest, torch.arange(n_reduced)].sign()
+    scale = (values / values[0]).sqrt().sqrt()
+    scale = scale / scale.square().mean().sqrt()
+    projection = vectors / deviation[:, None] / values.sqrt() * scale
+    with torch.no_grad():
+        module.reduction.weight.copy_(projection.T)
+        module.reduction.bias.copy_(-(mean @ projection))

@@ -1,0 +1,71 @@
+"""Learned heads from their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from longbert.config import ModelConfig
+from longbert.encoders.heads.classification import ClassificationHead
+from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.learned.attention import TokenAttention
+from longbert.encoders.heads.learned.classes import LearnedClassifier, attention_module
+from longbert.encoders.heads.learned.entities import LearnedTagger, tagger_module
+from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
+from longbert.encoders.heads.learned.tagger import WordTagger
+from longbert.encoders.heads.learned.weights import load_weights
+
+LEARNED_DECODING = "viterbi"
+"""How learned heads decode entities where the user does not say."""
+
+
+def new_module(config: HeadConfig) -> WordTagger | TokenAttention:
+    """An untrained module of a configuration's sizes."""
+    return tagger_module(config) if config.task == "ner" else attention_module(config)
+
+
+def load_learned_head(
+    path: Path, head: HeadConfig, config: ModelConfig, *, name: str, device: torch.device
+) -> EntityHead | ClassificationHead:
+    """The head in a folder.
+
+    Args:
+        path: the folder.
+        head: its configuration.
+        config: how documents are decoded and pooled.
+        name: as it appears in the tables.
+        device: where to compute.
+
+    Raises:
+        ModelError: the weights are damaged or do not fit.
+    """
+    module = new_module(head)
+    load_weights(module, path / WEIGHTS, name=name)
+    return make_learned_head(module, head, config, name=name, device=device)
+
+
+def make_learned_head(
+    module: WordTagger | TokenAttention,
+    head: HeadConfig,
+    config: ModelConfig,
+    *,
+    name: str,
+    device: torch.device,
+) -> EntityHead | ClassificationHead:
+    """The head that a trained module is at inference."""
+    module.eval()
+    if isinstance(module, WordTagger):
+        return EntityHead(
+            LearnedTagger(module, head, device=device),
+            name=name,
+            strategy=config.entity_strategy,
+            stitching=config.entity_stitching,
+            decoding=config.entity_decoding or LEARNED_DECODING,
+        )
+    return ClassificationHead(
+        LearnedClassifier(module, head, device=device),
+        name=name,
+        pooling=config.classify_pooling,
+        window_scores=config.window_scores,
+    )

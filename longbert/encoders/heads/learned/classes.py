@@ -1,0 +1,110 @@
+"""A learned classifier on the windows of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from longbert.encoders.backbone import WindowBatch, weights_digest
+from longbert.encoders.heads.learned.attention import (
+    AttentionShape,
+    TokenAttention,
+    attention_sums,
+    gather,
+)
+from longbert.encoders.heads.learned.features import WindowFeatures
+from longbert.encoders.heads.learned.folder import HeadConfig
+
+
+class LearnedClassifier:
+    """A :class:`~longbert.encoders.heads.learned.attention.TokenAttention` for use on windows.
+
+    Args:
+        module: in evaluation mode.
+        config: of its folder.
+        device: where to compute; always in float32.
+    """
+
+    reads_layers = True
+    learned_pooling = True
+
+    def __init__(self, module: TokenAttention, config: HeadConfig, *, device: torch.device) -> None:
+        self._module = module.to(device)
+        self._temperature = np.float32(config.temperature)
+        self._device = device
+        self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
+        self.problem_type: str | None = (
+            "single_label_classification" if config.chooses_one else "multi_label_classification"
+        )
+        self.digest = weights_digest(
+            module.state_dict().items(),
+            extra={
+                "labels": config.labels,
+                "problem_type": self.problem_type,
+                "temperature": config.temperature,
+            },
+        )
+
+    def evidence(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+        """Each window's part of the sums that the attention is made of."""
+        for row in range(len(batch.windows)):
+            features = attention_features(self._module, states, batch, row)
+            yield self.evidence_of(features)
+
+    def evidence_of(self, features: WindowFeatures) -> Mapping[str, npt.NDArray[Any]]:
+        """The same from the features of one window."""
+        reduced = torch.from_numpy(np.array(features["reduced"])).to(self._device)
+        with torch.inference_mode():
+            return attention_sums(*self._module.attend(reduced))
+
+    def window_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Logits as if each window were the document. Shape: (n_windows, n_labels)."""
+        n_windows = len(evidence["peak"])
+        alone = ({k: v[i : i + 1] for k, v in evidence.items()} for i in range(n_windows))
+        return np.stack([self.document_logits(one) for one in alone])
+
+    def document_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
+        """Logits of the document. Shape: (n_labels,)."""
+        logits: npt.NDArray[np.float32] = self._module.classify(gather(evidence))
+        return logits / self._temperature
+
+
+def attention_module(config: HeadConfig) -> TokenAttention:
+    """An untrained module of a configuration's sizes."""
+    sizes = {**config.module, "layers": tuple(config.module["layers"])}
+    return TokenAttention(AttentionShape(n_labels=len(config.labels), **sizes))
+
+
+def owned_states(
+    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
+) -> Tensor:
+    """Hidden states of the tokens that a window owns, in float32.
+
+    Shape: (n_owned, n_layers, width).
+    """
+    window = batch.windows[row].window
+    shift = batch.content_starts[row] - window.start
+    own = slice(window.owned_start + shift, window.owned_stop + shift)
+    return torch.stack([states[layer][row, own].float() for layer in layers], dim=1)
+
+
+def attention_features(
+    module: TokenAttention, states: Sequence[Tensor], batch: WindowBatch, row: int
+) -> WindowFeatures:
+    """What the learned part of a module reads of one window.
+
+    Args:
+        module: its reduction is fitted.
+        states: of the batch, for every layer.
+        batch, row: the window.
+    """
+    with torch.inference_mode():
+        reduced = module.reduce(owned_states(module.shape.layers, states, batch, row))
+    return {"reduced": reduced.cpu().numpy()}

@@ -1,0 +1,37 @@
+"""Weights of learned modules, to and from safetensors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from longbert.errors import ModelError
+
+
+def to_safetensors(module: nn.Module) -> bytes:
+    """All weights of a module: the same weights give the same bytes."""
+    return save({name: weight.contiguous() for name, weight in module.state_dict().items()})
+
+
+def load_weights(module: nn.Module, file: Path, *, name: str) -> None:
+    """Fill a module from a file.
+
+    Raises:
+        ModelError: the file is damaged, does not fit the module, or holds NaN or infinity.
+    """
+    try:
+        weights = load_file(file)
+        module.load_state_dict(weights)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"{name}: {file.name} does not fit its config.json ({reason}): train the head again"
+        ) from None
+    for key, weight in weights.items():
+        if not torch.isfinite(weight).all():
+            raise ModelError(f"{name}: the weight {key} holds NaN or infinity: train it again")
+    module.eval().requires_grad_(False)

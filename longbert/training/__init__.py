@@ -1,0 +1,1 @@
+"""Training of heads on hidden states that are computed once."""

@@ -1,0 +1,157 @@
+"""Features of windows on disk: computed once, read through memory maps."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longbert.core.windows import Window
+from longbert.encoders.heads.learned.features import WindowFeatures
+from longbert.encoders.passes import Pass
+from longbert.engine.encode import encode_windows
+from longbert.engine.meter import Meter
+from longbert.errors import DocumentError, FingerprintError, InputError
+from longbert.records import Document, LabelledDocument
+
+_CHUNK_CHARS = 400_000
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWindow:
+    """A window of a document with what a module reads of it.
+
+    Attributes:
+        document: its number among the documents.
+        window: where it lies.
+        features: arrays in memory maps.
+    """
+
+    document: int
+    window: Window
+    features: WindowFeatures
+
+
+class FeatureStore:
+    """Features of documents in a folder, in chunks that are whole or not there.
+
+    Args:
+        folder: made if it does not exist.
+        fingerprint: of all that decides on the features, documents included.
+
+    Raises:
+        FingerprintError: the folder holds features of something else.
+    """
+
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._windows: list[StoredWindow] = []
+        description = json.dumps(fingerprint, indent=1, sort_keys=True) + "\n"
+        file = folder / "features.json"
+        if file.is_file() and file.read_text(encoding="utf-8") != description:
+            raise FingerprintError(
+                f"features in {folder} are of other documents or another backbone: remove the "
+                "folder, or name another one with --features"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(description, encoding="utf-8")
+
+    def fill(
+        self,
+        documents: Sequence[LabelledDocument],
+        pass_: Pass,
+        *,
+        meter: Meter,
+        on_chunk: Callable[[int], None] = lambda n: None,
+    ) -> None:
+        """Compute what is not there yet, and open all of it.
+
+        Args:
+            documents: in the order of their numbers.
+            pass_: of one head that hands out features.
+            meter: told of windows and tokens as they are done.
+            on_chunk: told how many documents are done.
+
+        Raises:
+            InputError: a document cannot be encoded.
+        """
+        for number, (start, stop) in enumerate(_chunks(documents)):
+            folder = self._folder / f"{number:06}"
+            if not folder.is_dir():
+                self._write(folder, documents[start:stop], start, pass_, meter)
+            self._windows += _read_chunk(folder)
+            on_chunk(stop)
+
+    def windows(self) -> Sequence[StoredWindow]:
+        """All windows, in the order of documents and within them."""
+        return self._windows
+
+    def _write(
+        self,
+        folder: Path,
+        documents: Sequence[LabelledDocument],
+        first: int,
+        pass_: Pass,
+        meter: Meter,
+    ) -> None:
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir()
+        texts = [Document(one.document_id, one.text) for one in documents]
+        rows: list[tuple[int, ...]] = []
+        arrays: dict[str, list[npt.NDArray[Any]]] = {}
+        for number, result in enumerate(encode_windows(pass_, texts, meter=meter)):
+            if isinstance(result, DocumentError):
+                raise InputError(f"{documents[number].source}: {result.message}")
+            for window, features in zip(result.windows, result.partials, strict=True):
+                own = window.window
+                (n_rows,) = {len(values) for values in features.values()}
+                rows.append(
+                    (
+                        first + number,
+                        own.start,
+                        own.stop,
+                        own.owned_start,
+                        own.owned_stop,
+                        n_rows,
+                    )
+                )
+                for name, values in features.items():
+                    arrays.setdefault(name, []).append(values)
+        np.save(unfinished / "windows.npy", np.array(rows, dtype=np.int64))
+        for name, values in arrays.items():
+            np.save(unfinished / f"rows-{name}.npy", np.concatenate(values))
+        os.replace(unfinished, folder)
+
+
+def _chunks(documents: Sequence[LabelledDocument]) -> Iterator[tuple[int, int]]:
+    """Half-open runs of documents of about one size."""
+    start = n_chars = 0
+    for number, document in enumerate(documents):
+        n_chars += len(document.text)
+        if n_chars >= _CHUNK_CHARS:
+            yield start, number + 1
+            start, n_chars = number + 1, 0
+    if start < len(documents):
+        yield start, len(documents)
+
+
+def _read_chunk(folder: Path) -> Iterator[StoredWindow]:
+    arrays = {
+        path.stem.removeprefix("rows-"): np.load(path, mmap_mode="r")
+        for path in sorted(folder.glob("rows-*.npy"))
+    }
+    row = 0
+    for document, start, stop, owned_start, owned_stop, n_rows in np.load(
+        folder / "windows.npy"
+    ).tolist():
+        features = {name: values[row : row + n_rows] for name, values in arrays.items()}
+        yield StoredWindow(document, Window(start, stop, owned_start, owned_stop), features)
+        row += n_rows

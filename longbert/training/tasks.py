@@ -1,0 +1,442 @@
+"""What training does differently for classes and for entities."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from longbert.config import NONE, ModelConfig
+from longbert.core.measures.calibration import (
+    Calibration,
+    calibration,
+    fit_temperature,
+    fit_temperature_multi_label,
+)
+from longbert.core.tagging import bio_labels
+from longbert.encoders.heads.classification import ClassificationHead
+from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.learned.attention import AttentionShape, TokenAttention, fit_reduction
+from longbert.encoders.heads.learned.build import make_learned_head
+from longbert.encoders.heads.learned.classes import attention_features, owned_states
+from longbert.encoders.heads.learned.entities import tagger_features
+from longbert.encoders.heads.learned.features import FeatureHead
+from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger
+from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
+from longbert.encoders.models import LoadedBackbone
+from longbert.engine.compare import Measures, Renaming, compare_entities, compare_labels
+from longbert.engine.encode import encode_windows
+from longbert.engine.predictions import ScoredSpan
+from longbert.errors import DocumentError, InputError
+from longbert.records import Classification, Document, Entity, LabelledDocument, LabelledSpan
+from longbert.training.classes import ClassTrainee, class_weights, targets_of
+from longbert.training.config import TrainConfig
+from longbert.training.entities import EntityTrainee, label_weights
+from longbert.training.features import StoredWindow
+from longbert.training.fit import FitSettings, Trainee
+
+_SAMPLED_DOCUMENTS = 64
+_SAMPLED_TOKENS = 400
+_N_RESAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a head says of a document that it has not learnt from.
+
+    Attributes:
+        logits: those that a temperature is fitted on. Shape: (rows, n_labels).
+        gold: index of each row's label, or for several labels a document whether it has each.
+        entities, classifications: as a run writes them.
+    """
+
+    logits: npt.NDArray[np.float32]
+    gold: npt.NDArray[Any]
+    entities: tuple[Entity, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+
+
+class TrainingTask(Protocol):
+    """A kind of head.
+
+    Attributes:
+        labels: of the logits.
+        chooses_one: whether a document has exactly one of them.
+        reads: what decides on the features, for their fingerprint.
+    """
+
+    labels: tuple[str, ...]
+    chooses_one: bool
+    reads: Mapping[str, Any]
+
+    def feature_head(self, loaded: LoadedBackbone, folder: Path) -> FeatureHead:
+        """What takes the features of windows; what it needs for it is kept in the folder."""
+
+    def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> Trainee:
+        """A new module and its data."""
+
+    def head_config(self) -> HeadConfig:
+        """The configuration of the head's folder, at temperature 1."""
+
+    def fit_settings(self, seed: int) -> FitSettings:
+        """How the module is fitted."""
+
+    def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
+        """What the trained head, at its temperature, says of a document."""
+
+    def temperature(self, outcomes: Sequence[Outcome]) -> float:
+        """The temperature that fits the logits, which are at temperature 1."""
+
+    def measure(
+        self, numbers: Sequence[int], outcomes: Sequence[Outcome]
+    ) -> tuple[Measures, Calibration | None]:
+        """Scores of what the head says of some documents."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What every kind of training starts from.
+
+    Attributes:
+        config: the training.
+        loaded: the backbone.
+        documents: all, those of the extra data last.
+        windows: of each document; empty until the features are there.
+    """
+
+    config: TrainConfig
+    loaded: LoadedBackbone
+    documents: Sequence[LabelledDocument]
+    windows: Sequence[Sequence[StoredWindow]] = ()
+
+
+def _module_with_seed(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()
+
+
+def _head_config(material: Material, labels: tuple[str, ...], **values: Any) -> HeadConfig:
+    return HeadConfig(
+        task=material.config.task,
+        labels=labels,
+        backbone=material.config.backbone,
+        backbone_digest=material.loaded.backbone.digest,
+        n_unfrozen=material.config.n_unfrozen,
+        window=material.loaded.window,
+        overlap=material.loaded.overlap,
+        temperature=1.0,
+        **values,
+    )
+
+
+class EntityTask:
+    """Entities: a tagger of words."""
+
+    chooses_one = True
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        types = {span.label for one in material.documents for span in one.spans or ()}
+        self.labels = bio_labels(types)
+        n_layers, width = _sizes(material.loaded)
+        self._shape = TaggerShape(
+            layers=material.config.layers or tuple(range(0, n_layers + 1, 2)),
+            width=width,
+            n_labels=len(self.labels),
+        )
+        self.reads: Mapping[str, Any] = {"words": list(self._shape.layers)}
+
+    def feature_head(self, loaded: LoadedBackbone, folder: Path) -> FeatureHead:
+        """Mean states and look of words."""
+        layers = self._shape.layers
+        return FeatureHead(
+            lambda states, batch, row: tagger_features(layers, states, batch, row),
+            reads_words=True,
+        )
+
+    def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> EntityTrainee:
+        """See :class:`TrainingTask`."""
+        module = _module_with_seed(
+            lambda: WordTagger(self._shape, dropout=0.2, input_dropout=0.2), seed
+        )
+        assert isinstance(module, WordTagger)
+        balanced = self.material.config.class_weights == "balanced"
+        learnt = [self.material.documents[number] for number in learn]
+        return EntityTrainee(
+            module,
+            lambda trained: self._head(trained, self.head_config()),
+            self.material.documents,
+            self.material.windows,
+            learn=learn,
+            validate=validate,
+            tokenizer=self.material.loaded.backbone.tokenizer,
+            labels=self.labels,
+            label_weights=label_weights(learnt, self.labels, balanced=balanced),
+        )
+
+    def head_config(self) -> HeadConfig:
+        """See :class:`TrainingTask`."""
+        sizes = {
+            "layers": list(self._shape.layers),
+            "width": self._shape.width,
+            "channels": self._shape.channels,
+            "string_channels": self._shape.string_channels,
+            "dilations": list(self._shape.dilations),
+        }
+        return _head_config(self.material, self.labels, chooses_one=True, module=sizes)
+
+    def fit_settings(self, seed: int) -> FitSettings:
+        """See :class:`TrainingTask`."""
+        config = self.material.config
+        return FitSettings(
+            epochs=config.most_epochs,
+            patience=config.patience,
+            learning_rate=config.highest_learning_rate,
+            weight_decay=0.01,
+            seed=seed,
+        )
+
+    def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
+        """See :class:`TrainingTask`."""
+        assert isinstance(trainee, EntityTrainee)
+        found = trainee.predict(self._head(trainee.module, head), number)
+        return Outcome(logits=found.logits, gold=found.tags, entities=found.entities)
+
+    def temperature(self, outcomes: Sequence[Outcome]) -> float:
+        """Fitted on the words."""
+        return fit_temperature(
+            np.concatenate([one.logits for one in outcomes]),
+            np.concatenate([one.gold for one in outcomes]),
+        )
+
+    def measure(
+        self, numbers: Sequence[int], outcomes: Sequence[Outcome]
+    ) -> tuple[Measures, Calibration | None]:
+        """Entities by span and label, and how often those of a score are right."""
+        documents = [self.material.documents[number] for number in numbers]
+        found = {
+            document.document_id: [
+                ScoredSpan(LabelledSpan(one.char_start, one.char_end, one.label), one.score)
+                for one in outcome.entities
+            ]
+            for document, outcome in zip(documents, outcomes, strict=True)
+        }
+        scored = compare_entities(
+            documents,
+            found,
+            Renaming({}, may_leave_out=True),
+            head_labels={label[2:] for label in self.labels[1:]},
+            n_resamples=_N_RESAMPLES,
+            seed=0,
+        )
+        rows = [
+            (row.score, row.span in (document.spans or ()))
+            for document in documents
+            for row in found[document.document_id]
+        ]
+        calibrated = None
+        if rows:
+            scores, right = (np.array(column) for column in zip(*rows, strict=True))
+            calibrated = calibration(scores, right)
+        return scored.measures, calibrated
+
+    def _head(self, module: nn.Module, config: HeadConfig) -> EntityHead:
+        assert isinstance(module, WordTagger)
+        head = make_learned_head(
+            module, config, _inference(self.material), name="head", device=torch.device("cpu")
+        )
+        assert isinstance(head, EntityHead)
+        return head
+
+
+class ClassTask:
+    """Classes of documents: attention over their tokens."""
+
+    def __init__(self, material: Material, *, chooses_one: bool) -> None:
+        self.material = material
+        self.chooses_one = chooses_one
+        self.labels = tuple(
+            sorted({label for one in material.documents for label in one.labels or ()})
+        )
+        n_layers, width = _sizes(material.loaded)
+        layers = material.config.layers or tuple(range(n_layers + 1))
+        self._shape = AttentionShape(
+            layers=layers,
+            width=width,
+            n_labels=len(self.labels),
+            reduced=min(192, len(layers) * width),
+        )
+        self.reads: Mapping[str, Any] = {"tokens": list(layers), "reduced": self._shape.reduced}
+        self._targets = targets_of(material.documents, self.labels)
+        self._reduction: TokenAttention | None = None
+
+    def feature_head(self, loaded: LoadedBackbone, folder: Path) -> FeatureHead:
+        """Reduced hidden states of tokens; the reduction is fitted on a sample of the documents."""
+        module = TokenAttention(self._shape)
+        file = folder / "reduction.safetensors"
+        if file.is_file():
+            load_weights(module, file, name="the features")
+        else:
+            fit_reduction(module, self._sample(loaded))
+            # Only the reduction matters of it, but one way of reading weights is enough.
+            with torch.no_grad():
+                for name, weight in module.named_parameters():
+                    if not name.startswith("reduction."):
+                        weight.zero_()
+            file.write_bytes(to_safetensors(module))
+        self._reduction = module
+        return FeatureHead(
+            lambda states, batch, row: attention_features(module, states, batch, row),
+            reads_words=False,
+        )
+
+    def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> ClassTrainee:
+        """See :class:`TrainingTask`."""
+        module = _module_with_seed(lambda: TokenAttention(self._shape, dropout=0.3), seed)
+        assert isinstance(module, TokenAttention)
+        assert self._reduction is not None
+        module.reduction.load_state_dict(self._reduction.reduction.state_dict())
+        return ClassTrainee(
+            module,
+            lambda trained: self._head(trained, self.head_config()),
+            self.material.windows,
+            self._targets,
+            chooses_one=self.chooses_one,
+            learn=learn,
+            validate=validate,
+            label_weights=class_weights(
+                self._targets[list(learn)],
+                chooses_one=self.chooses_one,
+                balanced=self.material.config.class_weights == "balanced",
+            ),
+        )
+
+    def head_config(self) -> HeadConfig:
+        """See :class:`TrainingTask`."""
+        sizes = {
+            "layers": list(self._shape.layers),
+            "width": self._shape.width,
+            "reduced": self._shape.reduced,
+            "channels": self._shape.channels,
+            "n_queries": self._shape.n_queries,
+        }
+        return _head_config(self.material, self.labels, chooses_one=self.chooses_one, module=sizes)
+
+    def fit_settings(self, seed: int) -> FitSettings:
+        """See :class:`TrainingTask`."""
+        config = self.material.config
+        return FitSettings(
+            epochs=config.most_epochs,
+            patience=config.patience,
+            learning_rate=config.highest_learning_rate,
+            weight_decay=0.05,
+            seed=seed,
+        )
+
+    def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
+        """See :class:`TrainingTask`."""
+        assert isinstance(trainee, ClassTrainee)
+        own = self._head(trainee.module, head)
+        logits = own.logits(trainee.partial(own, number))
+        row = self._targets[number : number + 1]
+        gold = row.argmax(axis=1) if self.chooses_one else row > 0
+        return Outcome(logits=logits[None], gold=gold, classifications=own.classify(logits))
+
+    def temperature(self, outcomes: Sequence[Outcome]) -> float:
+        """Fitted on the documents."""
+        logits = np.concatenate([one.logits for one in outcomes])
+        gold = np.concatenate([one.gold for one in outcomes])
+        if self.chooses_one:
+            return fit_temperature(logits, gold)
+        return fit_temperature_multi_label(logits, gold)
+
+    def measure(
+        self, numbers: Sequence[int], outcomes: Sequence[Outcome]
+    ) -> tuple[Measures, Calibration | None]:
+        """Accuracy and F1 of labels."""
+        documents = [self.material.documents[number] for number in numbers]
+        scored = compare_labels(
+            documents,
+            {
+                document.document_id: outcome.classifications
+                for document, outcome in zip(documents, outcomes, strict=True)
+            },
+            Renaming({}, may_leave_out=False),
+            head="head",
+            is_single=self.chooses_one,
+            n_resamples=_N_RESAMPLES,
+            seed=0,
+        )
+        return scored.measures, scored.calibration
+
+    def _head(self, module: nn.Module, config: HeadConfig) -> ClassificationHead:
+        assert isinstance(module, TokenAttention)
+        head = make_learned_head(
+            module, config, _inference(self.material), name="head", device=torch.device("cpu")
+        )
+        assert isinstance(head, ClassificationHead)
+        return head
+
+    def _sample(self, loaded: LoadedBackbone) -> torch.Tensor:
+        """Hidden states of some tokens of some documents. Shape: (tokens, layers, width)."""
+        generator = np.random.default_rng(0)
+        n_documents = len(self.material.documents)
+        chosen = generator.permutation(n_documents)[:_SAMPLED_DOCUMENTS]
+        head = FeatureHead(
+            lambda states, batch, row: {
+                "states": owned_states(self._shape.layers, states, batch, row).cpu().numpy()
+            },
+            reads_words=False,
+        )
+        found = []
+        for number in np.sort(chosen).tolist():
+            document = self.material.documents[number]
+            texts = [Document(document.document_id, document.text)]
+            (result,) = encode_windows(loaded.pass_for(head), texts)
+            if isinstance(result, DocumentError):
+                raise InputError(f"{document.source}: {result.message}")
+            states = np.concatenate([partial["states"] for partial in result.partials])
+            rows = generator.permutation(len(states))[:_SAMPLED_TOKENS]
+            found.append(states[np.sort(rows)])
+        return torch.from_numpy(np.concatenate(found))
+
+
+def digest_of(documents: Sequence[LabelledDocument]) -> str:
+    """SHA-256 of documents and their labels."""
+    digest = hashlib.sha256()
+    for one in documents:
+        spans = [[s.char_start, s.char_end, s.label] for s in one.spans or ()]
+        row = [one.document_id, one.text, list(one.labels or ()), spans]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def backbone_config(config: TrainConfig) -> ModelConfig:
+    """The run's settings that load the backbone as training reads it: in float32."""
+    return ModelConfig(
+        embed=config.backbone,
+        window=config.window,
+        overlap=config.overlap,
+        device=config.device,
+        precision="float32",
+    )
+
+
+def _inference(material: Material) -> ModelConfig:
+    return replace(backbone_config(material.config), embed=NONE, ner=("head",))
+
+
+def _sizes(loaded: LoadedBackbone) -> tuple[int, int]:
+    """Layers and width of a backbone."""
+    config = loaded.checkpoint.base.config
+    return int(config.num_hidden_layers), int(config.hidden_size)
