@@ -407,8 +407,8 @@ def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
     return embedding, passages, result.entities, result.classifications, result.window_scores
 
 
-# One pooling reads a single window.
-POOLINGS_OF_WINDOWS = tuple(pooling for pooling in CLASSIFY_POOLINGS if pooling != "head+tail")
+# One pooling reads a single window, one is that of other heads.
+POOLINGS_OF_WINDOWS = sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"})
 
 
 def head_configurations(models: Models) -> Iterator[ModelConfig]:

@@ -15,6 +15,7 @@ _COMMANDS = {
     "run": "longbert.cli.run",
     "query": "longbert.cli.query",
     "windows": "longbert.cli.windows",
+    "train": "longbert.cli.train",
     "evaluate": "longbert.cli.evaluate",
     "verify": "longbert.cli.verify",
 }

@@ -213,7 +213,7 @@ def run(
     if not settings.get("input"):
         raise click.UsageError("--input is missing: name the files or folders to read")
     if not ctx.find_root().params.get("debug"):
-        _silence()
+        silence()
     config = run_config(settings)
     n_errors = _run(config, runner, workers, beam_options)
     if n_errors:
@@ -260,7 +260,7 @@ def _merge(config_file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
     return settings | given(options)
 
 
-def _silence() -> None:
+def silence() -> None:
     """Keep what libraries say among themselves out of our messages.
 
     Beam's threads die with a traceback each when a run is stopped or fails; the error that is

@@ -159,7 +159,7 @@ def decode_entities(
             char_end=int(char_ends[stop - 1]),
             score=float(label_scores[first:stop].mean()),
         )
-        for first, stop in _runs(labels, scheme)
+        for first, stop in entity_runs(labels, scheme)
         # Of white space alone; byte-level tokenizers leave it out of their spans.
         if char_starts[first] < char_ends[stop - 1]
     ]
@@ -187,8 +187,13 @@ def _word_scores(scores: FloatArray, word_starts: IntArray, strategy: str) -> Fl
     return scores[candidates[np.searchsorted(candidates, word_starts)]]
 
 
-def _runs(labels: IntArray, scheme: TagScheme) -> Iterator[tuple[int, int]]:
-    """Half-open runs of words that make one entity."""
+def entity_runs(labels: IntArray, scheme: TagScheme) -> Iterator[tuple[int, int]]:
+    """Half-open runs of words that make one entity.
+
+    Args:
+        labels: of the words, in a scheme.
+        scheme: what they mean.
+    """
     first: int | None = None
     previous = -1
     for word, label in enumerate(labels.tolist()):

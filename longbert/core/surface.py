@@ -56,6 +56,7 @@ _MOST_CHARS = 40
 _SHORT_LINE_WORDS = 6
 _SENTENCE_ENDS = frozenset(".!?")
 _QUOTES = frozenset("\"'`“”‘’")
+_ADDRESS_MARKS = ("://", "www.", "@")
 _LEAVE_SENTENCE_BEGUN = frozenset("\"'`()[]{}*_-–—“”‘’«»|>:;")
 
 
@@ -102,6 +103,7 @@ def word_surface(text: str, offsets: IntArray, starts_word: BoolArray) -> WordSu
     flags = np.zeros((len(words), len(FLAGS)), dtype=np.float32)
     flags[:, : len(_WORD_FLAGS)] = [look[0] for look in looks]
     places = flags[:, len(_WORD_FLAGS) :]
+    has_address = any(mark in shown for mark in _ADDRESS_MARKS)
     begun = True
     reached = line = 0
     for index, word in enumerate(words):
@@ -118,7 +120,7 @@ def word_surface(text: str, offsets: IntArray, starts_word: BoolArray) -> WordSu
             not after or after.isspace(),
             begun,
             before in ("@", "#"),
-            word.is_in_address(),
+            has_address and word.is_in_address(),
         )
         first = word.text[:1]
         if first in _SENTENCE_ENDS:
@@ -149,7 +151,7 @@ class _Word:
         before = left.split()[-1] if left and not left[-1].isspace() else ""
         after = right.split()[0] if right and not right[0].isspace() else ""
         around = before + self.text + after
-        return "://" in around or "www." in around or "@" in around
+        return any(mark in around for mark in _ADDRESS_MARKS)
 
 
 def _describe_line(flags: FloatArray, words: list[_Word], start: int, stop: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,16 +25,14 @@ class Transitions:
         first: labels that a sequence may begin with. Shape: (n_labels,).
         next: whether the second label may follow the first. Shape: (n_labels, n_labels).
         last: labels that a sequence may end with. Shape: (n_labels,).
+        scores: logarithms that are added where the second label follows the first, as learned;
+            None for none. Shape: (n_labels, n_labels).
     """
 
     first: BoolArray
     next: BoolArray
     last: BoolArray
-
-    @property
-    def are_free(self) -> bool:
-        """Whether every sequence is allowed."""
-        return bool(self.first.all() and self.next.all() and self.last.all())
+    scores: FloatArray | None = None
 
     def allow(self, labels: IntArray) -> bool:
         """Whether this sequence is allowed. Shape of ``labels``: (n,)."""
@@ -47,7 +46,7 @@ class Transitions:
 class ViterbiDecoder:
     """Reads scores in pieces, however they are cut, and finds the best allowed sequence.
 
-    The best is the one with the highest product of scores. Of equally good ones, that with the
+    The best is the one with the highest sum of logarithms. Of equally good ones, that with the
     lower label at the last place where they differ. Between pieces nothing is carried but the
     score of the best sequence to each label, and one byte or two for each element and label.
 
@@ -57,21 +56,21 @@ class ViterbiDecoder:
 
     def __init__(self, transitions: Transitions) -> None:
         self._first = np.where(transitions.first, 0.0, -np.inf)
-        self._next = np.where(transitions.next, 0.0, -np.inf)
+        scores = 0.0 if transitions.scores is None else transitions.scores
+        self._next = np.where(transitions.next, scores, -np.inf)
         self._last = np.where(transitions.last, 0.0, -np.inf)
         self._best: npt.NDArray[np.float64] | None = None
         self._pointers: list[npt.NDArray[np.uint16]] = []
 
-    def feed(self, scores: FloatArray) -> None:
-        """Take the scores of the next elements, probabilities. Shape: (n, n_labels)."""
-        if not len(scores):
+    def feed(self, logs: npt.NDArray[np.floating[Any]]) -> None:
+        """Take the next elements' logarithms of scores, finite. Shape: (n, n_labels)."""
+        if not len(logs):
             return
-        rows = np.asarray(scores, dtype=np.float64)
-        logs = np.log(rows, out=np.full(rows.shape, _LEAST_LOG), where=rows > 0)
+        rows = np.asarray(logs, dtype=np.float64)
         labels = np.arange(rows.shape[1])
         pointers = np.zeros(rows.shape, dtype=np.uint16)
         best = self._best
-        for element, row in enumerate(logs):
+        for element, row in enumerate(rows):
             if best is None:
                 best = self._first + row
                 continue
@@ -100,15 +99,17 @@ def best_labels(scores: FloatArray, transitions: Transitions) -> IntArray:
 
     Args:
         scores: probabilities. Shape: (n, n_labels).
-        transitions: what is allowed.
+        transitions: what is allowed, without scores of their own.
 
     Returns:
         Shape: (n,).
     """
     greedy: IntArray = scores.argmax(axis=1)
     # Where the best label of each element makes an allowed sequence, none can be better.
-    if transitions.are_free or transitions.allow(greedy):
+    if transitions.allow(greedy):
         return greedy
+    rows = np.asarray(scores, dtype=np.float64)
+    logs = np.log(rows, out=np.full(rows.shape, _LEAST_LOG), where=rows > 0)
     decoder = ViterbiDecoder(transitions)
-    decoder.feed(scores)
+    decoder.feed(logs)
     return decoder.finish()

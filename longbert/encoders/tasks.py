@@ -198,5 +198,5 @@ def make_head(
         name=task.name,
         strategy=config.entity_strategy,
         stitching=config.entity_stitching,
-        decoding=config.entity_decoding or "greedy",
+        decoding=config.entity_decoding,
     )

@@ -19,7 +19,7 @@ from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation
 
 _BATCH_DOCUMENTS = 32
-_SAMPLED_TOKENS = 128
+_SAMPLED_TOKENS = 256
 _SMOOTHING = 0.05
 
 
@@ -93,7 +93,10 @@ class ClassTrainee:
         """What a head makes of a document's windows, as a run does."""
         assert isinstance(head.classifier, LearnedClassifier)
         partials = [
-            head.partial_of(head.classifier.evidence_of(stored.features), stored.window)
+            head.partial_of(
+                head.classifier.evidence_of(torch.from_numpy(np.array(stored.features["reduced"]))),
+                stored.window,
+            )
             for stored in self._windows[number]
         ]
         return head.merge(partials)

@@ -8,8 +8,8 @@ from longbert.errors import ConfigError, nearest
 
 TASKS = ("classify", "ner")
 CLASS_WEIGHTS = ("none", "balanced")
-DEFAULT_EPOCHS = {"classify": 12, "ner": 12}
-DEFAULT_LEARNING_RATE = {"classify": 4e-3, "ner": 1e-3}
+DEFAULT_EPOCHS = {"classify": 16, "ner": 6}
+DEFAULT_LEARNING_RATE = {"classify": 6e-3, "ner": 1e-3}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from longbert.core.crf import ends_at_line_breaks
+from longbert.core.entities import TagScheme
 from longbert.core.measures.entities import entity_measures
 from longbert.core.surface import FLAGS
 from longbert.core.tagging import tag_tokens
-from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.entities import EntityHead, EntityPartial
+from longbert.encoders.heads.learned.crf import crf_loss
 from longbert.encoders.heads.learned.entities import LearnedTagger
 from longbert.encoders.heads.learned.tagger import WordTagger
 from longbert.encoders.tokenizer import TokenizedText, Tokenizer
@@ -23,14 +25,12 @@ from longbert.records import Entity, LabelledDocument, LabelledSpan
 from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation
 
-FloatArray = npt.NDArray[np.float64]
-
 _BATCH_WORDS = 2048
+_OWN_REPEATS = 3
 _LOWERED_SHARE = 0.1
 _FORGOTTEN_SHARE = 0.2
 _CASE_FLAGS = [FLAGS.index(name) for name in FLAGS if "upper" in name or "mixed" in name]
 _LOWER_FLAG = FLAGS.index("all_lower")
-_UNLABELLED = -100
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +39,13 @@ class _Example:
 
     Attributes:
         stored: its features.
-        tags: of its words; those that the window does not own are not learnt from.
+        tags: of its words.
+        stops: whether no entity goes on into a word.
     """
 
     stored: StoredWindow
     tags: npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What a head says of a document.
-
-    Attributes:
-        logits: of its words. Shape: (n_words, n_labels).
-        tags: their right labels. Shape: (n_words,).
-        entities: as a run writes them.
-    """
-
-    logits: npt.NDArray[np.float32]
-    tags: npt.NDArray[np.int64]
-    entities: tuple[Entity, ...]
+    stops: npt.NDArray[np.bool_]
 
 
 class EntityTrainee:
@@ -70,6 +57,8 @@ class EntityTrainee:
         documents: all of them, with their spans.
         windows: of all documents.
         learn, validate: numbers of documents.
+        n_own: documents from this number on are extra: an epoch draws as many words of them as
+            it has of the others, which it then learns three times.
         tokenizer: of the backbone.
         labels: of the tagging scheme.
         label_weights: of the loss. Shape: (n_labels,).
@@ -84,6 +73,7 @@ class EntityTrainee:
         *,
         learn: Sequence[int],
         validate: Sequence[int],
+        n_own: int,
         tokenizer: Tokenizer,
         labels: Sequence[str],
         label_weights: npt.NDArray[np.float32],
@@ -96,98 +86,102 @@ class EntityTrainee:
         self._tokenizer = tokenizer
         self._labels = labels
         self._weights = torch.from_numpy(label_weights)
-        self._examples = [example for number in learn for example in self._examples_of(number)]
+        scheme = TagScheme.from_id2label(dict(enumerate(labels)), source="the data")
+        self._allowed = torch.from_numpy(scheme.transitions().next)
+        self._continues = [index for index, label in enumerate(labels) if label[0] == "I"]
+        self._own = [one for number in learn if number < n_own for one in self._examples_of(number)]
+        self._extra = [
+            one for number in learn if number >= n_own for one in self._examples_of(number)
+        ]
         self._tokens = {number: tokenizer.tokenize(documents[number].text) for number in validate}
-        self.n_batches = len(self._batches(np.random.default_rng(0)))
+        generator = np.random.default_rng(0)
+        self.n_batches = len(_batches(self._epoch(generator), generator))
 
     def batches(self, generator: np.random.Generator) -> Iterator[Any]:
         """Windows of about one length together, shuffled and roughened."""
-        for batch in self._batches(generator):
-            yield self._tensors([self._examples[index] for index in batch], generator)
+        for batch in _batches(self._epoch(generator), generator):
+            yield self._tensors(batch, generator)
 
     def loss(self, batch: Any) -> Tensor:
-        """Cross-entropy over the words that windows own."""
-        inputs, tags = batch
-        logits = self.module(*inputs)
-        return functional.cross_entropy(
-            logits.flatten(0, 1), tags.flatten(), weight=self._weights, ignore_index=_UNLABELLED
-        )
+        """Negative log-likelihood of the labels of windows, for each word."""
+        return self._loss(self.module, batch)
 
     def validate(self, module: nn.Module) -> Validation:
-        """Loss and entity-level F1, both as a run computes them."""
+        """Loss, and entity-level F1 as a run finds it."""
         head = self._make_head(module)
-        found = [self.predict(head, number) for number in self._validate]
-        predicted = [[_span(entity) for entity in one.entities] for one in found]
+        predicted = []
+        for number in self._validate:
+            tokens, partial = self.partial(head, number)
+            found = head.finish(self._documents[number].text, tokens, partial).entities
+            predicted.append([_span(entity) for entity in found])
         gold = [list(self._documents[number].spans or ()) for number in self._validate]
         score = entity_measures(gold, predicted, n_resamples=0).f1.value
-        loss = float(np.concatenate([_losses(one.logits, one.tags) for one in found]).mean())
-        return Validation(loss=loss, score=score, criterion=score)
+        examples = [one for number in self._validate for one in self._examples_of(number)]
+        with torch.inference_mode():
+            losses = [
+                float(self._loss(module, self._tensors(batch, None))) * n_words
+                for batch in _batches(examples, np.random.default_rng(0))
+                for n_words in [sum(len(example.tags) for example in batch)]
+            ]
+        n_words = sum(len(example.tags) for example in examples)
+        return Validation(loss=sum(losses) / n_words, score=score, criterion=score)
 
-    def predict(self, head: EntityHead, number: int) -> Prediction:
-        """What a head says of a document, as a run finds it."""
-        logits = [_logits(head, stored) for stored in self._windows[number]]
-        known = [
-            _of_known_words(of_tokens, example)
-            for of_tokens, example in zip(logits, self._examples_of(number), strict=True)
-        ]
-        return Prediction(
-            logits=np.concatenate([of_words for of_words, _ in known]),
-            tags=np.concatenate([tags for _, tags in known]),
-            entities=self._decode(head, logits, number),
-        )
-
-    def _decode(
-        self, head: EntityHead, logits: Sequence[npt.NDArray[np.float32]], number: int
-    ) -> tuple[Entity, ...]:
-        """The entities of a document from the logits of its windows."""
+    def partial(self, head: EntityHead, number: int) -> tuple[TokenizedText, EntityPartial]:
+        """A document's tokens, and what a head makes of its windows, as in a run."""
+        assert isinstance(head.tagger, LearnedTagger)
         partials = [
-            head.partial_of(of_window, stored.window)
-            for of_window, stored in zip(logits, self._windows[number], strict=True)
+            head.partial_of(
+                head.tagger.token_logits(stored.features, stored.window.n_tokens), stored.window
+            )
+            for stored in self._windows[number]
         ]
-        text = self._documents[number].text
-        return head.finish(text, self._tokens_of(number), head.merge(partials)).entities
+        tokens = self._tokens.get(number)
+        if tokens is None:
+            tokens = self._tokenizer.tokenize(self._documents[number].text)
+        return tokens, head.merge(partials)
 
-    def _tokens_of(self, number: int) -> TokenizedText:
-        if number not in self._tokens:
-            return self._tokenizer.tokenize(self._documents[number].text)
-        return self._tokens[number]
+    def _loss(self, module: nn.Module, batch: Any) -> Tensor:
+        assert isinstance(module, WordTagger)
+        inputs, tags, stops = batch
+        emissions = module(*inputs) + torch.log(self._weights)
+        # Where a line ends an entity, decoding takes no label that would continue it.
+        blocked = torch.zeros_like(emissions)
+        blocked[..., self._continues] = -1e4 * stops[..., None]
+        blocked = blocked.scatter(2, tags[..., None], 0.0)
+        return crf_loss(emissions + blocked, tags, inputs[-1], module.transitions, self._allowed)
+
+    def _epoch(self, generator: np.random.Generator) -> list[_Example]:
+        """What is learnt in an epoch, with another part of the extra data each time."""
+        examples = self._own * (_OWN_REPEATS if self._extra else 1)
+        n_words = sum(len(example.tags) for example in examples)
+        for index in generator.permutation(len(self._extra)).tolist():
+            if n_words <= 0:
+                break
+            examples.append(self._extra[index])
+            n_words -= len(self._extra[index].tags)
+        return examples
 
     def _examples_of(self, number: int) -> list[_Example]:
         document = self._documents[number]
         tokens = self._tokenizer.tokenize(document.text)
         spans = [(one.char_start, one.char_end, one.label) for one in document.spans or ()]
         tags = tag_tokens(spans, tokens.offsets, tokens.starts_word, labels=self._labels)
-        starts = tokens.starts_word.copy()
-        starts[0] = True
-        tags[~starts] = _UNLABELLED
+        stops = ends_at_line_breaks(document.text, tokens.offsets)
+        # Within a word all tokens have its first one's tag, which only its window's start shows.
+        inside = np.array([0, *(index + index % 2 for index in range(1, len(self._labels)))])
         examples = []
         for stored in self._windows[number]:
-            window = stored.window
-            own = tags[window.start : window.stop].copy()
-            own[: window.owned_start - window.start] = _UNLABELLED
-            own[window.owned_stop - window.start :] = _UNLABELLED
-            examples.append(_Example(stored, own[stored.features["first_tokens"]]))
+            first_tokens = stored.window.start + stored.features["first_tokens"]
+            own = tags[first_tokens].copy()
+            if not tokens.starts_word[first_tokens[0]]:
+                own[0] = inside[own[0]]
+            examples.append(_Example(stored, own, stops[first_tokens]))
         return examples
 
-    def _batches(self, generator: np.random.Generator) -> list[list[int]]:
-        """Indices of examples; neighbours by length, so that little is padded."""
-        sizes = np.array([len(example.tags) for example in self._examples])
-        # A tenth of a window of noise, so that other windows meet in every epoch.
-        order = np.argsort(sizes * generator.uniform(0.9, 1.1, len(sizes)), kind="stable")
-        batches: list[list[int]] = [[]]
-        longest = 0
-        for index in order.tolist():
-            longest = max(longest, int(sizes[index]))
-            if batches[-1] and longest * (len(batches[-1]) + 1) > _BATCH_WORDS:
-                batches.append([])
-                longest = int(sizes[index])
-            batches[-1].append(index)
-        generator.shuffle(batches)
-        return batches
-
     def _tensors(
-        self, examples: Sequence[_Example], generator: np.random.Generator
-    ) -> tuple[tuple[Tensor, ...], Tensor]:
+        self, examples: Sequence[_Example], generator: np.random.Generator | None
+    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
+        """Inputs, tags and stops of windows, padded; roughened if there is a generator."""
         n_words = max(len(example.tags) for example in examples)
         shape = len(examples), n_words
         first = examples[0].stored.features
@@ -196,20 +190,38 @@ class EntityTrainee:
             for name in ("states", "flags", "strings")
         }
         mask = np.zeros(shape, dtype=np.float32)
-        tags = np.full(shape, _UNLABELLED, dtype=np.int64)
+        tags = np.zeros(shape, dtype=np.int64)
+        stops = np.zeros(shape, dtype=np.float32)
         for row, example in enumerate(examples):
             own = len(example.tags)
             for name, array in arrays.items():
                 array[row, :own] = example.stored.features[name]
             mask[row, :own] = 1
             tags[row, :own] = example.tags
-            if generator.random() < _LOWERED_SHARE:
+            stops[row, :own] = example.stops
+            if generator is not None and generator.random() < _LOWERED_SHARE:
                 arrays["flags"][row] = _lowered(arrays["flags"][row])
                 arrays["strings"][row] = 0
-        forgotten = generator.random(shape) < _FORGOTTEN_SHARE
-        arrays["strings"][forgotten] = 0
+        if generator is not None:
+            arrays["strings"][generator.random(shape) < _FORGOTTEN_SHARE] = 0
         inputs = (*(torch.from_numpy(array) for array in arrays.values()), torch.from_numpy(mask))
-        return inputs, torch.from_numpy(tags)
+        return inputs, torch.from_numpy(tags), torch.from_numpy(stops)
+
+
+def _batches(examples: Sequence[_Example], generator: np.random.Generator) -> list[list[_Example]]:
+    """Neighbours by length, so that little is padded, in a drawn order."""
+    sizes = np.array([len(example.tags) for example in examples])
+    # A tenth of noise, so that other windows meet in every epoch.
+    order = np.argsort(sizes * generator.uniform(0.9, 1.1, len(sizes)), kind="stable")
+    batches: list[list[_Example]] = [[]]
+    longest = 0
+    for index in order.tolist():
+        longest = max(longest, int(sizes[index]))
+        if batches[-1] and longest * (len(batches[-1]) + 1) > _BATCH_WORDS:
+            batches.append([])
+            longest = int(sizes[index])
+        batches[-1].append(examples[index])
+    return [batches[place] for place in generator.permutation(len(batches)).tolist()]
 
 
 def label_weights(
@@ -229,29 +241,6 @@ def label_weights(
         for index, label in enumerate(labels[1:], start=1):
             weights[index] = total / (n_types * max(1, counts[label[2:]]))
     return weights
-
-
-def _logits(head: EntityHead, stored: StoredWindow) -> npt.NDArray[np.float32]:
-    """Logits of the content tokens of a window, by itself as in a run."""
-    assert isinstance(head.tagger, LearnedTagger)
-    return head.tagger.token_logits(stored.features, stored.window.n_tokens)
-
-
-def _of_known_words(
-    logits: npt.NDArray[np.float32], example: _Example
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Logits and tags of the words that are learnt from. Shapes: (n, n_labels), (n,)."""
-    known = example.tags != _UNLABELLED
-    return logits[example.stored.features["first_tokens"][known]], example.tags[known]
-
-
-def _losses(logits: npt.NDArray[np.float32], tags: npt.NDArray[np.int64]) -> FloatArray:
-    """Negative log-likelihood of each word. Shape: (n,)."""
-    exact = logits.astype(np.float64)
-    peak = exact.max(axis=1, keepdims=True)
-    totals = np.log(np.exp(exact - peak).sum(axis=1)) + peak[:, 0]
-    losses: FloatArray = totals - exact[np.arange(len(tags)), tags]
-    return losses
 
 
 def _lowered(flags: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -59,7 +59,7 @@ class Trainee(Protocol):
 
     Attributes:
         module: its weights with gradients are trained.
-        n_batches: of an epoch.
+        n_batches: of an epoch, about.
     """
 
     module: nn.Module
@@ -202,7 +202,8 @@ def _learning_rate(step: int, n_steps: int) -> float:
     n_warm_up = max(1, round(_WARM_UP_SHARE * n_steps))
     if step < n_warm_up:
         return (step + 1) / n_warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - n_warm_up) / max(1, n_steps - n_warm_up)))
+    done = min(1.0, (step - n_warm_up) / max(1, n_steps - n_warm_up))
+    return 0.5 * (1 + math.cos(math.pi * done))
 
 
 def _average(average: nn.Module, module: nn.Module, n_steps: int) -> None:

@@ -22,19 +22,26 @@ from longbert.core.measures.calibration import (
     fit_temperature_multi_label,
 )
 from longbert.core.tagging import bio_labels
-from longbert.encoders.heads.classification import ClassificationHead
-from longbert.encoders.heads.entities import EntityHead
-from longbert.encoders.heads.learned.attention import AttentionShape, TokenAttention, fit_reduction
+from longbert.encoders.heads.base import Head
+from longbert.encoders.heads.classification import ClassificationHead, ClassificationPartial
+from longbert.encoders.heads.entities import EntityHead, EntityPartial
+from longbert.encoders.heads.learned.attention import (
+    AttentionShape,
+    TokenAttention,
+    fit_reduction,
+    folded,
+)
 from longbert.encoders.heads.learned.build import make_learned_head
-from longbert.encoders.heads.learned.classes import attention_features, owned_states
+from longbert.encoders.heads.learned.classes import owned_states, reduced_features
 from longbert.encoders.heads.learned.entities import tagger_features
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger
 from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
 from longbert.encoders.models import LoadedBackbone
+from longbert.encoders.tokenizer import TokenizedText
 from longbert.engine.compare import Measures, Renaming, compare_entities, compare_labels
-from longbert.engine.encode import encode_windows
+from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.predictions import ScoredSpan
 from longbert.errors import DocumentError, InputError
 from longbert.records import Classification, Document, Entity, LabelledDocument, LabelledSpan
@@ -44,6 +51,7 @@ from longbert.training.entities import EntityTrainee, label_weights
 from longbert.training.features import StoredWindow
 from longbert.training.fit import FitSettings, Trainee
 
+_N_REDUCED = 192
 _SAMPLED_DOCUMENTS = 64
 _SAMPLED_TOKENS = 400
 _N_RESAMPLES = 1000
@@ -90,8 +98,14 @@ class TrainingTask(Protocol):
     def fit_settings(self, seed: int) -> FitSettings:
         """How the module is fitted."""
 
+    def final_module(self, trainee: Trainee) -> nn.Module:
+        """The module that the head's folder holds."""
+
     def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
-        """What the trained head, at its temperature, says of a document."""
+        """What the trained head, at its temperature, says of a document, from stored features."""
+
+    def outcome_of_run(self, head: Head, result: WindowPartials, number: int) -> Outcome:
+        """The same from the windows of a run of the finished head."""
 
     def temperature(self, outcomes: Sequence[Outcome]) -> float:
         """The temperature that fits the logits, which are at temperature 1."""
@@ -110,12 +124,14 @@ class Material:
         config: the training.
         loaded: the backbone.
         documents: all, those of the extra data last.
+        n_own: documents that are not extra.
         windows: of each document; empty until the features are there.
     """
 
     config: TrainConfig
     loaded: LoadedBackbone
     documents: Sequence[LabelledDocument]
+    n_own: int
     windows: Sequence[Sequence[StoredWindow]] = ()
 
 
@@ -179,6 +195,7 @@ class EntityTask:
             self.material.windows,
             learn=learn,
             validate=validate,
+            n_own=self.material.n_own,
             tokenizer=self.material.loaded.backbone.tokenizer,
             labels=self.labels,
             label_weights=label_weights(learnt, self.labels, balanced=balanced),
@@ -197,27 +214,48 @@ class EntityTask:
 
     def fit_settings(self, seed: int) -> FitSettings:
         """See :class:`TrainingTask`."""
-        config = self.material.config
-        return FitSettings(
-            epochs=config.most_epochs,
-            patience=config.patience,
-            learning_rate=config.highest_learning_rate,
-            weight_decay=0.01,
-            seed=seed,
-        )
+        return _fit_settings(self.material.config, seed, weight_decay=0.01)
+
+    def final_module(self, trainee: Trainee) -> nn.Module:
+        """See :class:`TrainingTask`."""
+        return trainee.module
 
     def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
         """See :class:`TrainingTask`."""
         assert isinstance(trainee, EntityTrainee)
-        found = trainee.predict(self._head(trainee.module, head), number)
-        return Outcome(logits=found.logits, gold=found.tags, entities=found.entities)
+        own = self._head(trainee.module, head)
+        tokens, partial = trainee.partial(own, number)
+        return self._outcome(own, tokens, partial, number)
+
+    def outcome_of_run(self, head: Head, result: WindowPartials, number: int) -> Outcome:
+        """See :class:`TrainingTask`."""
+        assert isinstance(head, EntityHead)
+        return self._outcome(head, result.tokens, head.merge(result.partials), number)
+
+    def _outcome(
+        self, head: EntityHead, tokens: TokenizedText, partial: EntityPartial, number: int
+    ) -> Outcome:
+        document = self.material.documents[number]
+        scored = head.decode_crf(document.text, tokens, partial)
+        gold = set(document.spans or ())
+        kinds = sorted({label[2:] for label in self.labels[1:]})
+        rows = [
+            1 + kinds.index(one.label)
+            if LabelledSpan(one.char_start, one.char_end, one.label) in gold
+            else 0
+            for one, _ in scored
+        ]
+        return Outcome(
+            logits=np.array([logits for _, logits in scored]).reshape(-1, 1 + len(kinds)),
+            gold=np.array(rows, dtype=np.int64),
+            entities=head.entities(document.text, [span for span, _ in scored]),
+        )
 
     def temperature(self, outcomes: Sequence[Outcome]) -> float:
-        """Fitted on the words."""
-        return fit_temperature(
-            np.concatenate([one.logits for one in outcomes]),
-            np.concatenate([one.gold for one in outcomes]),
-        )
+        """Fitted on the entities that were found, right or wrong; 1 where there are none."""
+        logits = np.concatenate([one.logits for one in outcomes])
+        gold = np.concatenate([one.gold for one in outcomes])
+        return fit_temperature(logits, gold) if len(gold) else 1.0
 
     def measure(
         self, numbers: Sequence[int], outcomes: Sequence[Outcome]
@@ -251,10 +289,7 @@ class EntityTask:
         return scored.measures, calibrated
 
     def _head(self, module: nn.Module, config: HeadConfig) -> EntityHead:
-        assert isinstance(module, WordTagger)
-        head = make_learned_head(
-            module, config, _inference(self.material), name="head", device=torch.device("cpu")
-        )
+        head = learned_head(self.material, module, config)
         assert isinstance(head, EntityHead)
         return head
 
@@ -262,50 +297,43 @@ class EntityTask:
 class ClassTask:
     """Classes of documents: attention over their tokens."""
 
-    def __init__(self, material: Material, *, chooses_one: bool) -> None:
+    def __init__(
+        self, material: Material, *, chooses_one: bool, reduction: nn.Linear | None = None
+    ) -> None:
         self.material = material
         self.chooses_one = chooses_one
+        self.reduction = reduction
         self.labels = tuple(
             sorted({label for one in material.documents for label in one.labels or ()})
         )
-        n_layers, width = _sizes(material.loaded)
-        layers = material.config.layers or tuple(range(n_layers + 1))
-        self._shape = AttentionShape(
-            layers=layers,
-            width=width,
-            n_labels=len(self.labels),
-            reduced=min(192, len(layers) * width),
-        )
-        self.reads: Mapping[str, Any] = {"tokens": list(layers), "reduced": self._shape.reduced}
+        n_layers, self._width = _sizes(material.loaded)
+        self._layers = material.config.layers or tuple(range(n_layers + 1))
+        self._n_reduced = min(_N_REDUCED, len(self._layers) * self._width)
+        self.reads: Mapping[str, Any] = {"tokens": list(self._layers), "reduced": self._n_reduced}
         self._targets = targets_of(material.documents, self.labels)
-        self._reduction: TokenAttention | None = None
 
     def feature_head(self, loaded: LoadedBackbone, folder: Path) -> FeatureHead:
         """Reduced hidden states of tokens; the reduction is fitted on a sample of the documents."""
-        module = TokenAttention(self._shape)
         file = folder / "reduction.safetensors"
         if file.is_file():
-            load_weights(module, file, name="the features")
+            reduction = nn.Linear(len(self._layers) * self._width, self._n_reduced)
+            load_weights(reduction, file, name="the features")
         else:
-            fit_reduction(module, self._sample(loaded))
-            # Only the reduction matters of it, but one way of reading weights is enough.
-            with torch.no_grad():
-                for name, weight in module.named_parameters():
-                    if not name.startswith("reduction."):
-                        weight.zero_()
-            file.write_bytes(to_safetensors(module))
-        self._reduction = module
+            reduction = fit_reduction(self._sample(loaded), n_reduced=self._n_reduced)
+            file.write_bytes(to_safetensors(reduction))
+        self.reduction = reduction
         return FeatureHead(
-            lambda states, batch, row: attention_features(module, states, batch, row),
+            lambda states, batch, row: reduced_features(
+                self._layers, reduction, states, batch, row
+            ),
             reads_words=False,
         )
 
     def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> ClassTrainee:
         """See :class:`TrainingTask`."""
-        module = _module_with_seed(lambda: TokenAttention(self._shape, dropout=0.3), seed)
+        shape = AttentionShape(n_inputs=self._n_reduced, n_labels=len(self.labels))
+        module = _module_with_seed(lambda: TokenAttention(shape, dropout=0.3), seed)
         assert isinstance(module, TokenAttention)
-        assert self._reduction is not None
-        module.reduction.load_state_dict(self._reduction.reduction.state_dict())
         return ClassTrainee(
             module,
             lambda trained: self._head(trained, self.head_config()),
@@ -323,34 +351,46 @@ class ClassTask:
 
     def head_config(self) -> HeadConfig:
         """See :class:`TrainingTask`."""
+        shape = AttentionShape(n_inputs=self._n_reduced, n_labels=len(self.labels))
         sizes = {
-            "layers": list(self._shape.layers),
-            "width": self._shape.width,
-            "reduced": self._shape.reduced,
-            "channels": self._shape.channels,
-            "n_queries": self._shape.n_queries,
+            "layers": list(self._layers),
+            "width": self._width,
+            "channels": shape.channels,
+            "n_queries": shape.n_queries,
         }
         return _head_config(self.material, self.labels, chooses_one=self.chooses_one, module=sizes)
 
     def fit_settings(self, seed: int) -> FitSettings:
         """See :class:`TrainingTask`."""
-        config = self.material.config
-        return FitSettings(
-            epochs=config.most_epochs,
-            patience=config.patience,
-            learning_rate=config.highest_learning_rate,
-            weight_decay=0.05,
-            seed=seed,
-        )
+        return _fit_settings(self.material.config, seed, weight_decay=0.05)
+
+    def final_module(self, trainee: Trainee) -> nn.Module:
+        """The module on hidden states themselves: the reduction becomes part of its weights."""
+        assert isinstance(trainee.module, TokenAttention)
+        assert self.reduction is not None
+        return folded(trainee.module, self.reduction)
 
     def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
         """See :class:`TrainingTask`."""
         assert isinstance(trainee, ClassTrainee)
         own = self._head(trainee.module, head)
-        logits = own.logits(trainee.partial(own, number))
+        return self._outcome(own, trainee.partial(own, number), number)
+
+    def outcome_of_run(self, head: Head, result: WindowPartials, number: int) -> Outcome:
+        """See :class:`TrainingTask`."""
+        assert isinstance(head, ClassificationHead)
+        return self._outcome(head, head.merge(result.partials), number)
+
+    def _outcome(
+        self, head: ClassificationHead, partial: ClassificationPartial, number: int
+    ) -> Outcome:
+        logits = head.logits(partial)
         row = self._targets[number : number + 1]
-        gold = row.argmax(axis=1) if self.chooses_one else row > 0
-        return Outcome(logits=logits[None], gold=gold, classifications=own.classify(logits))
+        return Outcome(
+            logits=logits[None],
+            gold=row.argmax(axis=1) if self.chooses_one else row > 0,
+            classifications=head.classify(logits),
+        )
 
     def temperature(self, outcomes: Sequence[Outcome]) -> float:
         """Fitted on the documents."""
@@ -380,21 +420,18 @@ class ClassTask:
         return scored.measures, scored.calibration
 
     def _head(self, module: nn.Module, config: HeadConfig) -> ClassificationHead:
-        assert isinstance(module, TokenAttention)
-        head = make_learned_head(
-            module, config, _inference(self.material), name="head", device=torch.device("cpu")
-        )
+        head = learned_head(self.material, module, config)
         assert isinstance(head, ClassificationHead)
         return head
 
     def _sample(self, loaded: LoadedBackbone) -> torch.Tensor:
-        """Hidden states of some tokens of some documents. Shape: (tokens, layers, width)."""
+        """Hidden states of some tokens of some documents. Shape: (tokens, layers * width)."""
         generator = np.random.default_rng(0)
         n_documents = len(self.material.documents)
         chosen = generator.permutation(n_documents)[:_SAMPLED_DOCUMENTS]
         head = FeatureHead(
             lambda states, batch, row: {
-                "states": owned_states(self._shape.layers, states, batch, row).cpu().numpy()
+                "states": owned_states(self._layers, states, batch, row).cpu().numpy()
             },
             reads_words=False,
         )
@@ -409,6 +446,25 @@ class ClassTask:
             rows = generator.permutation(len(states))[:_SAMPLED_TOKENS]
             found.append(states[np.sort(rows)])
         return torch.from_numpy(np.concatenate(found))
+
+
+def learned_head(
+    material: Material, module: nn.Module, config: HeadConfig
+) -> EntityHead | ClassificationHead:
+    """The head that a module is at inference, on the backbone's device."""
+    assert isinstance(module, WordTagger | TokenAttention)
+    settings = replace(backbone_config(material.config), embed=NONE, ner=("head",))
+    return make_learned_head(module, config, settings, name="head", device=torch.device("cpu"))
+
+
+def _fit_settings(config: TrainConfig, seed: int, *, weight_decay: float) -> FitSettings:
+    return FitSettings(
+        epochs=config.most_epochs,
+        patience=config.patience,
+        learning_rate=config.highest_learning_rate,
+        weight_decay=weight_decay,
+        seed=seed,
+    )
 
 
 def digest_of(documents: Sequence[LabelledDocument]) -> str:
@@ -430,10 +486,6 @@ def backbone_config(config: TrainConfig) -> ModelConfig:
         device=config.device,
         precision="float32",
     )
-
-
-def _inference(material: Material) -> ModelConfig:
-    return replace(backbone_config(material.config), embed=NONE, ner=("head",))
 
 
 def _sizes(loaded: LoadedBackbone) -> tuple[int, int]:

@@ -155,8 +155,8 @@ def test_no_embedding_hides_nan(
     refuses_nan(ModelConfig(embed=folder, window=32, passage=30), monkeypatch)
 
 
-# The two ends do not hold the bad token.
-@pytest.mark.parametrize("pooling", sorted({*CLASSIFY_POOLINGS} - {"head+tail"}))
+# The two ends do not hold the bad token, and checkpoints have learned no pooling.
+@pytest.mark.parametrize("pooling", sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"}))
 def test_no_classification_hides_nan(
     models: Build, monkeypatch: pytest.MonkeyPatch, pooling: str
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,29 +19,24 @@ class AttentionShape:
     """Sizes of a :class:`TokenAttention`.
 
     Attributes:
-        layers: which hidden states it reads, 0 the embeddings.
-        width: of the backbone's hidden states.
+        n_inputs: numbers that it reads of a token.
         n_labels: of the task.
-        reduced: what a token's hidden states are projected to before anything is learned.
         channels: of its own hidden states.
         n_queries: of the attention.
     """
 
-    layers: tuple[int, ...]
-    width: int
+    n_inputs: int
     n_labels: int
-    reduced: int = 192
-    channels: int = 64
+    channels: int = 32
     n_queries: int = 4
 
 
 class TokenAttention(nn.Module):
     """Logits of a document from all its tokens.
 
-    A token's hidden states of all layers are reduced by principal components, which are fitted
-    before training and stay fixed. One layer makes the token's channels of these, a few learned
-    queries attend to all tokens of the document (structured self-attention after Lin et al. 2017,
-    arXiv:1703.03130), and what each of them gathers is classified together.
+    One layer makes a token's channels of its hidden states, a few learned queries attend to all
+    tokens of the document (structured self-attention after Lin et al. 2017, arXiv:1703.03130),
+    and what each of them gathers is classified together.
 
     The softmax over a document's tokens is a quotient of sums, so that each window gives its part
     of the sums and no window has to be kept.
@@ -54,41 +49,34 @@ class TokenAttention(nn.Module):
     def __init__(self, shape: AttentionShape, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
-        self.reduction = nn.Linear(len(shape.layers) * shape.width, shape.reduced)
-        self.reduction.requires_grad_(False)
-        self.tokens = nn.Linear(shape.reduced, shape.channels)
+        self.tokens = nn.Linear(shape.n_inputs, shape.channels)
         self.queries = nn.Linear(shape.channels, shape.n_queries)
         self.out = nn.Linear(shape.n_queries * shape.channels, shape.n_labels)
         self.dropout = nn.Dropout(dropout)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
-    def reduce(self, states: Tensor) -> Tensor:
-        """Project hidden states, shape (tokens, layers, width), to (tokens, reduced)."""
-        reduced: Tensor = self.reduction(states.flatten(1))
-        return reduced
-
-    def forward(self, reduced: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor) -> Tensor:
         """Logits of documents from as many tokens of each, for training.
 
         Args:
-            reduced: Shape: (batch, tokens, reduced).
+            inputs: Shape: (batch, tokens, n_inputs).
 
         Returns:
             Shape: (batch, n_labels).
         """
-        channels, scores = self.attend(reduced)
+        channels, scores = self.attend(inputs)
         weights = scores.softmax(dim=1)
         gathered = torch.einsum("btq,btc->bqc", weights, channels).flatten(1)
         logits: Tensor = self.out(self.dropout(gathered))
         return logits
 
-    def attend(self, reduced: Tensor) -> tuple[Tensor, Tensor]:
+    def attend(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Channels of tokens, and what each query thinks of them.
 
         Shapes: (..., tokens, channels), (..., tokens, n_queries).
         """
-        channels = functional.gelu(self.tokens(reduced))
+        channels = functional.gelu(self.tokens(inputs))
         return channels, self.queries(channels)
 
     def classify(self, gathered: DoubleArray) -> npt.NDArray[np.float32]:
@@ -132,24 +120,24 @@ def gather(sums: Mapping[str, npt.NDArray[np.float64]]) -> DoubleArray:
     return gathered
 
 
-def fit_reduction(module: TokenAttention, states: Tensor) -> None:
-    """Set the reduction to the principal components of some tokens, half whitened.
+def fit_reduction(states: Tensor, *, n_reduced: int) -> nn.Linear:
+    """A projection of hidden states to their principal components, half whitened.
 
     Dimensions are standardised first, and components scaled to a variance that is the square
     root of their own, which leaves the strong ones ahead and the weak ones within reach.
 
     Args:
-        module: changed in place.
-        states: of a sample of tokens, more than ``reduced``. Shape: (tokens, layers, width).
+        states: of a sample of tokens, more than ``n_reduced``, of all layers. Shape: (tokens,
+            layers * width).
+        n_reduced: components.
     """
-    flat = states.flatten(1).double()
+    flat = states.double()
     mean = flat.mean(dim=0)
     # Some dimensions of some models are constant.
     deviation = flat.std(dim=0).clamp(min=1e-2)
-    standard = (flat - mean) / deviation
-    covariance = standard.T @ standard / len(standard)
+    standard = ((flat - mean) / deviation).float()
+    covariance = (standard.T @ standard / len(standard)).double()
     values, vectors = torch.linalg.eigh(covariance)
-    n_reduced = module.shape.reduced
     values = values[-n_reduced:].flip(0).clamp(min=1e-8)
     vectors = vectors[:, -n_reduced:].flip(1)
     # An eigenvector's sign is free; its largest entry shall be positive.
@@ -158,6 +146,29 @@ def fit_reduction(module: TokenAttention, states: Tensor) -> None:
     scale = (values / values[0]).sqrt().sqrt()
     scale = scale / scale.square().mean().sqrt()
     projection = vectors / deviation[:, None] / values.sqrt() * scale
-    with torch.no_grad():
-        module.reduction.weight.copy_(projection.T)
-        module.reduction.bias.copy_(-(mean @ projection))
+    reduction = nn.Linear(len(mean), n_reduced).requires_grad_(False)
+    reduction.weight.copy_(projection.T)
+    reduction.bias.copy_(-(mean @ projection))
+    return reduction
+
+
+def folded(module: TokenAttention, reduction: nn.Linear) -> TokenAttention:
+    """A module that does to hidden states what another does to their reduction.
+
+    Args:
+        module: trained on reduced hidden states.
+        reduction: that made them.
+    """
+    shape = replace(module.shape, n_inputs=reduction.in_features)
+    whole = TokenAttention(shape).requires_grad_(False).eval()
+    whole.load_state_dict(
+        module.state_dict()
+        | {
+            "tokens.weight": (module.tokens.weight.double() @ reduction.weight.double()).float(),
+            "tokens.bias": (
+                module.tokens.weight.double() @ reduction.bias.double()
+                + module.tokens.bias.double()
+            ).float(),
+        }
+    )
+    return whole

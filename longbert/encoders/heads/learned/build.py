@@ -16,9 +16,6 @@ from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.tagger import WordTagger
 from longbert.encoders.heads.learned.weights import load_weights
 
-LEARNED_DECODING = "viterbi"
-"""How learned heads decode entities where the user does not say."""
-
 
 def new_module(config: HeadConfig) -> WordTagger | TokenAttention:
     """An untrained module of a configuration's sizes."""
@@ -61,7 +58,7 @@ def make_learned_head(
             name=name,
             strategy=config.entity_strategy,
             stitching=config.entity_stitching,
-            decoding=config.entity_decoding or LEARNED_DECODING,
+            decoding=config.entity_decoding,
         )
     return ClassificationHead(
         LearnedClassifier(module, head, device=device),

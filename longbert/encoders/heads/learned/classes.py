@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from longbert.encoders.backbone import WindowBatch, weights_digest
 from longbert.encoders.heads.learned.attention import (
@@ -35,6 +35,7 @@ class LearnedClassifier:
 
     def __init__(self, module: TokenAttention, config: HeadConfig, *, device: torch.device) -> None:
         self._module = module.to(device)
+        self._layers = tuple(config.module["layers"])
         self._temperature = np.float32(config.temperature)
         self._device = device
         self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
@@ -55,14 +56,12 @@ class LearnedClassifier:
     ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
         """Each window's part of the sums that the attention is made of."""
         for row in range(len(batch.windows)):
-            features = attention_features(self._module, states, batch, row)
-            yield self.evidence_of(features)
+            yield self.evidence_of(owned_states(self._layers, states, batch, row))
 
-    def evidence_of(self, features: WindowFeatures) -> Mapping[str, npt.NDArray[Any]]:
-        """The same from the features of one window."""
-        reduced = torch.from_numpy(np.array(features["reduced"])).to(self._device)
+    def evidence_of(self, inputs: Tensor) -> Mapping[str, npt.NDArray[Any]]:
+        """The same from the tokens that one window owns. Shape: (n_owned, n_inputs)."""
         with torch.inference_mode():
-            return attention_sums(*self._module.attend(reduced))
+            return attention_sums(*self._module.attend(inputs.to(self._device)))
 
     def window_logits(self, evidence: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.float32]:
         """Logits as if each window were the document. Shape: (n_windows, n_labels)."""
@@ -78,33 +77,39 @@ class LearnedClassifier:
 
 def attention_module(config: HeadConfig) -> TokenAttention:
     """An untrained module of a configuration's sizes."""
-    sizes = {**config.module, "layers": tuple(config.module["layers"])}
-    return TokenAttention(AttentionShape(n_labels=len(config.labels), **sizes))
+    sizes = {name: size for name, size in config.module.items() if name not in ("layers", "width")}
+    n_inputs = len(config.module["layers"]) * config.module["width"]
+    return TokenAttention(AttentionShape(n_inputs=n_inputs, n_labels=len(config.labels), **sizes))
 
 
 def owned_states(
     layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
 ) -> Tensor:
-    """Hidden states of the tokens that a window owns, in float32.
+    """Hidden states of the tokens that a window owns, layers side by side, in float32.
 
-    Shape: (n_owned, n_layers, width).
+    Shape: (n_owned, n_layers * width).
     """
     window = batch.windows[row].window
     shift = batch.content_starts[row] - window.start
     own = slice(window.owned_start + shift, window.owned_stop + shift)
-    return torch.stack([states[layer][row, own].float() for layer in layers], dim=1)
+    return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
 
 
-def attention_features(
-    module: TokenAttention, states: Sequence[Tensor], batch: WindowBatch, row: int
+def reduced_features(
+    layers: Sequence[int],
+    reduction: nn.Linear,
+    states: Sequence[Tensor],
+    batch: WindowBatch,
+    row: int,
 ) -> WindowFeatures:
-    """What the learned part of a module reads of one window.
+    """What is learnt from one window: its tokens, reduced.
 
     Args:
-        module: its reduction is fitted.
+        layers: of the hidden states.
+        reduction: see :func:`longbert.encoders.heads.learned.attention.fit_reduction`.
         states: of the batch, for every layer.
         batch, row: the window.
     """
     with torch.inference_mode():
-        reduced = module.reduce(owned_states(module.shape.layers, states, batch, row))
+        reduced = reduction(owned_states(layers, states, batch, row))
     return {"reduced": reduced.cpu().numpy()}

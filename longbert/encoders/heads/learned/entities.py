@@ -30,7 +30,10 @@ class LearnedTagger:
 
     def __init__(self, module: WordTagger, config: HeadConfig, *, device: torch.device) -> None:
         self._module = module.to(device)
-        self._temperature = config.temperature
+        self.temperature = config.temperature
+        self.transitions: npt.NDArray[np.float32] | None = (
+            module.transitions.detach().cpu().numpy().copy()
+        )
         self._device = device
         self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
         self.digest = weights_digest(
@@ -41,22 +44,22 @@ class LearnedTagger:
     def content_logits(
         self, states: Sequence[Tensor], batch: WindowBatch
     ) -> Iterator[npt.NDArray[np.float32]]:
-        """Logits of the content tokens of each window, those of a word for each of its tokens."""
+        """Emissions of the content tokens of each window; a word's tokens have the same."""
         for row in range(len(batch.windows)):
             features = tagger_features(self._module.shape.layers, states, batch, row)
             yield self.token_logits(features, len(batch.windows[row].ids))
 
     def token_logits(self, features: WindowFeatures, n_tokens: int) -> npt.NDArray[np.float32]:
-        """Logits of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
+        """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
         inputs = [
             torch.from_numpy(np.array(features[name])).to(self._device)[None]
             for name in ("states", "flags", "strings")
         ]
         mask = inputs[0].new_ones(inputs[0].shape[:2])
         with torch.inference_mode():
-            logits = self._module(*inputs, mask)[0] / self._temperature
+            emissions = self._module(*inputs, mask)[0]
         n_each = np.diff(features["first_tokens"], append=n_tokens)
-        return np.repeat(logits.cpu().numpy(), n_each, axis=0)
+        return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
 
 
 def tagger_module(config: HeadConfig) -> WordTagger:

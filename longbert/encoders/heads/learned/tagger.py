@@ -28,13 +28,13 @@ class TaggerShape:
     layers: tuple[int, ...]
     width: int
     n_labels: int
-    channels: int = 128
+    channels: int = 96
     string_channels: int = 48
-    dilations: tuple[int, ...] = (1, 2, 4, 1)
+    dilations: tuple[int, ...] = (1, 2, 1)
 
 
 class WordTagger(nn.Module):
-    """Label logits of the words of a window.
+    """Emissions of the words of a window, and transitions between their labels.
 
     A word's hidden states, the mean over its tokens for each layer, are projected together; what
     the word looks like is added; residual dilated convolutions over the words (after Strubell et
@@ -63,12 +63,13 @@ class WordTagger(nn.Module):
         )
         self.out_norm = nn.LayerNorm(channels)
         self.out = nn.Linear(channels, shape.n_labels)
+        self.transitions = nn.Parameter(torch.zeros(shape.n_labels, shape.n_labels))
         self.dropout = nn.Dropout(dropout)
         with torch.no_grad():
             self.strings.weight.mul_(0.05)
 
     def forward(self, states: Tensor, flags: Tensor, strings: Tensor, mask: Tensor) -> Tensor:
-        """Logits of words.
+        """Emissions of words.
 
         Args:
             states: of the words. Shape: (batch, words, layers, width).
@@ -89,8 +90,8 @@ class WordTagger(nn.Module):
         known = mask[..., None]
         for block in self.blocks:
             hidden = block(hidden, known)
-        logits: Tensor = self.out(self.out_norm(hidden))
-        return logits
+        emissions: Tensor = self.out(self.out_norm(hidden))
+        return emissions
 
 
 class _Convolution(nn.Module):

@@ -1,0 +1,121 @@
+"""Reading labelled documents for a training, and holding some of them back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from longbert.errors import ConfigError, InputError
+from longbert.io.filesystem import LocalFileSystem
+from longbert.io.labels import LabelKind, LabelledData, check_trainable, read_labelled
+from longbert.records import LabelledDocument
+from longbert.training.config import TrainConfig
+
+_KINDS: Mapping[str, tuple[LabelKind, ...]] = {
+    "classify": ("label", "labels"),
+    "ner": ("entities",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingData:
+    """Labelled documents.
+
+    Attributes:
+        main: those to learn from and to validate on.
+        extra: those that are only learnt from.
+        n_dropped_spans: spans left out because they overlap a longer one.
+    """
+
+    main: LabelledData
+    extra: tuple[LabelledDocument, ...]
+    n_dropped_spans: int
+
+
+def read_training_data(config: TrainConfig) -> TrainingData:
+    """Read and check all files of a training.
+
+    Raises:
+        InputError: with file, line, field, value and remedy.
+    """
+    files = [_read(path, config) for path in config.data]
+    extra = [_read(path, config) for path in config.extra_data]
+    first = files[0]
+    seen: dict[str, str] = {}
+    for file in (*files, *extra):
+        if file.kind != first.kind:
+            raise InputError(
+                f"{file.path}: field {file.field!r} holds {file.kind}, but that of {first.path} "
+                f"holds {first.kind}: train a head on files of one kind"
+            )
+        for document in file.documents:
+            if document.document_id in seen and seen[document.document_id] != file.path:
+                raise InputError(
+                    f"{document.source}: id {document.document_id!r} is in "
+                    f"{seen[document.document_id]}, too: give every document its own id"
+                )
+            seen[document.document_id] = file.path
+    main = replace(
+        first,
+        documents=tuple(document for file in files for document in file.documents),
+        labels=tuple(sorted({label for file in files for label in file.labels})),
+        n_dropped_spans=sum(file.n_dropped_spans for file in files),
+    )
+    check_trainable(main, n_folds=config.n_folds or None)
+    if len(main.documents) < 2:
+        raise InputError(f"{main.path} has one document only: one to learn from, one to validate")
+    for file in extra:
+        unknown = sorted(set(file.labels) - set(main.labels))
+        if unknown:
+            raise InputError(
+                f"{file.path} has the label {unknown[0]!r}, which no document of "
+                f"{', '.join(config.data)} has: rename it, or give the file as --data"
+            )
+    return TrainingData(
+        main,
+        tuple(document for file in extra for document in file.documents),
+        main.n_dropped_spans + sum(file.n_dropped_spans for file in extra),
+    )
+
+
+def validation_of(
+    numbers: Sequence[int], documents: Sequence[LabelledDocument], config: TrainConfig
+) -> list[int]:
+    """Numbers of the documents that are held back: the share asked for, of each class alike.
+
+    Args:
+        numbers: of the documents to choose from.
+        documents: those of ``data``.
+        config: for share and seed.
+    """
+    n_folds = max(2, round(1 / config.validation_share))
+    own = [documents[number] for number in numbers]
+    first = folds_of(own, min(n_folds, len(own)), config.seed)[0]
+    return [numbers[index] for index in first]
+
+
+def folds_of(documents: Sequence[LabelledDocument], n_folds: int, seed: int) -> list[list[int]]:
+    """Disjoint groups of documents of about one size, each with about the same classes.
+
+    Raises:
+        ConfigError: there are fewer documents than folds.
+    """
+    if len(documents) < n_folds:
+        raise ConfigError(f"folds must be at most {len(documents)} here, got {n_folds}")
+    order = np.random.default_rng(seed).permutation(len(documents)).tolist()
+    # Stable, so documents of one class stay in drawn order and are dealt out in turn.
+    order.sort(key=lambda number: documents[number].labels or ())
+    return [sorted(order[fold::n_folds]) for fold in range(n_folds)]
+
+
+def _read(path: str, config: TrainConfig) -> LabelledData:
+    return read_labelled(
+        LocalFileSystem(),
+        path,
+        id_field=config.id_field,
+        text_field=config.text_field,
+        label_field=config.label_field,
+        kinds=_KINDS[config.task],
+    )
