@@ -13,6 +13,8 @@ NONE = "none"
 """The name that switches a task off."""
 
 DEFAULT_EMBED = "minilm"
+DEFAULT_CLASSIFY = ("sentiment-en",)
+DEFAULT_NER = ("entities-en",)
 DEFAULT_OUTPUT = "longbert-output"
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -144,10 +146,14 @@ class RunConfig:
 _RUN_KEYS = {"input" if f.name == "inputs" else f.name for f in fields(RunConfig)} - {"models"}
 _MODEL_KEYS = {f.name for f in fields(ModelConfig)}
 _EXECUTION_KEYS = {"runner", "workers"}
+_TASKS = {"embed", "classify", "ner"}
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:
     """Build a configuration from flat settings named as on the command line.
+
+    Where none of ``embed``, ``classify`` and ``ner`` is given, the packaged heads run beside the
+    packaged embedding model.
 
     Args:
         settings: ``input``, ``output``, ``embed``, ...; lists where several may be given.
@@ -166,6 +172,8 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     run = {key: value for key, value in given.items() if key in _RUN_KEYS}
     run["inputs"] = run.pop("input", ())
     models = {key: value for key, value in given.items() if key in _MODEL_KEYS}
+    if not _TASKS & models.keys():
+        models |= {"classify": DEFAULT_CLASSIFY, "ner": DEFAULT_NER}
     return RunConfig(**run, models=ModelConfig(**models))
 
 

@@ -56,13 +56,15 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--classify",
                 metavar="MODEL",
                 multiple=True,
-                help="Document classifier (AutoModelForSequenceClassification); repeatable.",
+                help="Document classifier: a checkpoint, a head of longbert train, or none; repeatable.  "
+                "[default: sentiment-en, if no model is named]",
             ),
             click.option(
                 "--ner",
                 metavar="MODEL",
                 multiple=True,
-                help="Entity model (AutoModelForTokenClassification); repeatable.",
+                help="Entity model: a checkpoint, a head of longbert train, or none; repeatable.  "
+                "[default: entities-en, if no model is named]",
             ),
             click.option(
                 "--window",
@@ -149,13 +151,13 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     "--entity-decoding",
     type=click.Choice(ENTITY_DECODINGS),
     help="Each word's best label, or the document's best sequence that the tagging scheme allows."
-    "  [default: greedy]",
+    "  [default: as the head learned it, else greedy]",
 )
 @click.option(
     "--classify-pooling",
     type=click.Choice(CLASSIFY_POOLINGS),
     help="How the logits of windows become those of the document; head+tail reads one window of "
-    "its first and last tokens.  [default: mean]",
+    "its first and last tokens.  [default: as the head learned it, else mean]",
 )
 @click.option(
     "--window-scores", is_flag=True, help="Write the classes of each window, too (window_scores)."

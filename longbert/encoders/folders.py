@@ -53,6 +53,12 @@ PACKAGED = {
 }
 
 
+PACKAGED_HEADS = ("entities-en", "sentiment-en")
+"""Heads on ``minilm`` that come with longbert itself."""
+
+_HEADS_FOLDER = Path(__file__).parent / "packaged"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
     """A model's files on this machine.
@@ -104,6 +110,8 @@ def find_model(name: str, *, task: str, config: ModelConfig) -> ModelFolder:
     """
     if name in PACKAGED:
         path = _packaged_folder(name)
+    elif name in PACKAGED_HEADS:
+        path = _HEADS_FOLDER / name
     elif Path(name).is_dir():
         path = Path(name)
     elif Path(name).exists():
@@ -166,9 +174,10 @@ def _download(name: str, config: ModelConfig) -> Path:
         reason = "it is no hub id either"
     except Exception as error:
         reason = f"it is not in the cache, and the hub did not give it ({type(error).__name__})"
+    packaged = (*PACKAGED, *PACKAGED_HEADS)
     raise ModelError(
-        f"model {name!r} is neither packaged ({', '.join(PACKAGED)}) nor a folder here, and "
-        f"{reason}{nearest(name, PACKAGED) or '.'} Check the path, or the connection to the hub"
+        f"model {name!r} is neither packaged ({', '.join(packaged)}) nor a folder here, and "
+        f"{reason}{nearest(name, packaged) or '.'} Check the path, or the connection to the hub"
     )
 
 
