@@ -56,8 +56,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                 "--classify",
                 metavar="MODEL",
                 multiple=True,
-                help="Document classifier: a checkpoint, a head of longbert train, or none; repeatable.  "
-                "[default: sentiment-en, if no model is named]",
+                help="Document classifier: a checkpoint, a head of longbert train, or none; "
+                "repeatable.  [default: sentiment-en, if no model is named]",
             ),
             click.option(
                 "--ner",

@@ -239,6 +239,12 @@ class Backbone:
         """Positions of a window that its content cannot have."""
         return len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
 
+    def with_model(self, model: nn.Module) -> Backbone:
+        """The same backbone with other weights, for what its digest does not matter."""
+        other = copy.copy(self)
+        other._model = model
+        return other
+
     def with_tokenizer(self, tokenizer: Tokenizer) -> Backbone:
         """The same encoder, its weights shared, behind another tokenizer of the same ids."""
         other = copy.copy(self)

@@ -11,14 +11,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longbert.encoders.backbone import TokenWindow, WindowBatch
 from longbert.encoders.heads.classification import ClassificationHead, ClassificationPartial
 from longbert.encoders.heads.learned.attention import TokenAttention
 from longbert.encoders.heads.learned.classes import LearnedClassifier
 from longbert.records import LabelledDocument
 from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation
+from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
 _BATCH_DOCUMENTS = 32
+_BATCH_WINDOWS = 8
 _SAMPLED_TOKENS = 256
 _SMOOTHING = 0.05
 
@@ -36,11 +39,13 @@ class ClassTrainee:
         chooses_one: whether every document has exactly one label.
         learn, validate: numbers of documents.
         label_weights: of the loss. Shape: (n_labels,).
+        read: reduced tokens that a window owns, for a backbone that changes.
+        changing: where layers of the backbone are trained, too; None: windows have features.
     """
 
     def __init__(
         self,
-        module: TokenAttention,
+        module: TokenAttention | Unfrozen,
         make_head: Callable[[nn.Module], ClassificationHead],
         windows: Sequence[Sequence[StoredWindow]],
         targets: npt.NDArray[np.float32],
@@ -49,8 +54,12 @@ class ClassTrainee:
         learn: Sequence[int],
         validate: Sequence[int],
         label_weights: npt.NDArray[np.float32],
+        read: Callable[[Sequence[Tensor], WindowBatch, int], Tensor] | None = None,
+        changing: ChangingBackbone | None = None,
     ) -> None:
         self.module: nn.Module = module
+        self._read = read
+        self._changing = changing
         self._make_head = make_head
         self._windows = windows
         self._targets = targets
@@ -58,20 +67,57 @@ class ClassTrainee:
         self._learn = np.array(learn)
         self._validate = validate
         self._weights = torch.from_numpy(label_weights)
-        self.n_batches = -(-len(learn) // _BATCH_DOCUMENTS)
+        self._n_documents = _BATCH_DOCUMENTS if changing is None else _BATCH_WINDOWS
+        self.n_batches = -(-len(learn) // self._n_documents)
 
     def batches(self, generator: np.random.Generator) -> Iterator[Any]:
         """Documents in another order each time, as some of their tokens."""
         order = generator.permutation(self._learn)
-        for first in range(0, len(order), _BATCH_DOCUMENTS):
-            numbers = order[first : first + _BATCH_DOCUMENTS]
+        for first in range(0, len(order), self._n_documents):
+            numbers = order[first : first + self._n_documents]
+            targets = torch.from_numpy(self._targets[numbers])
+            if self._changing is not None:
+                yield self._draw_windows(numbers.tolist(), generator), targets
+                continue
             tokens = np.stack([self._sample(number, generator) for number in numbers.tolist()])
-            yield torch.from_numpy(tokens), torch.from_numpy(self._targets[numbers])
+            yield torch.from_numpy(tokens), targets
 
     def loss(self, batch: Any) -> Tensor:
         """Cross-entropy, with labels smoothed a little."""
-        tokens, targets = batch
-        return self._loss(self.module(tokens), targets, smoothing=_SMOOTHING)
+        drawn, targets = batch
+        module = self.module
+        if isinstance(module, Unfrozen):
+            logits = module.head(self._reduced(module.base, *drawn))
+        else:
+            logits = module(drawn)
+        return self._loss(logits, targets, smoothing=_SMOOTHING)
+
+    def _draw_windows(
+        self, numbers: Sequence[int], generator: np.random.Generator
+    ) -> tuple[list[TokenWindow], list[npt.NDArray[np.int64]]]:
+        """A window of each document, and some of the tokens that it owns."""
+        assert self._changing is not None
+        windows, tokens = [], []
+        for number in numbers:
+            own = self._changing.windows(number)
+            windows.append(own[int(generator.integers(len(own)))])
+            tokens.append(generator.integers(0, windows[-1].window.n_owned, _SAMPLED_TOKENS))
+        return windows, tokens
+
+    def _reduced(
+        self,
+        base: nn.Module,
+        windows: Sequence[TokenWindow],
+        tokens: Sequence[npt.NDArray[np.int64]],
+    ) -> Tensor:
+        assert self._changing is not None
+        assert self._read is not None
+        states, batch = self._changing.states(base, windows)
+        rows = [
+            self._read(states, batch, row)[torch.from_numpy(drawn)]
+            for row, drawn in enumerate(tokens)
+        ]
+        return torch.stack(rows)
 
     def validate(self, module: nn.Module) -> Validation:
         """Loss and accuracy on whole documents, both as a run computes them.
@@ -79,7 +125,7 @@ class ClassTrainee:
         For several labels a document, accuracy is that of single decisions.
         """
         head = self._make_head(module)
-        logits = np.stack([head.logits(self.partial(head, one)) for one in self._validate])
+        logits = np.stack([head.logits(self.partial(module, head, one)) for one in self._validate])
         targets = self._targets[list(self._validate)]
         with torch.inference_mode():
             loss = self._loss(torch.from_numpy(logits), torch.from_numpy(targets), smoothing=0.0)
@@ -89,8 +135,13 @@ class ClassTrainee:
             right = (logits >= 0) == (targets > 0)
         return Validation(loss=float(loss), score=float(right.mean()), criterion=-float(loss))
 
-    def partial(self, head: ClassificationHead, number: int) -> ClassificationPartial:
+    def partial(
+        self, module: nn.Module, head: ClassificationHead, number: int
+    ) -> ClassificationPartial:
         """What a head makes of a document's windows, as a run does."""
+        if self._changing is not None:
+            assert isinstance(module, Unfrozen)
+            return head.merge(self._changing.partials(module.base, head, number).partials)
         assert isinstance(head.classifier, LearnedClassifier)
         partials = [
             head.partial_of(

@@ -16,14 +16,17 @@ from longbert.core.entities import TagScheme
 from longbert.core.measures.entities import entity_measures
 from longbert.core.surface import FLAGS
 from longbert.core.tagging import tag_tokens
+from longbert.encoders.backbone import TokenWindow
 from longbert.encoders.heads.entities import EntityHead, EntityPartial
 from longbert.encoders.heads.learned.crf import crf_loss
 from longbert.encoders.heads.learned.entities import LearnedTagger
-from longbert.encoders.heads.learned.tagger import WordTagger
+from longbert.encoders.heads.learned.features import WindowFeatures
+from longbert.encoders.heads.learned.tagger import WordTagger, word_states
 from longbert.encoders.tokenizer import TokenizedText, Tokenizer
 from longbert.records import Entity, LabelledDocument, LabelledSpan
 from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation
+from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
 _BATCH_WORDS = 2048
 _OWN_REPEATS = 3
@@ -41,11 +44,33 @@ class _Example:
         stored: its features.
         tags: of its words.
         stops: whether no entity goes on into a word.
+        tokens: of the window, for a backbone that changes.
     """
 
     stored: StoredWindow
     tags: npt.NDArray[np.int64]
     stops: npt.NDArray[np.bool_]
+    tokens: TokenWindow | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Windows of about one length, padded.
+
+    Attributes:
+        states: of words; None for a backbone that changes. Shape: (batch, words, layers, width).
+        flags, strings: of words; see :class:`longbert.core.surface.WordSurface`.
+        mask, tags, stops: Shape: (batch, words).
+        windows: for a backbone that changes.
+    """
+
+    states: Tensor | None
+    flags: Tensor
+    strings: Tensor
+    mask: Tensor
+    tags: Tensor
+    stops: Tensor
+    windows: tuple[TokenWindow, ...]
 
 
 class EntityTrainee:
@@ -62,11 +87,12 @@ class EntityTrainee:
         tokenizer: of the backbone.
         labels: of the tagging scheme.
         label_weights: of the loss. Shape: (n_labels,).
+        changing: where layers of the backbone are trained, too; None: windows have features.
     """
 
     def __init__(
         self,
-        module: WordTagger,
+        module: WordTagger | Unfrozen,
         make_head: Callable[[nn.Module], EntityHead],
         documents: Sequence[LabelledDocument],
         windows: Sequence[Sequence[StoredWindow]],
@@ -77,8 +103,10 @@ class EntityTrainee:
         tokenizer: Tokenizer,
         labels: Sequence[str],
         label_weights: npt.NDArray[np.float32],
+        changing: ChangingBackbone | None = None,
     ) -> None:
         self.module: nn.Module = module
+        self._changing = changing
         self._make_head = make_head
         self._documents = documents
         self._windows = windows
@@ -111,23 +139,28 @@ class EntityTrainee:
         head = self._make_head(module)
         predicted = []
         for number in self._validate:
-            tokens, partial = self.partial(head, number)
+            tokens, partial = self.partial(module, head, number)
             found = head.finish(self._documents[number].text, tokens, partial).entities
             predicted.append([_span(entity) for entity in found])
         gold = [list(self._documents[number].spans or ()) for number in self._validate]
         score = entity_measures(gold, predicted, n_resamples=0).f1.value
         examples = [one for number in self._validate for one in self._examples_of(number)]
+        total = 0.0
         with torch.inference_mode():
-            losses = [
-                float(self._loss(module, self._tensors(batch, None))) * n_words
-                for batch in _batches(examples, np.random.default_rng(0))
-                for n_words in [sum(len(example.tags) for example in batch)]
-            ]
-        n_words = sum(len(example.tags) for example in examples)
-        return Validation(loss=sum(losses) / n_words, score=score, criterion=score)
+            for batch in _batches(examples, np.random.default_rng(0)):
+                n_words = sum(len(example.tags) for example in batch)
+                total += float(self._loss(module, self._tensors(batch, None))) * n_words
+        loss = total / sum(len(example.tags) for example in examples)
+        return Validation(loss=loss, score=score, criterion=score)
 
-    def partial(self, head: EntityHead, number: int) -> tuple[TokenizedText, EntityPartial]:
+    def partial(
+        self, module: nn.Module, head: EntityHead, number: int
+    ) -> tuple[TokenizedText, EntityPartial]:
         """A document's tokens, and what a head makes of its windows, as in a run."""
+        if self._changing is not None:
+            assert isinstance(module, Unfrozen)
+            result = self._changing.partials(module.base, head, number)
+            return result.tokens, head.merge(result.partials)
         assert isinstance(head.tagger, LearnedTagger)
         partials = [
             head.partial_of(
@@ -140,15 +173,33 @@ class EntityTrainee:
             tokens = self._tokenizer.tokenize(self._documents[number].text)
         return tokens, head.merge(partials)
 
-    def _loss(self, module: nn.Module, batch: Any) -> Tensor:
-        assert isinstance(module, WordTagger)
-        inputs, tags, stops = batch
-        emissions = module(*inputs) + torch.log(self._weights)
+    def _loss(self, module: nn.Module, batch: _Batch) -> Tensor:
+        tagger = module.head if isinstance(module, Unfrozen) else module
+        assert isinstance(tagger, WordTagger)
+        states = batch.states
+        if states is None:
+            assert isinstance(module, Unfrozen)
+            states = self._states_of(module, tagger.shape.layers, batch)
+        emissions = tagger(states, batch.flags, batch.strings, batch.mask)
+        emissions = emissions + torch.log(self._weights)
         # Where a line ends an entity, decoding takes no label that would continue it.
         blocked = torch.zeros_like(emissions)
-        blocked[..., self._continues] = -1e4 * stops[..., None]
-        blocked = blocked.scatter(2, tags[..., None], 0.0)
-        return crf_loss(emissions + blocked, tags, inputs[-1], module.transitions, self._allowed)
+        blocked[..., self._continues] = -1e4 * batch.stops[..., None]
+        emissions = emissions + blocked.scatter(2, batch.tags[..., None], 0.0)
+        return crf_loss(emissions, batch.tags, batch.mask, tagger.transitions, self._allowed)
+
+    def _states_of(self, module: Unfrozen, layers: Sequence[int], batch: _Batch) -> Tensor:
+        """States of words under the backbone as it is now."""
+        assert self._changing is not None
+        states, encoded = self._changing.states(module.base, batch.windows)
+        rows = []
+        for row, window in enumerate(batch.windows):
+            assert window.words is not None
+            first = encoded.content_starts[row]
+            own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
+            rows.append(word_states(own, window.words))
+        padded: Tensor = nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        return padded
 
     def _epoch(self, generator: np.random.Generator) -> list[_Example]:
         """What is learnt in an epoch, with another part of the extra data each time."""
@@ -170,24 +221,40 @@ class EntityTrainee:
         # Within a word all tokens have its first one's tag, which only its window's start shows.
         inside = np.array([0, *(index + index % 2 for index in range(1, len(self._labels)))])
         examples = []
-        for stored in self._windows[number]:
+        for stored, window in self._stored(number):
             first_tokens = stored.window.start + stored.features["first_tokens"]
             own = tags[first_tokens].copy()
             if not tokens.starts_word[first_tokens[0]]:
                 own[0] = inside[own[0]]
-            examples.append(_Example(stored, own, stops[first_tokens]))
+            examples.append(_Example(stored, own, stops[first_tokens], window))
         return examples
+
+    def _stored(self, number: int) -> Iterator[tuple[StoredWindow, TokenWindow | None]]:
+        if self._changing is None:
+            for stored in self._windows[number]:
+                yield stored, None
+            return
+        for window in self._changing.windows(number):
+            words = window.words
+            assert words is not None
+            features: WindowFeatures = {
+                "flags": words.flags,
+                "strings": words.strings,
+                "first_tokens": words.first_tokens,
+            }
+            yield StoredWindow(number, window.window, features), window
 
     def _tensors(
         self, examples: Sequence[_Example], generator: np.random.Generator | None
-    ) -> tuple[tuple[Tensor, ...], Tensor, Tensor]:
-        """Inputs, tags and stops of windows, padded; roughened if there is a generator."""
+    ) -> _Batch:
+        """Windows padded together; roughened if there is a generator."""
         n_words = max(len(example.tags) for example in examples)
         shape = len(examples), n_words
         first = examples[0].stored.features
         arrays = {
             name: np.zeros((*shape, *first[name].shape[1:]), first[name].dtype)
             for name in ("states", "flags", "strings")
+            if name in first
         }
         mask = np.zeros(shape, dtype=np.float32)
         tags = np.zeros(shape, dtype=np.int64)
@@ -204,8 +271,15 @@ class EntityTrainee:
                 arrays["strings"][row] = 0
         if generator is not None:
             arrays["strings"][generator.random(shape) < _FORGOTTEN_SHARE] = 0
-        inputs = (*(torch.from_numpy(array) for array in arrays.values()), torch.from_numpy(mask))
-        return inputs, torch.from_numpy(tags), torch.from_numpy(stops)
+        return _Batch(
+            states=torch.from_numpy(arrays["states"]) if "states" in arrays else None,
+            flags=torch.from_numpy(arrays["flags"]),
+            strings=torch.from_numpy(arrays["strings"]),
+            mask=torch.from_numpy(mask),
+            tags=torch.from_numpy(tags),
+            stops=torch.from_numpy(stops),
+            windows=tuple(one.tokens for one in examples if one.tokens is not None),
+        )
 
 
 def _batches(examples: Sequence[_Example], generator: np.random.Generator) -> list[list[_Example]]:

@@ -50,6 +50,7 @@ from longbert.training.config import TrainConfig
 from longbert.training.entities import EntityTrainee, label_weights
 from longbert.training.features import StoredWindow
 from longbert.training.fit import FitSettings, Trainee
+from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
 _N_REDUCED = 192
 _SAMPLED_DOCUMENTS = 64
@@ -182,14 +183,15 @@ class EntityTask:
 
     def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> EntityTrainee:
         """See :class:`TrainingTask`."""
-        module = _module_with_seed(
+        tagger = _module_with_seed(
             lambda: WordTagger(self._shape, dropout=0.2, input_dropout=0.2), seed
         )
-        assert isinstance(module, WordTagger)
+        assert isinstance(tagger, WordTagger)
         balanced = self.material.config.class_weights == "balanced"
         learnt = [self.material.documents[number] for number in learn]
+        head = self.feature_head(self.material.loaded, Path())
         return EntityTrainee(
-            module,
+            _unfrozen(self.material, tagger) or tagger,
             lambda trained: self._head(trained, self.head_config()),
             self.material.documents,
             self.material.windows,
@@ -199,6 +201,7 @@ class EntityTask:
             tokenizer=self.material.loaded.backbone.tokenizer,
             labels=self.labels,
             label_weights=label_weights(learnt, self.labels, balanced=balanced),
+            changing=_changing(self.material, head),
         )
 
     def head_config(self) -> HeadConfig:
@@ -218,13 +221,13 @@ class EntityTask:
 
     def final_module(self, trainee: Trainee) -> nn.Module:
         """See :class:`TrainingTask`."""
-        return trainee.module
+        return head_of(trainee.module)
 
     def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
         """See :class:`TrainingTask`."""
         assert isinstance(trainee, EntityTrainee)
         own = self._head(trainee.module, head)
-        tokens, partial = trainee.partial(own, number)
+        tokens, partial = trainee.partial(trainee.module, own, number)
         return self._outcome(own, tokens, partial, number)
 
     def outcome_of_run(self, head: Head, result: WindowPartials, number: int) -> Outcome:
@@ -320,7 +323,7 @@ class ClassTask:
             load_weights(reduction, file, name="the features")
         else:
             reduction = fit_reduction(self._sample(loaded), n_reduced=self._n_reduced)
-            file.write_bytes(to_safetensors(reduction))
+            file.write_bytes(to_safetensors(reduction.state_dict()))
         self.reduction = reduction
         return FeatureHead(
             lambda states, batch, row: reduced_features(
@@ -334,8 +337,11 @@ class ClassTask:
         shape = AttentionShape(n_inputs=self._n_reduced, n_labels=len(self.labels))
         module = _module_with_seed(lambda: TokenAttention(shape, dropout=0.3), seed)
         assert isinstance(module, TokenAttention)
+        reduction = self.reduction
+        assert reduction is not None
+        head = FeatureHead(lambda states, batch, row: {}, reads_words=False)
         return ClassTrainee(
-            module,
+            _unfrozen(self.material, module) or module,
             lambda trained: self._head(trained, self.head_config()),
             self.material.windows,
             self._targets,
@@ -347,6 +353,10 @@ class ClassTask:
                 chooses_one=self.chooses_one,
                 balanced=self.material.config.class_weights == "balanced",
             ),
+            read=lambda states, batch, row: reduction(
+                owned_states(self._layers, states, batch, row)
+            ),
+            changing=_changing(self.material, head),
         )
 
     def head_config(self) -> HeadConfig:
@@ -366,15 +376,16 @@ class ClassTask:
 
     def final_module(self, trainee: Trainee) -> nn.Module:
         """The module on hidden states themselves: the reduction becomes part of its weights."""
-        assert isinstance(trainee.module, TokenAttention)
+        module = head_of(trainee.module)
+        assert isinstance(module, TokenAttention)
         assert self.reduction is not None
-        return folded(trainee.module, self.reduction)
+        return folded(module, self.reduction)
 
     def outcome(self, trainee: Trainee, head: HeadConfig, number: int) -> Outcome:
         """See :class:`TrainingTask`."""
         assert isinstance(trainee, ClassTrainee)
         own = self._head(trainee.module, head)
-        return self._outcome(own, trainee.partial(own, number), number)
+        return self._outcome(own, trainee.partial(trainee.module, own, number), number)
 
     def outcome_of_run(self, head: Head, result: WindowPartials, number: int) -> Outcome:
         """See :class:`TrainingTask`."""
@@ -420,6 +431,11 @@ class ClassTask:
         return scored.measures, scored.calibration
 
     def _head(self, module: nn.Module, config: HeadConfig) -> ClassificationHead:
+        if isinstance(module, Unfrozen):
+            # It reads what the backbone gives, not what was stored reduced.
+            assert self.reduction is not None
+            assert isinstance(module.head, TokenAttention)
+            module = folded(module.head, self.reduction)
         head = learned_head(self.material, module, config)
         assert isinstance(head, ClassificationHead)
         return head
@@ -451,10 +467,28 @@ class ClassTask:
 def learned_head(
     material: Material, module: nn.Module, config: HeadConfig
 ) -> EntityHead | ClassificationHead:
-    """The head that a module is at inference, on the backbone's device."""
+    """The head that a module is at inference."""
+    module = head_of(module)
     assert isinstance(module, WordTagger | TokenAttention)
     settings = replace(backbone_config(material.config), embed=NONE, ner=("head",))
     return make_learned_head(module, config, settings, name="head", device=torch.device("cpu"))
+
+
+def head_of(module: nn.Module) -> nn.Module:
+    """The part of a module that is the head."""
+    return module.head if isinstance(module, Unfrozen) else module
+
+
+def _unfrozen(material: Material, head: nn.Module) -> Unfrozen | None:
+    n_layers = material.config.n_unfrozen
+    base = material.loaded.checkpoint.base
+    return Unfrozen(head, base, n_layers=n_layers) if n_layers else None
+
+
+def _changing(material: Material, head: Head) -> ChangingBackbone | None:
+    if not material.config.n_unfrozen:
+        return None
+    return ChangingBackbone(material.loaded, material.documents, head)
 
 
 def _fit_settings(config: TrainConfig, seed: int, *, weight_decay: float) -> FitSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,7 +14,7 @@ from torch import nn
 
 from longbert.core.fingerprint import differences, fingerprint
 from longbert.core.measures.calibration import Calibration
-from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
+from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.weights import to_safetensors
 from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.compare import Measures
@@ -39,6 +39,7 @@ from longbert.training.tasks import (
     digest_of,
     learned_head,
 )
+from longbert.training.unfrozen import Unfrozen, check_layers
 
 
 class Observer(Protocol):
@@ -171,7 +172,7 @@ def train(
     validate = validation_of(range(n_own), data.main.documents, config)
     outcome = TrainOutcome(
         head=head,
-        validation=_run_scores(task, material, module, head, validate),
+        validation=_run_scores(task, material, trainee, module, head, validate),
         cross_validation=_scores(
             task,
             sorted(in_folds),
@@ -182,12 +183,13 @@ def train(
         else None,
         log=tuple(log),
     )
-    _write(output, config, outcome, module, data, command)
+    _write(output, config, outcome, _weights(trainee, module), data, command)
     shutil.rmtree(state)
     return outcome
 
 
 def _check_backbone(config: TrainConfig, loaded: LoadedBackbone) -> None:
+    check_layers(loaded.checkpoint.base, config.n_unfrozen, name=config.backbone)
     n_layers = int(loaded.checkpoint.base.config.num_hidden_layers)
     wrong = [layer for layer in config.layers or () if not 0 <= layer <= n_layers]
     if wrong:
@@ -263,9 +265,12 @@ def _features(
     folder = Path(config.features or f"{config.output}.features")
     store = FeatureStore(folder, about)
     n_documents = len(material.documents)
+    head = task.feature_head(loaded, folder)
+    if config.n_unfrozen:
+        return []
     store.fill(
         material.documents,
-        loaded.pass_for(task.feature_head(loaded, folder)),
+        loaded.pass_for(head),
         meter=meter,
         on_chunk=lambda n_done: observer.features(n_done, n_documents),
     )
@@ -307,6 +312,7 @@ def _fit(
 def _run_scores(
     task: TrainingTask,
     material: Material,
+    trainee: Trainee,
     module: nn.Module,
     head: HeadConfig,
     numbers: Sequence[int],
@@ -314,11 +320,14 @@ def _run_scores(
     """Scores of the finished head on documents that are encoded anew, as a run does it."""
     finished = learned_head(material, module, head)
     plain = learned_head(material, module, replace(head, temperature=1.0))
+    loaded = material.loaded
+    if isinstance(trainee.module, Unfrozen):
+        loaded = replace(loaded, backbone=loaded.backbone.with_model(trainee.module.base))
     documents = [material.documents[number] for number in numbers]
     outcomes: list[tuple[Outcome, Outcome]] = []
     texts = (Document(one.document_id, one.text) for one in documents)
     for number, text in zip(numbers, texts, strict=True):
-        (result,) = encode_windows(material.loaded.pass_for(finished), [text])
+        (result,) = encode_windows(loaded.pass_for(finished), [text])
         if isinstance(result, DocumentError):
             raise InputError(f"{material.documents[number].source}: {result.message}")
         outcomes.append(
@@ -343,11 +352,19 @@ def _scores(
     return Scores(len(numbers), measures, calibration, before)
 
 
+def _weights(trainee: Trainee, module: nn.Module) -> dict[str, bytes]:
+    """Files of weights: the head's, and those of the layers that were trained with it."""
+    files = {WEIGHTS: to_safetensors(module.state_dict())}
+    if isinstance(trainee.module, Unfrozen):
+        files[BACKBONE_WEIGHTS] = to_safetensors(trainee.module.trained_weights())
+    return files
+
+
 def _write(
     output: Path,
     config: TrainConfig,
     outcome: TrainOutcome,
-    module: nn.Module,
+    weights: Mapping[str, bytes],
     data: TrainingData,
     command: str,
 ) -> None:
@@ -368,7 +385,7 @@ def _write(
     log = "".join(json.dumps(asdict(epoch)) + "\n" for epoch in outcome.log)
     files = {
         "config.json": outcome.head.to_json().encode(),
-        WEIGHTS: to_safetensors(module),
+        **weights,
         "scores.json": (json.dumps(scores, indent=1) + "\n").encode(),
         "training.jsonl": log.encode(),
         "training.svg": learning_curve(outcome.log, task=config.task),

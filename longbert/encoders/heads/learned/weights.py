@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
-from torch import nn
+from torch import Tensor, nn
 
 from longbert.errors import ModelError
 
 
-def to_safetensors(module: nn.Module) -> bytes:
-    """All weights of a module: the same weights give the same bytes."""
-    return save({name: weight.contiguous() for name, weight in module.state_dict().items()})
+def to_safetensors(weights: Mapping[str, Tensor]) -> bytes:
+    """The bytes of a file: the same weights give the same."""
+    return save({name: weight.contiguous() for name, weight in weights.items()})
 
 
 def load_weights(module: nn.Module, file: Path, *, name: str) -> None:
