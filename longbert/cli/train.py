@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from longbert.cli.wording import counted
+from longbert.config import DEVICES, PRECISIONS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from longbert.training.train import TrainOutcome
 
 _TASKS = ("classify", "ner")
+_LINE_SECONDS = 10.0
 
 
 @click.command(
@@ -111,7 +114,20 @@ Examples:
     metavar="DIR",
     help="Where hidden states are kept for the next training.  [default: OUTPUT.features]",
 )
-@click.option("--device", default="auto", show_default=True, help="Where to compute.")
+@click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="auto",
+    show_default=True,
+    help="Where to compute.",
+)
+@click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="Of the hidden states, as for run.",
+)
 @click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Of the id.")
 @click.option(
     "--text-field", default="text", show_default=True, metavar="NAME", help="Of the text."
@@ -185,8 +201,8 @@ def _summary(output: str, task: str, outcome: TrainOutcome) -> list[str]:
         )
     if outcome.head.n_unfrozen:
         lines.append(
-            f"{counted(outcome.head.n_unfrozen, 'layer')} of the backbone were trained, too, so "
-            "that the head has a pass of its own"
+            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with the head, "
+            "which therefore has a pass of its own"
         )
     lines.append(f"longbert run --input docs/ --{task} {output}")
     return lines
@@ -210,6 +226,7 @@ class _Display:
         )
         self._bar: TaskID | None = None
         self._name = ""
+        self._said_at = time.monotonic()
 
     def __enter__(self) -> _Display:
         self._progress.start()
@@ -236,7 +253,11 @@ class _Display:
     def features(self, n_done: int, n_documents: int) -> None:
         """See :class:`longbert.training.train.Observer`."""
         self._show("hidden states of documents", n_documents, n_done)
-        if n_done == n_documents:
+        if n_done < n_documents and not self._console.is_terminal:
+            if time.monotonic() - self._said_at >= _LINE_SECONDS:
+                self._said_at = time.monotonic()
+                self._say(f"hidden states of {n_done:,} of {counted(n_documents, 'document')}")
+        elif n_done == n_documents:
             self._end()
             self._say(f"hidden states of {counted(n_documents, 'document')} are there")
 

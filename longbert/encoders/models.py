@@ -140,6 +140,7 @@ class LoadedBackbone:
         overlap: content tokens.
         plan: windows of a document of so many content tokens.
         batch_tokens: positions of a batch.
+        precision, processor: that decide on the hidden states, too.
     """
 
     checkpoint: Checkpoint
@@ -148,6 +149,8 @@ class LoadedBackbone:
     overlap: int
     plan: Callable[[int], tuple[Window, ...]]
     batch_tokens: int
+    precision: str
+    processor: str
 
     def pass_for(self, head: Head) -> Pass:
         """A pass of one head over whole documents."""
@@ -173,6 +176,8 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
         overlap=about["overlap"],
         plan=plan,
         batch_tokens=config.batch_tokens or default_batch_tokens(device),
+        precision=str(dtype).removeprefix("torch."),
+        processor=device_kind(device),
     )
 
 

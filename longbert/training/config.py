@@ -35,7 +35,7 @@ class TrainConfig:
             second for ``ner``.
         window, overlap: as for a run.
         seed: of everything that is drawn.
-        device: as for a run.
+        device, precision: as for a run; layers of the backbone are trained in float32.
         features: folder of the features, kept for the next training; None: beside the output.
         license: of the data, for the card.
     """
@@ -60,6 +60,7 @@ class TrainConfig:
     overlap: int | None = None
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     features: str | None = None
     license: str | None = None
 

@@ -512,13 +512,13 @@ def digest_of(documents: Sequence[LabelledDocument]) -> str:
 
 
 def backbone_config(config: TrainConfig) -> ModelConfig:
-    """The run's settings that load the backbone as training reads it: in float32."""
+    """The run's settings that load the backbone as training reads it."""
     return ModelConfig(
         embed=config.backbone,
         window=config.window,
         overlap=config.overlap,
         device=config.device,
-        precision="float32",
+        precision="float32" if config.n_unfrozen else config.precision,
     )
 
 

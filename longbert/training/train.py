@@ -260,6 +260,8 @@ def _features(
         "backbone": loaded.backbone.digest,
         "window": loaded.window,
         "overlap": loaded.overlap,
+        "precision": loaded.precision,
+        "processor": loaded.processor,
         **task.reads,
     }
     folder = Path(config.features or f"{config.output}.features")

@@ -70,7 +70,7 @@ def test_page_runs_from_top_to_bottom(page, tmp_path):
 _NOT_RUN = {
     "installs packages, as CI does": r"\bpip install\b|\bpre-commit install\b",
     "needs a model of the reader's own, or of the hub": r"--(embed|ner|classify) (\./|\w+/)",
-    "needs documents that the reader has labelled": r"--gold \w",
+    "needs documents that the reader has labelled": r"--gold \w|--data \w",
     "needs a GPU": r"--device cuda\b",
     "needs a cloud account": r"\bgs://",
     "needs a corpus of the reader's own": r"--input (novels|corpus)/",
