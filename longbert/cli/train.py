@@ -201,8 +201,8 @@ def _summary(output: str, task: str, outcome: TrainOutcome) -> list[str]:
         )
     if outcome.head.n_unfrozen:
         lines.append(
-            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with the head, "
-            "which therefore has a pass of its own"
+            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with it, "
+            "so that the head has a pass of its own"
         )
     lines.append(f"longbert run --input docs/ --{task} {output}")
     return lines
