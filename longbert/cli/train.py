@@ -69,7 +69,7 @@ Examples:
     help="Of the documents, held back for early stopping and calibration.",
 )
 @click.option(
-    "--epochs", type=int, metavar="N", help="At most.  [default: 16 for classify, 6 for ner]"
+    "--epochs", type=int, metavar="N", help="At most.  [default: 16 for classify, 10 for ner]"
 )
 @click.option(
     "--patience",

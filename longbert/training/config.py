@@ -8,7 +8,7 @@ from longbert.errors import ConfigError, nearest
 
 TASKS = ("classify", "ner")
 CLASS_WEIGHTS = ("none", "balanced")
-DEFAULT_EPOCHS = {"classify": 16, "ner": 6}
+DEFAULT_EPOCHS = {"classify": 16, "ner": 10}
 DEFAULT_LEARNING_RATE = {"classify": 6e-3, "ner": 1e-3}
 
 

@@ -394,7 +394,8 @@ class TestModels:
 
     def test_no_such_folder(self, call: Call, docs: Path) -> None:
         self.check(
-            call, docs, r"model './nowhere' is neither packaged \(minilm\) nor a folder here",
+            call, docs,
+            r"model './nowhere' is neither packaged \(minilm, entities-en, sentiment-en\) nor a",
             embed="./nowhere",
         )  # fmt: skip
         self.check(call, docs, "did you mean 'minilm'", embed="minilmm")

@@ -1,5 +1,6 @@
 """The built wheel: what is in it, and that it works outside the source tree."""
 
+import json
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+from longbert.encoders.folders import PACKAGED_HEADS
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,7 +51,15 @@ def test_wheel_holds_the_package_alone(wheel):
     assert "longbert/py.typed" in names
     assert "longbert/encoders/heads/embedding.py" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
-    assert not [name for name in names if name.endswith((".safetensors", ".parquet", ".faiss"))]
+    heads = "longbert/encoders/packaged"
+    weights = {name for name in names if name.endswith((".safetensors", ".parquet", ".faiss"))}
+    assert weights == {f"{heads}/{name}/head.safetensors" for name in PACKAGED_HEADS}
+    for name in PACKAGED_HEADS:
+        of_head = [
+            info for info in zipfile.ZipFile(wheel).infolist() if f"/{name}/" in info.filename
+        ]
+        assert sum(info.file_size for info in of_head) < 3_000_000
+        assert f"{heads}/{name}/README.md" in names
 
 
 def test_wheel_runs_outside_the_source_tree(wheel, tmp_path):
@@ -70,7 +81,9 @@ def test_wheel_runs_outside_the_source_tree(wheel, tmp_path):
     outside = tmp_path / "elsewhere"
     (outside / "texts").mkdir(parents=True)
     (outside / "texts" / "lease.txt").write_text("The tenant pays the rent on the first day. " * 20)
-    (outside / "texts" / "loan.txt").write_text("The parent company guarantees the loan. " * 20)
+    (outside / "texts" / "loan.txt").write_text(
+        "The parent company in London guarantees the loan. " * 20
+    )
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
 
     def run(*arguments):
@@ -85,6 +98,10 @@ def test_wheel_runs_outside_the_source_tree(wheel, tmp_path):
     found = run(command, "query", "who guarantees the loan?", "--index", "out", "--format", "jsonl")
     assert '"document_id": "loan.txt"' in found.splitlines()[0]
     run(command, "verify", "out")
+    counts = json.loads((outside / "out" / "manifest.json").read_text())["counts"]
+    # Without a model named, every table has rows.
+    assert counts["classifications"] == 4
+    assert counts["entities"] == 20
 
 
 def test_exactly_one_faiss_in_each_extra():
