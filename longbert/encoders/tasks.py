@@ -132,7 +132,13 @@ def _backbone_of(
 
     checkpoint = backbones.get(head.backbone_digest)
     if checkpoint is None:
-        named = find_model(head.backbone, task="embed", config=config)
+        try:
+            named = find_model(head.backbone, task="embed", config=config)
+        except ModelError as error:
+            raise ModelError(
+                f"{folder.name} reads the backbone {head.backbone!r}, which is not there: {error}, "
+                "or name a copy of it with --embed"
+            ) from None
         checkpoint = load_checkpoint(named, AutoModel, config)
         if checkpoint.backbone_digest != head.backbone_digest:
             raise ModelError(
