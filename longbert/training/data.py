@@ -51,7 +51,7 @@ def read_training_data(config: TrainConfig) -> TrainingData:
                 f"holds {first.kind}: train a head on files of one kind"
             )
         for document in file.documents:
-            if document.document_id in seen and seen[document.document_id] != file.path:
+            if document.document_id in seen:
                 raise InputError(
                     f"{document.source}: id {document.document_id!r} is in "
                     f"{seen[document.document_id]}, too: give every document its own id"
