@@ -159,6 +159,8 @@ def fit(
                 loss = trainee.loss(batch)
                 losses.append(float(loss.detach()))
                 if not math.isfinite(losses[-1]):
+                    # The same settings would end here again.
+                    state_file.unlink(missing_ok=True)
                     raise LongbertError(
                         f"the loss became {losses[-1]} in epoch {number}, so nothing was written: "
                         f"try a lower --learning-rate than {settings.learning_rate:g}"

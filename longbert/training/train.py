@@ -212,7 +212,7 @@ def _task(
 
 def _state_folder(config: TrainConfig, material: Material) -> Path:
     """Where an unfinished training is kept, beside the output."""
-    folder = Path(f"{config.output}.training")
+    folder = Path(f"{Path(config.output)}.training")
     settings = {
         **{
             key: value
@@ -224,7 +224,8 @@ def _state_folder(config: TrainConfig, material: Material) -> Path:
     }
     settings = json.loads(json.dumps(settings))
     file = folder / "settings.json"
-    if file.is_file():
+    # Before the first epoch there is nothing to lose: what was wrong may have been mended.
+    if file.is_file() and any(folder.glob("*.pt")):
         before = json.loads(file.read_text(encoding="utf-8"))
         if before != settings:
             changes = "".join(f"\n  {line}" for line in differences(before, settings))
@@ -260,7 +261,7 @@ def _features(
         "overlap": loaded.overlap,
         **task.reads,
     }
-    folder = Path(config.features or f"{config.output}.features")
+    folder = Path(config.features or f"{Path(config.output)}.features")
     store = FeatureStore(folder, about)
     n_documents = len(material.documents)
     store.fill(
