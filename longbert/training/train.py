@@ -21,6 +21,7 @@ from longbert.engine.compare import Measures
 from longbert.engine.encode import encode_windows
 from longbert.engine.meter import Meter, NullMeter
 from longbert.errors import ConfigError, DocumentError, FingerprintError, InputError, OutputError
+from longbert.io.filesystem import LocalFileSystem
 from longbert.io.labels import LabelledData
 from longbert.records import Document, LabelledDocument
 from longbert.training.card import model_card
@@ -234,8 +235,8 @@ def _state_folder(config: TrainConfig, material: Material) -> Path:
                 "Go back to those settings, or remove the folder to begin anew"
             )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        content = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+        LocalFileSystem().write(str(file), content.encode())
     except OSError as error:
         raise OutputError(
             f"output {config.output!r} cannot be written ({error.strerror or error}): "
