@@ -319,6 +319,16 @@ def test_an_output_that_cannot_be_made(call: Call, small: Path) -> None:
     check_refused(result, "cannot be written (Not a directory)", status=1)
 
 
+def test_features_that_cannot_be_kept(call: Call, small: Path) -> None:
+    result = call(
+        *(*CLASSIFY, "--data", "../classes.jsonl", "--output", "head", "--backbone", small),
+        *("--features", "../classes.jsonl"),
+    )
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "features cannot be written to ../classes.jsonl (" in result.stderr
+    assert not Path("head").exists()
+
+
 def test_features_of_other_documents_are_in_the_way(call: Call, small: Path, place: Path) -> None:
     write_rows(place / "others.jsonl", classified(6, seed=5))
     options = ("--backbone", small, "--epochs", 1, "--features", "kept")

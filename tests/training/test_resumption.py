@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -185,3 +187,46 @@ def test_an_unfinished_training_of_other_settings_is_kept(
     record = Record()
     train_head(*head, observer=record)
     assert record.n_steps == [1]
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+def test_dead_at_any_change_of_a_name(
+    is_done: bool,
+    files: dict[str, Path],
+    backbone: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever a folder or file was about to be called, or just has been."""
+    rename = os.replace
+    n_renamed = 0
+    dies_at = -1
+
+    def dying(source: Any, target: Any) -> None:
+        nonlocal n_renamed
+        n_renamed += 1
+        if n_renamed == dies_at and not is_done:
+            raise Stopped
+        rename(source, target)
+        if n_renamed == dies_at:
+            raise Stopped
+
+    monkeypatch.setattr(os, "replace", dying)
+    head = ("classify", files["classify"], Path("head"), backbone)
+    (tmp_path / "whole").mkdir()
+    monkeypatch.chdir(tmp_path / "whole")
+    train_head(*head, epochs=2)
+    expected = files_in(tmp_path / "whole")
+    n_all = n_renamed
+    assert n_all >= 7
+    for number in range(1, n_all if is_done else n_all + 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        n_renamed, dies_at = 0, number
+        with pytest.raises(Stopped):
+            train_head(*head, epochs=2)
+        assert not Path("head").exists()
+        dies_at = -1
+        train_head(*head, epochs=2)
+        assert files_in(folder) == expected
