@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 from longbert.errors import ConfigError, nearest
@@ -74,6 +75,8 @@ class TrainConfig:
             raise ConfigError("data must name at least one file of labelled documents")
         if not self.output:
             raise ConfigError("output must name a folder, got an empty name: try my-head")
+        if self.features is not None:
+            self._check_features(self.features)
         if not 0 < self.validation_share < 1:
             raise ConfigError(f"validation must be in (0, 1), got {self.validation_share}: try 0.1")
         if self.n_folds < 0 or self.n_folds == 1:
@@ -97,6 +100,17 @@ class TrainConfig:
                 f"class_weights must be one of {', '.join(CLASS_WEIGHTS)}, "
                 f"got {self.class_weights!r}{nearest(self.class_weights, CLASS_WEIGHTS)}"
             )
+
+    def _check_features(self, features: str) -> None:
+        """Refuse folders that become the head's, or are removed when it is done."""
+        folder = os.path.abspath(features)
+        output = os.path.abspath(self.output)
+        for own in (output, f"{output}.training", f"{output}.unfinished"):
+            if folder == own or folder.startswith(own + os.sep):
+                raise ConfigError(
+                    f"features must be another folder than {own}, got {features!r}: try "
+                    f"{self.output}.features"
+                )
 
     @property
     def most_epochs(self) -> int:

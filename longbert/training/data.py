@@ -51,7 +51,7 @@ def read_training_data(config: TrainConfig) -> TrainingData:
                 f"holds {first.kind}: train a head on files of one kind"
             )
         for document in file.documents:
-            if document.document_id in seen and seen[document.document_id] != file.path:
+            if document.document_id in seen:
                 raise InputError(
                     f"{document.source}: id {document.document_id!r} is in "
                     f"{seen[document.document_id]}, too: give every document its own id"
@@ -66,6 +66,13 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     check_trainable(main, n_folds=config.n_folds or None)
     if len(main.documents) < 2:
         raise InputError(f"{main.path} has one document only: one to learn from, one to validate")
+    n_documents = len(main.documents)
+    if config.n_folds and n_documents - -(-n_documents // config.n_folds) < 2:
+        raise InputError(
+            f"{main.path} has {n_documents} documents, of which {config.n_folds} folds leave one "
+            "only, and a head needs one to learn from and one to validate: label more documents, "
+            "or leave out --folds"
+        )
     for file in extra:
         unknown = sorted(set(file.labels) - set(main.labels))
         if unknown:

@@ -18,7 +18,8 @@ from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.passes import Pass
 from longbert.engine.encode import encode_windows
 from longbert.engine.meter import Meter
-from longbert.errors import DocumentError, FingerprintError, InputError
+from longbert.errors import DocumentError, FingerprintError, InputError, OutputError
+from longbert.io.filesystem import LocalFileSystem
 from longbert.records import Document, LabelledDocument
 
 _CHUNK_CHARS = 400_000
@@ -48,6 +49,7 @@ class FeatureStore:
 
     Raises:
         FingerprintError: the folder holds features of something else.
+        OutputError: it cannot be written.
     """
 
     def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
@@ -60,8 +62,13 @@ class FeatureStore:
                 f"features in {folder} are of other documents or another backbone: remove the "
                 "folder, or name another one with --features"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(description, encoding="utf-8")
+        try:
+            LocalFileSystem().write(str(file), description.encode())
+        except OSError as error:
+            raise OutputError(
+                f"features cannot be written to {folder} ({error.strerror or error}): name "
+                "another folder with --features"
+            ) from error
 
     def fill(
         self,

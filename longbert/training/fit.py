@@ -146,7 +146,8 @@ def fit(
         log = [Epoch(**entry) for entry in state["log"]]
         for epoch in log:
             on_epoch(epoch)
-    n_steps_done = len(log) * trainee.n_batches
+    # Not counted by epochs, which may have other numbers of batches than was said.
+    n_steps_done = int(schedule.last_epoch)
     while len(log) < settings.epochs and not _is_over(log, settings.patience):
         number = len(log) + 1
         generator = np.random.default_rng([settings.seed, number])
@@ -158,6 +159,8 @@ def fit(
                 loss = trainee.loss(batch)
                 losses.append(float(loss.detach()))
                 if not math.isfinite(losses[-1]):
+                    # The same settings would end here again.
+                    state_file.unlink(missing_ok=True)
                     raise LongbertError(
                         f"the loss became {losses[-1]} in epoch {number}, so nothing was written: "
                         f"try a lower --learning-rate than {settings.learning_rate:g}"

@@ -44,6 +44,7 @@ from longbert.engine.compare import Measures, Renaming, compare_entities, compar
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.predictions import ScoredSpan
 from longbert.errors import DocumentError, InputError
+from longbert.io.filesystem import LocalFileSystem
 from longbert.records import Classification, Document, Entity, LabelledDocument, LabelledSpan
 from longbert.training.classes import ClassTrainee, class_weights, targets_of
 from longbert.training.config import TrainConfig
@@ -323,7 +324,7 @@ class ClassTask:
             load_weights(reduction, file, name="the features")
         else:
             reduction = fit_reduction(self._sample(loaded), n_reduced=self._n_reduced)
-            file.write_bytes(to_safetensors(reduction.state_dict()))
+            LocalFileSystem().write(str(file), to_safetensors(reduction.state_dict()))
         self.reduction = reduction
         return FeatureHead(
             lambda states, batch, row: reduced_features(

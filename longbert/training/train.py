@@ -21,6 +21,7 @@ from longbert.engine.compare import Measures
 from longbert.engine.encode import encode_windows
 from longbert.engine.meter import Meter, NullMeter
 from longbert.errors import ConfigError, DocumentError, FingerprintError, InputError, OutputError
+from longbert.io.filesystem import LocalFileSystem
 from longbert.io.labels import LabelledData
 from longbert.records import Document, LabelledDocument
 from longbert.training.card import model_card
@@ -214,7 +215,7 @@ def _task(
 
 def _state_folder(config: TrainConfig, material: Material) -> Path:
     """Where an unfinished training is kept, beside the output."""
-    folder = Path(f"{config.output}.training")
+    folder = Path(f"{Path(config.output)}.training")
     settings = {
         **{
             key: value
@@ -226,7 +227,8 @@ def _state_folder(config: TrainConfig, material: Material) -> Path:
     }
     settings = json.loads(json.dumps(settings))
     file = folder / "settings.json"
-    if file.is_file():
+    # Before the first epoch there is nothing to lose: what was wrong may have been mended.
+    if file.is_file() and any(folder.glob("*.pt")):
         before = json.loads(file.read_text(encoding="utf-8"))
         if before != settings:
             changes = "".join(f"\n  {line}" for line in differences(before, settings))
@@ -235,8 +237,8 @@ def _state_folder(config: TrainConfig, material: Material) -> Path:
                 "Go back to those settings, or remove the folder to begin anew"
             )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(settings, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        content = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+        LocalFileSystem().write(str(file), content.encode())
     except OSError as error:
         raise OutputError(
             f"output {config.output!r} cannot be written ({error.strerror or error}): "
@@ -264,7 +266,7 @@ def _features(
         "processor": loaded.processor,
         **task.reads,
     }
-    folder = Path(config.features or f"{config.output}.features")
+    folder = Path(config.features or f"{Path(config.output)}.features")
     store = FeatureStore(folder, about)
     n_documents = len(material.documents)
     head = task.feature_head(loaded, folder)

@@ -1,0 +1,160 @@
+"""Features of windows: what is stored, when it is computed, and whose it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.training import WINDOW, Stopped, with_entities, write_rows
+from torch import Tensor
+
+from longbert.config import ModelConfig
+from longbert.encoders.backbone import WindowBatch
+from longbert.encoders.heads.learned.entities import tagger_features
+from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
+from longbert.encoders.models import LoadedBackbone, load_backbone
+from longbert.engine.encode import WindowPartials, encode_windows
+from longbert.engine.meter import NullMeter
+from longbert.errors import FingerprintError, InputError
+from longbert.io.filesystem import LocalFileSystem
+from longbert.io.labels import read_labelled
+from longbert.records import Document, LabelledDocument
+from longbert.training import features
+from longbert.training.features import FeatureStore
+
+ABOUT = {"documents": "d", "backbone": "b"}
+
+
+class Counted(FeatureHead):
+    """Features of words; counts the windows it is asked for and may fail at one.
+
+    Args:
+        fails_at: window, from 1.
+    """
+
+    def __init__(self, fails_at: int | None = None) -> None:
+        super().__init__(self._words, reads_words=True)
+        self.n_windows = 0
+        self._fails_at = fails_at
+
+    def _words(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> WindowFeatures:
+        self.n_windows += 1
+        if self.n_windows == self._fails_at:
+            raise Stopped
+        return tagger_features((0, 2), states, batch, row)
+
+
+@pytest.fixture(scope="module")
+def loaded(models: Callable[..., Path]) -> LoadedBackbone:
+    folder = models("bert", sentence_transformers={"max_seq_length": WINDOW})
+    return load_backbone(ModelConfig(embed=str(folder), precision="float32"))
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> tuple[LabelledDocument, ...]:
+    path = write_rows(tmp_path_factory.mktemp("data") / "a.jsonl", with_entities(7))
+    return read_labelled(LocalFileSystem(), str(path)).documents
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two documents a chunk."""
+    monkeypatch.setattr(features, "_CHUNK_CHARS", 600)
+
+
+def fill(
+    folder: Path,
+    documents: Sequence[LabelledDocument],
+    loaded: LoadedBackbone,
+    head: FeatureHead,
+    **options: Any,
+) -> FeatureStore:
+    store = FeatureStore(folder, ABOUT)
+    store.fill(documents, loaded.pass_for(head), meter=NullMeter(), **options)
+    return store
+
+
+def test_it_holds_what_the_engine_gives(
+    tmp_path: Path, documents: tuple[LabelledDocument, ...], loaded: LoadedBackbone
+) -> None:
+    done: list[int] = []
+    store = fill(tmp_path / "f", documents, loaded, Counted(), on_chunk=done.append)
+    assert len(done) > 2
+    assert done[-1] == len(documents)
+    stored = iter(store.windows())
+    texts = [Document(one.document_id, one.text) for one in documents]
+    for number, text in enumerate(texts):
+        (result,) = encode_windows(loaded.pass_for(Counted()), [text])
+        assert isinstance(result, WindowPartials)
+        assert len(result.windows) > 1
+        for window, expected in zip(result.windows, result.partials, strict=True):
+            own = next(stored)
+            assert (own.document, own.window) == (number, window.window)
+            assert own.features.keys() == expected.keys()
+            for name, values in expected.items():
+                assert own.features[name].dtype == values.dtype
+                np.testing.assert_array_equal(own.features[name], values)
+    assert next(stored, None) is None
+
+
+def test_it_is_read_through_memory_maps(
+    tmp_path: Path, documents: tuple[LabelledDocument, ...], loaded: LoadedBackbone
+) -> None:
+    store = fill(tmp_path / "f", documents, loaded, Counted())
+    for stored in store.windows():
+        for values in stored.features.values():
+            assert isinstance(values, np.memmap)
+            assert not values.flags.writeable
+
+
+def test_a_second_time_computes_nothing(
+    tmp_path: Path, documents: tuple[LabelledDocument, ...], loaded: LoadedBackbone
+) -> None:
+    first, second = Counted(), Counted()
+    one = fill(tmp_path / "f", documents, loaded, first)
+    two = fill(tmp_path / "f", documents, loaded, second)
+    assert first.n_windows == len(one.windows()) == len(two.windows())
+    assert second.n_windows == 0
+
+
+def test_interrupted_and_filled_again(
+    tmp_path: Path, documents: tuple[LabelledDocument, ...], loaded: LoadedBackbone
+) -> None:
+    whole = fill(tmp_path / "whole", documents, loaded, Counted())
+    first = Counted(fails_at=len(whole.windows()) // 2)
+    done: list[int] = []
+    with pytest.raises(Stopped):
+        fill(tmp_path / "parts", documents, loaded, first, on_chunk=done.append)
+    kept = sum(1 for one in whole.windows() if one.document < done[-1])
+    second = Counted()
+    fill(tmp_path / "parts", documents, loaded, second)
+    assert kept > 0
+    assert second.n_windows == len(whole.windows()) - kept
+    names = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*")]
+    assert sorted(names) == sorted(
+        path.relative_to(tmp_path / "parts") for path in (tmp_path / "parts").rglob("*")
+    )
+    for name in names:
+        if (tmp_path / "whole" / name).is_file():
+            assert (tmp_path / "whole" / name).read_bytes() == (
+                tmp_path / "parts" / name
+            ).read_bytes()
+
+
+@pytest.mark.parametrize("key", ABOUT)
+def test_features_of_something_else_are_refused(tmp_path: Path, key: str) -> None:
+    FeatureStore(tmp_path / "f", ABOUT)
+    FeatureStore(tmp_path / "f", ABOUT)
+    with pytest.raises(FingerprintError, match="remove the folder, or name another"):
+        FeatureStore(tmp_path / "f", ABOUT | {key: "other"})
+
+
+def test_a_document_without_tokens_is_named_by_its_line(
+    tmp_path: Path, loaded: LoadedBackbone
+) -> None:
+    documents = [LabelledDocument("x", "\x00\x01", "data.jsonl#7", spans=())]
+    with pytest.raises(InputError, match=r"^data.jsonl#7: the document has no token"):
+        fill(tmp_path / "f", documents, loaded, Counted())
