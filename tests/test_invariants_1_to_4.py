@@ -14,6 +14,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from support.heads import build_head
 from support.models import NER_LABELS
 from support.texts import HOSTILE_TEXTS, long_text
 from transformers import (
@@ -411,7 +412,7 @@ def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
 POOLINGS_OF_WINDOWS = sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"})
 
 
-def head_configurations(models: Models) -> Iterator[ModelConfig]:
+def head_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
     common: dict[str, Any] = {"window": 24, "overlap": 7, "passage": 6, "precision": "float32"}
     for pooling in ("mean", "cls", "max"):
         files = {"pooling": pooling}
@@ -424,14 +425,21 @@ def head_configurations(models: Models) -> Iterator[ModelConfig]:
         yield ModelConfig(entity_strategy=strategy, **ner)
     for stitching in ENTITY_STITCHINGS:
         yield ModelConfig(entity_stitching=stitching, entity_decoding="viterbi", **ner)
+    learned = {
+        task: (str(build_head(folder / task, models("bert"), task)),)
+        for task in ("classify", "ner")
+    }
+    yield ModelConfig(embed="none", window_scores=True, **learned, **common)
 
 
 @pytest.fixture(scope="module")
-def heads_with_partials(models: Models) -> list[tuple[Any, Any, list[Any]]]:
+def heads_with_partials(
+    models: Models, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, Any, list[Any]]]:
     """Every head with the tokens of a document and the partials of its windows."""
     text = long_text(120, seed=4)
     found = []
-    for config in head_configurations(models):
+    for config in head_configurations(models, tmp_path_factory.mktemp("heads")):
         for pass_ in load_models(config).passes:
             tokens = pass_.tokenizer.tokenize(text)
             windows = pass_.split(text, tokens)
@@ -440,7 +448,7 @@ def heads_with_partials(models: Models) -> list[tuple[Any, Any, list[Any]]]:
             for head, partials in zip(pass_.heads, by_head, strict=True):
                 found.append((head, tokens, partials))
     n_entity_heads = len(ENTITY_STRATEGIES) + len(ENTITY_STITCHINGS)
-    assert len(found) == 3 + 2 + len(POOLINGS_OF_WINDOWS) + n_entity_heads
+    assert len(found) == 3 + 2 + len(POOLINGS_OF_WINDOWS) + n_entity_heads + 2
     return found
 
 

@@ -15,6 +15,7 @@ from longbert.encoders.heads.learned.entities import LearnedTagger, tagger_modul
 from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.tagger import WordTagger
 from longbert.encoders.heads.learned.weights import load_weights
+from longbert.errors import ModelError
 
 
 def new_module(config: HeadConfig) -> WordTagger | TokenAttention:
@@ -35,9 +36,15 @@ def load_learned_head(
         device: where to compute.
 
     Raises:
-        ModelError: the weights are damaged or do not fit.
+        ModelError: the module's sizes or the weights are damaged or do not fit.
     """
-    module = new_module(head)
+    try:
+        module = new_module(head)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"{name}: the sizes of the module in its config.json are damaged "
+            f"({type(error).__name__}: {error}): train the head again"
+        ) from None
     load_weights(module, path / WEIGHTS, name=name)
     return make_learned_head(module, head, config, name=name, device=device)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -61,8 +62,12 @@ class HeadConfig:
             raise ModelError(f"{name}: its config.json lacks {', '.join(lacking)}: train it again")
         values = {field.name: content[field.name] for field in fields(cls)}
         try:
+            if not isinstance(values["labels"], list) or not values["labels"]:
+                raise TypeError("labels must be a list of at least one")
             values["labels"] = tuple(str(label) for label in values["labels"])
             values["temperature"] = float(values["temperature"])
+            if not 0 < values["temperature"] < math.inf:
+                raise ValueError(f"temperature must be above 0, got {values['temperature']}")
             for key in ("window", "overlap", "n_unfrozen"):
                 values[key] = int(values[key])
             values["module"] = dict(values["module"])
