@@ -6,6 +6,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -49,7 +50,13 @@ _NOT_ARCHITECTURE = frozenset(
     }
 )
 
+# Dropout, and what belongs to heads.
+_NOT_IN_USE = re.compile(r"dropout|^classifier_|^summary_|^task_specific_params$")
+
 _MOST_TRIED = 6
+_TRIED_TOKENS = 11
+_VISIBLE_CHANGE = 0.05
+"""Share of the largest hidden state; reduced precision changes less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +231,9 @@ class Backbone:
     Args:
         checkpoint: the model is moved and cast in place.
         device, dtype: where and in what precision to compute.
+
+    Raises:
+        ModelError: what it makes of a text depends on the padding beside it.
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
@@ -233,6 +243,16 @@ class Backbone:
         self.attention = checkpoint.attention
         self.device = device
         self._model: nn.Module = checkpoint.base.to(device=device, dtype=dtype)
+        # Some tokenizers ask for padding on the left of models that count positions from there.
+        self._pads_left = self.tokenizer.pads_left
+        if self._pads_left and self._reads_padding():
+            self._pads_left = False
+        if self._reads_padding():
+            raise ModelError(
+                f"{checkpoint.folder.name} ({checkpoint.base.config.model_type}) gives a text other "
+                "hidden states when padding stands beside it, so windows cannot share batches: use "
+                "an encoder whose attention leaves padding out, such as BERT or RoBERTa"
+            )
 
     @property
     def n_special(self) -> int:
@@ -261,7 +281,7 @@ class Backbone:
         content_starts = []
         for row, window in enumerate(windows):
             length = n_prefix + len(window.ids) + n_suffix
-            first = padded_length - length if tokenizer.pads_left else 0
+            first = padded_length - length if self._pads_left else 0
             ids[row, first : first + length] = [*tokenizer.prefix, *window.ids, *tokenizer.suffix]
             mask[row, first : first + length] = 1
             content_starts.append(first + n_prefix)
@@ -289,6 +309,25 @@ class Backbone:
             )
         last: Tensor = output.last_hidden_state
         return (*output.hidden_states[:-1], last) if all_layers else (last,)
+
+    def _reads_padding(self) -> bool:
+        """Whether hidden states of a text change visibly with padding, tried on random tokens."""
+        n_tokens = min(_TRIED_TOKENS, self.limit - self.n_special - 1)
+        if n_tokens < 1:
+            return False
+        ids = np.random.default_rng(0).integers(0, self.tokenizer.n_ids, n_tokens, dtype=np.int32)
+        window = TokenWindow(ids, Window(0, n_tokens, 0, n_tokens), is_first=True, is_last=True)
+        length = n_tokens + self.n_special
+        found = []
+        for padded in (length, min(length + 5, self.limit)):
+            batch = self.batch([window], padded)
+            first = batch.content_starts[0]
+            (states,) = self.hidden_states(batch)
+            found.append(states[0, first : first + n_tokens].float())
+        alone, beside = found
+        if not (torch.isfinite(alone).all() and torch.isfinite(beside).all()):
+            return False
+        return bool((alone - beside).abs().max() > _VISIBLE_CHANGE * alone.abs().max())
 
     def is_batch_invariant(self, lengths: Iterable[int], *, batch_tokens: int) -> bool:
         """Whether a window has the same bits alone and among others, tried on random tokens.
@@ -327,12 +366,17 @@ def weights_digest(weights: Iterable[tuple[str, Tensor]], *, extra: object) -> s
 
 def _backbone_digest(base: Any, tokenizer: Tokenizer) -> str:
     settings = {
-        key: value for key, value in base.config.to_dict().items() if key not in _NOT_ARCHITECTURE
+        key: value
+        for key, value in base.config.to_dict().items()
+        if key not in _NOT_ARCHITECTURE and not _NOT_IN_USE.search(key)
     }
     weights = (
         (name, weight) for name, weight in base.named_parameters() if not name.startswith("pooler.")
     )
-    return weights_digest(weights, extra={"config": settings, "tokenizer": tokenizer.digest})
+    padding = [tokenizer.pad_id, tokenizer.pads_left]
+    return weights_digest(
+        weights, extra={"config": settings, "tokenizer": tokenizer.digest, "padding": padding}
+    )
 
 
 def _load_weights(
@@ -393,7 +437,7 @@ def _limit(base: Any, tokenizer: Tokenizer) -> int:
     if isinstance(positions, nn.Embedding):
         taken = 0 if positions.padding_idx is None else positions.padding_idx + 1
         limits.append(positions.num_embeddings - taken)
-    known = [limit for limit in limits if limit]
+    known = [limit for limit in limits if limit and limit > 0]
     if not known:
         raise ModelError(
             "neither the model nor its tokenizer says how many positions it takes: "

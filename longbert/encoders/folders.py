@@ -37,6 +37,12 @@ class Packaged:
     weights_sha256: str
 
 
+_PROBLEM_TYPES = (
+    "single_label_classification",
+    "multi_label_classification",
+    "regression",
+)
+
 _BOTH_SIDED = frozenset({"bert-generation", "xlnet"})
 """Types that transformers knows as language models only, but whose tokens see both sides."""
 
@@ -232,6 +238,19 @@ def _check_labels(folder: ModelFolder) -> None:
         raise ModelError(
             f"{folder.name}: id2label in config.json must name every logit by its number from 0, "
             f'got {found}: write it as in the model\'s training, {{"0": ..., "1": ...}}'
+        )
+    names = list(labels.values())
+    odd = [name for name in names if not isinstance(name, str) or not name or names.count(name) > 1]
+    if odd:
+        raise ModelError(
+            f"{folder.name}: the labels of id2label in config.json must be strings of which no two "
+            f"are equal, got {odd[0]!r}: name each of them, since the tables tell them by name"
+        )
+    problem = folder.config.get("problem_type")
+    if problem not in (None, *_PROBLEM_TYPES):
+        raise ModelError(
+            f"{folder.name}: problem_type in config.json must be one of "
+            f"{', '.join(_PROBLEM_TYPES)}, got {problem!r}"
         )
 
 

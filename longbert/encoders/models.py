@@ -184,19 +184,20 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
 def _window(group: Sequence[Task], backbone: Backbone, config: ModelConfig) -> int:
     """Positions of a window for the heads that share a backbone."""
     names = ", ".join(task.name for task in group)
+    limit = min(task.checkpoint.limit for task in group)
     if config.window is not None:
-        if config.window > backbone.limit:
+        if config.window > limit:
             raise ConfigError(
-                f"window must be in [3, {backbone.limit}] for {names}, got {config.window}: "
+                f"window must be in [3, {limit}] for {names}, got {config.window}: "
                 "leave it out to take what the model declares"
             )
         window = config.window
     else:
         declared = [task.settings.max_tokens for task in group if task.settings.max_tokens]
-        window = min([backbone.limit, *declared])
+        window = min([limit, *declared])
     if window <= backbone.n_special:
         raise ConfigError(
-            f"window must be in [{backbone.n_special + 1}, {backbone.limit}] for {names}, whose "
+            f"window must be in [{backbone.n_special + 1}, {limit}] for {names}, whose "
             f"{backbone.n_special} special tokens count, got {window}"
         )
     return window
@@ -226,7 +227,9 @@ def _plan(
     size = window - backbone.n_special
     if not reads_all:
         return partial(plan_ends, size=size), {"reads": "ends"}
-    overlap = default_overlap(size) if config.overlap is None else config.overlap
+    overlap = _trained_overlap(group, window) if config.overlap is None else config.overlap
+    if overlap is None:
+        overlap = default_overlap(size)
     if overlap >= size:
         names = ", ".join(task.name for task in group)
         raise ConfigError(
@@ -235,6 +238,13 @@ def _plan(
         )
     plan = partial(plan_windows, size=size, overlap=overlap)
     return plan, {"reads": "all", "overlap": overlap}
+
+
+def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
+    """The overlap that learned heads were trained with, where they agree on windows like these."""
+    heads = [task.folder.head for task in group if task.folder.head is not None]
+    overlaps = {head.overlap for head in heads if head.window == window}
+    return overlaps.pop() if len(overlaps) == 1 else None
 
 
 def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> Pass:

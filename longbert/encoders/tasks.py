@@ -157,6 +157,8 @@ def _check_names(folders: Sequence[ModelFolder]) -> None:
     for folder in folders:
         earlier = by_name.setdefault(folder.head_name, folder)
         if earlier is not folder:
+            if earlier.path == folder.path:
+                raise ConfigError(f"the head {folder.name} is named twice: name it once")
             raise ConfigError(
                 f"two heads are called {folder.head_name!r}, {earlier.name} and {folder.name}, and "
                 "the tables could not tell them apart: rename one of the folders"

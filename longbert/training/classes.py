@@ -133,7 +133,7 @@ class ClassTrainee:
             right = logits.argmax(axis=1) == targets.argmax(axis=1)
         else:
             right = (logits >= 0) == (targets > 0)
-        return Validation(loss=float(loss), score=float(right.mean()), criterion=-float(loss))
+        return Validation(loss=float(loss), score=float(right.mean()), criterion=(-float(loss),))
 
     def partial(
         self, module: nn.Module, head: ClassificationHead, number: int

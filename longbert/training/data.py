@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -97,10 +98,13 @@ def validation_of(
         documents: those of ``data``.
         config: for share and seed.
     """
-    n_folds = max(2, round(1 / config.validation_share))
     own = [documents[number] for number in numbers]
-    first = folds_of(own, min(n_folds, len(own)), config.seed)[0]
-    return [numbers[index] for index in first]
+    order = _dealt(own, config.seed)
+    step = 1 / config.validation_share
+    places = [math.floor(round(index * step, 6)) for index in range(len(own))]
+    # One at least on either side.
+    held_back = [order[place] for place in places if place < len(own)][: len(own) - 1]
+    return sorted(numbers[index] for index in held_back)
 
 
 def folds_of(documents: Sequence[LabelledDocument], n_folds: int, seed: int) -> list[list[int]]:
@@ -111,10 +115,15 @@ def folds_of(documents: Sequence[LabelledDocument], n_folds: int, seed: int) -> 
     """
     if len(documents) < n_folds:
         raise ConfigError(f"folds must be at most {len(documents)} here, got {n_folds}")
-    order = np.random.default_rng(seed).permutation(len(documents)).tolist()
-    # Stable, so documents of one class stay in drawn order and are dealt out in turn.
-    order.sort(key=lambda number: documents[number].labels or ())
+    order = _dealt(documents, seed)
     return [sorted(order[fold::n_folds]) for fold in range(n_folds)]
+
+
+def _dealt(documents: Sequence[LabelledDocument], seed: int) -> list[int]:
+    """Numbers of documents, class by class, those of a class in a drawn order."""
+    order: list[int] = np.random.default_rng(seed).permutation(len(documents)).tolist()
+    order.sort(key=lambda number: documents[number].labels or ())
+    return order
 
 
 def _read(path: str, config: TrainConfig) -> LabelledData:

@@ -151,7 +151,7 @@ class EntityTrainee:
                 n_words = sum(len(example.tags) for example in batch)
                 total += float(self._loss(module, self._tensors(batch, None))) * n_words
         loss = total / sum(len(example.tags) for example in examples)
-        return Validation(loss=loss, score=score, criterion=score)
+        return Validation(loss=loss, score=score, criterion=(score, -loss))
 
     def partial(
         self, module: nn.Module, head: EntityHead, number: int

@@ -28,12 +28,12 @@ class Validation:
     Attributes:
         loss: mean.
         score: what is told to people: F1 or accuracy.
-        criterion: what early stopping looks at; higher is better.
+        criterion: what early stopping looks at; higher is better, and the next one decides a tie.
     """
 
     loss: float
     score: float
-    criterion: float
+    criterion: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def fit(
     )
     average = copy.deepcopy(module)
     best: dict[str, Tensor] = copy.deepcopy(module.state_dict())
-    best_criterion = -math.inf
+    best_criterion: tuple[float, ...] = (-math.inf,)
     log: list[Epoch] = []
     state = _read_state(state_file, settings)
     if state is not None:
@@ -142,7 +142,7 @@ def fit(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
-        best, best_criterion = state["best"], state["best_criterion"]
+        best, best_criterion = state["best"], tuple(state["best_criterion"])
         log = [Epoch(**entry) for entry in state["log"]]
         for epoch in log:
             on_epoch(epoch)

@@ -26,17 +26,14 @@ def scheme_of(labels: tuple[str, ...]) -> TagScheme:
 
 def is_allowed(tags: list[str], labels: tuple[str, ...]) -> bool:
     """The scheme's rule for each pair of neighbours, with O before and after."""
-    if labels is PLAIN:
+    if labels in (PLAIN, IOB1):
         return True
     for before, after in pairwise(["O", *tags, "O"]):
         same_type = before[2:] == after[2:]
-        if labels is IOB1:
-            fits = after[0] != "B" or (before != "O" and same_type)
-        else:
-            continues, is_open = after[0] in "IE", before[0] in "BI"
-            fits = not continues or (is_open and same_type)
-            if labels is BIOES:
-                fits = fits and (not is_open or continues)
+        continues, is_open = after[0] in "IE", before[0] in "BI"
+        fits = not continues or (is_open and same_type)
+        if labels is BIOES:
+            fits = fits and (not is_open or continues)
         if not fits:
             return False
     return True

@@ -55,7 +55,7 @@ class Regression:
         with torch.inference_mode():
             loss = float((module(self._inputs) - self._targets).square().mean())
         criterion = -loss if self._criteria is None else self._criteria[len(self.validated) - 1]
-        return Validation(loss=loss, score=criterion, criterion=criterion)
+        return Validation(loss=loss, score=criterion, criterion=(criterion,))
 
 
 class Uneven(Regression):

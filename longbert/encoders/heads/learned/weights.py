@@ -28,7 +28,7 @@ def load_weights(module: nn.Module, file: Path, *, name: str) -> None:
         weights = load_file(file)
         module.load_state_dict(weights)
     except (SafetensorError, RuntimeError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"{name}: {file.name} does not fit its config.json ({reason}): train the head again"
         ) from None
