@@ -249,8 +249,8 @@ class Backbone:
             self._pads_left = False
         if self._reads_padding():
             raise ModelError(
-                f"{checkpoint.folder.name} ({checkpoint.base.config.model_type}) gives a text other "
-                "hidden states when padding stands beside it, so windows cannot share batches: use "
+                f"{checkpoint.folder.name} ({checkpoint.base.config.model_type}) gives other "
+                "hidden states to a text with padding beside it, so windows cannot share batches: use "
                 "an encoder whose attention leaves padding out, such as BERT or RoBERTa"
             )
 
