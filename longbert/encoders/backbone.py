@@ -250,8 +250,8 @@ class Backbone:
         if self._reads_padding():
             raise ModelError(
                 f"{checkpoint.folder.name} ({checkpoint.base.config.model_type}) gives other "
-                "hidden states to a text with padding beside it, so windows cannot share batches: use an "
-                "encoder whose attention leaves padding out, such as BERT or RoBERTa"
+                "hidden states to a text with padding beside it, so windows cannot share a batch: "
+                "use an encoder whose attention leaves padding out, such as BERT or RoBERTa"
             )
 
     @property
