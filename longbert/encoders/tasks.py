@@ -19,7 +19,7 @@ from longbert.encoders.heads.embedding import (
 )
 from longbert.encoders.heads.entities import CheckpointTagger, EntityHead
 from longbert.encoders.heads.learned.build import load_learned_head
-from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, HeadConfig
+from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS
 from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.prompts import PromptedTokenizer, Prompts
 from longbert.encoders.tokenizer import Tokenizer
@@ -97,39 +97,39 @@ def load_tasks(config: ModelConfig) -> list[Task]:
     # All folders are checked before the first is loaded, which may take long.
     found = [(task, find_model(name, task=task, config=config)) for task, name in asked]
     _check_names([folder for task, folder in found if task != "embed"])
-    prompts = {id(folder): Prompts.of(folder, config) for task, folder in found if task == "embed"}
-    loaded = {
-        id(folder): load_checkpoint(folder, auto_classes[task], config)
+    prompts = [Prompts.of(folder, config) if task == "embed" else None for task, folder in found]
+    loaded = [
+        load_checkpoint(folder, auto_classes[task], config) if folder.head is None else None
         for task, folder in found
-        if folder.head is None
-    }
-    backbones = {one.backbone_digest: one for one in loaded.values()}
-    for _, folder in found:
-        if folder.head is not None:
-            loaded[id(folder)] = _backbone_of(folder, folder.head, backbones, config)
+    ]
+    backbones = {one.backbone_digest: one for one in loaded if one is not None}
     return [
         Task(
             task,
             folder,
-            loaded[id(folder)],
-            EmbeddingSettings.from_folder(folder)
-            if folder.head is None
-            else EmbeddingSettings(max_tokens=folder.head.window),
-            prompts.get(id(folder)),
+            checkpoint or _backbone_of(folder, backbones, config),
+            _declared(folder),
+            own_prompts,
         )
-        for task, folder in found
+        for (task, folder), checkpoint, own_prompts in zip(found, loaded, prompts, strict=True)
     ]
 
 
+def _declared(folder: ModelFolder) -> EmbeddingSettings:
+    """What a model declares of itself; a learned head the windows it was trained on."""
+    if folder.head is not None:
+        return EmbeddingSettings(max_tokens=folder.head.window)
+    return EmbeddingSettings.from_folder(folder)
+
+
 def _backbone_of(
-    folder: ModelFolder,
-    head: HeadConfig,
-    backbones: dict[str, Checkpoint],
-    config: ModelConfig,
+    folder: ModelFolder, backbones: dict[str, Checkpoint], config: ModelConfig
 ) -> Checkpoint:
     """The encoder that a learned head reads: one that is loaded already, or the one it names."""
     from transformers import AutoModel
 
+    head = folder.head
+    assert head is not None
     checkpoint = backbones.get(head.backbone_digest)
     if checkpoint is None:
         try:

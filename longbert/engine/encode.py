@@ -105,19 +105,21 @@ def encode_windows(
     (_,) = pass_.heads
     states = [_State(document) for document in documents]
     slots, partials = _encode(pass_, states, meter or NullMeter(), 0)
-    by_state: dict[int, list[int]] = {}
-    for index, slot in enumerate(slots):
-        by_state.setdefault(id(slot.state), []).append(index)
+    start = 0
     for state in states:
+        # The windows of a document stand together, in the order of the documents.
+        stop = start
+        while stop < len(slots) and slots[stop].state is state:
+            stop += 1
         if state.error is not None:
             yield state.error
-            continue
-        own = by_state[id(state)]
-        yield WindowPartials(
-            state.tokens[pass_.tokenizer.digest],
-            tuple(slots[index].window for index in own),
-            tuple(partials[index][0] for index in own),
-        )
+        else:
+            yield WindowPartials(
+                state.tokens[pass_.tokenizer.digest],
+                tuple(slot.window for slot in slots[start:stop]),
+                tuple(by_head[0] for by_head in partials[start:stop]),
+            )
+        start = stop
 
 
 def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
