@@ -528,6 +528,8 @@ class TestModels:
             ({"1": "O", "2": "B-PER"}, "every logit by its number from 0, got 1, 2: write"),
             ({"0": "O", "B-PER": "1"}, "by its number from 0, got 0, B-PER: write"),
             (["O", "PER"], "by its number from 0, got list: write"),
+            ({"0": "O", "1": None}, "must be strings of which no two are equal, got None: name"),
+            ({"0": "O", "1": "O"}, "must be strings of which no two are equal, got 'O': name"),
         ],
     )
     def test_labels_that_are_no_scheme(
@@ -540,6 +542,21 @@ class TestModels:
         del config["label2id"]
         (folder / "config.json").write_text(json.dumps(config | {"id2label": labels}))
         self.check(call, docs, message, options=["--ner", str(folder)])
+
+    def test_a_head_of_an_unknown_kind(
+        self, call: Call, docs: Path, models: Callable[..., Path], tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "kind"
+        shutil.copytree(models("bert", task="classify"), folder)
+        config = json.loads((folder / "config.json").read_text()) | {"problem_type": "ranking"}
+        (folder / "config.json").write_text(json.dumps(config))
+        message = "problem_type in config.json must be one of .*, got 'ranking'"
+        self.check(call, docs, message, options=["--classify", str(folder)])
+
+    def test_a_head_named_twice(self, call: Call, docs: Path, models: Callable[..., Path]) -> None:
+        head = str(models("bert", task="ner"))
+        options = ["--ner", head, "--ner", head]
+        self.check(call, docs, "is named twice: name it once", options=options)
 
     def test_a_window_over_the_limit_of_a_head(
         self, call: Call, docs: Path, small: Path, models: Callable[..., Path]

@@ -176,6 +176,7 @@ def test_tagged_entities_come_back(
         (HYPHENATED, "plain", (None, "NON-PER", "LOC")),
         (("O", "B-first-name", "I-first-name"), "BIO", (None, "first-name", "first-name")),
         (("O", "B-PER", "date"), "plain", (None, "B-PER", "date")),
+        (("O", "B-PER", "I-PER", "[CLS]", "X", "<pad>"), "BIO", (None, "PER", "PER", *[None] * 3)),
     ],
 )
 def test_schemes(labels: tuple[str, ...], name: str, types: tuple[str | None, ...]) -> None:
@@ -190,6 +191,11 @@ def test_labels_that_tag_nothing_are_refused(labels: tuple[str, ...]) -> None:
     message = str(raised.value)
     assert message.startswith(f"model: the labels {', '.join(labels)} are no tagging scheme")
     assert message.endswith("Set id2label in the model's config.json")
+
+
+def test_a_label_without_the_prefix_of_the_others_is_refused() -> None:
+    with pytest.raises(ModelError, match="the label 'LOC' has no prefix, but others have"):
+        scheme_of(("O", "B-PER", "I-PER", "LOC"))
 
 
 def test_a_first_token_inside_a_word_begins_one() -> None:

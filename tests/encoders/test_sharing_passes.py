@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.texts import HOSTILE_TEXTS, long_text
+from transformers import FNetConfig, FNetModel
 
 from longbert.config import ModelConfig
 from longbert.encoders.heads.classification import ClassificationHead
@@ -16,7 +19,7 @@ from longbert.encoders.heads.embedding import MeanEmbeddingHead
 from longbert.encoders.heads.entities import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
-from longbert.errors import ConfigError, DocumentError
+from longbert.errors import ConfigError, DocumentError, ModelError
 from longbert.records import Document, DocumentResult
 
 Build = Callable[..., Path]
@@ -126,6 +129,68 @@ def test_each_backbone_has_the_window_it_declares(models: Build) -> None:
     assert [one["overlap"] for one in loaded.description["backbones"]] == [9, 127]
     with pytest.raises(ConfigError, match=r"window must be in \[3, 512\] for embedding, "):
         load(embed=embed, ner=(sharing,), window=513)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_shared_window_fits_every_head(models: Build, tmp_path: Path, order: int) -> None:
+    """The lowest limit counts, in whatever order the heads are named."""
+    wide = models("bert", task="classify", seed=1, backbone_seed=5)
+    narrow = tmp_path / "narrow"
+    shutil.copytree(models("bert", task="classify", seed=2, backbone_seed=5), narrow)
+    file = narrow / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_max_length": 40}))
+    heads = (str(wide), str(narrow))[::order]
+
+    loaded = load(classify=heads, window=None)
+
+    assert [one["window"] for one in loaded.description["backbones"]] == [40]
+    with pytest.raises(ConfigError, match=r"window must be in \[3, 40\] for .*narrow"):
+        load(classify=heads, window=41)
+
+
+def test_what_is_not_in_use_parts_no_heads(models: Build, tmp_path: Path) -> None:
+    """Dropout of training, and settings of heads, leave the backbone what it is."""
+    embed = models("bert", backbone_seed=5)
+    head = tmp_path / "head"
+    shutil.copytree(models("bert", task="classify", backbone_seed=5), head)
+    file = head / "config.json"
+    other = {
+        "hidden_dropout_prob": 0.4,
+        "classifier_dropout": 0.3,
+        "task_specific_params": {"a": 1},
+    }
+    file.write_text(json.dumps(json.loads(file.read_text()) | other))
+
+    assert len(load(embed=str(embed), classify=(str(head),)).passes) == 1
+
+
+def test_padding_on_the_left_moves_no_position(models: Build, tmp_path: Path) -> None:
+    """BERT counts positions from the left: padding stands on the right, whatever is declared."""
+    folder = models("bert", task="classify")
+    left = tmp_path / "left"
+    shutil.copytree(folder, left)
+    file = left / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"padding_side": "left"}))
+
+    for document in DOCUMENTS[:3]:
+        (wanted,) = encode(load(classify=(str(folder),)), [document])
+        (found,) = encode(load(classify=(str(left),)), [document])
+        assert isinstance(wanted, DocumentResult)
+        assert isinstance(found, DocumentResult)
+        scores = [row.score for row in wanted.classifications]
+        assert [row.score for row in found.classifications] == scores
+
+
+def test_a_model_that_reads_padding_is_refused(tmp_path: Path, models: Build) -> None:
+    """FNet mixes all positions of a row, padding included."""
+    folder = tmp_path / "fnet"
+    shutil.copytree(models("bert"), folder)
+    n_ids = json.loads((folder / "config.json").read_text())["vocab_size"]
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
+    FNetModel(FNetConfig(vocab_size=n_ids, **sizes)).save_pretrained(folder)
+
+    with pytest.raises(ModelError, match=r"fnet \(fnet\) gives other hidden states to a text with"):
+        load(embed=str(folder))
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def build_head(folder: Path, backbone: Path, task: str, *, seed: int = 0, **chan
             weight.copy_(torch.randn(weight.shape, generator=generator) * 0.3)
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(config.to_json(), encoding="utf-8")
-    (folder / WEIGHTS).write_bytes(to_safetensors(module))
+    (folder / WEIGHTS).write_bytes(to_safetensors(module.state_dict()))
     if config.n_unfrozen:
         states = AutoModel.from_pretrained(backbone).state_dict()
         prefix = f"encoder.layer.{2 - config.n_unfrozen}."
