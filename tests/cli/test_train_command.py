@@ -216,7 +216,7 @@ OPTIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "window": (("--window", 513), "window must be in [3, 512]"),
     "overlap": (("--overlap", 30), "overlap must be in [0, 30)"),
     "class weights": (("--class-weights", "some"), "'some' is not one of 'none', 'balanced'"),
-    "device": (("--device", "tpu"), "device must be one of"),
+    "device": (("--device", "tpu"), "Invalid value for '--device': 'tpu' is not one of"),
     "no such backbone": (("--backbone", "nowhere"), "'nowhere' is neither packaged"),
     "no such data": (("--data", "nothing.jsonl"), "nothing.jsonl does not exist"),
     "no such extra data": (("--extra-data", "nothing.jsonl"), "nothing.jsonl does not exist"),
