@@ -90,7 +90,10 @@ class ClassTrainee:
             logits = module.head(self._reduced(module.base, *drawn))
         else:
             logits = module(drawn)
-        return self._loss(logits, targets, smoothing=_SMOOTHING)
+        # Every member learns by itself.
+        n_members = logits.shape[1]
+        targets = targets.repeat_interleave(n_members, dim=0)
+        return self._loss(logits.flatten(0, 1), targets, smoothing=_SMOOTHING)
 
     def _draw_windows(
         self, numbers: Sequence[int], generator: np.random.Generator

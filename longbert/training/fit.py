@@ -171,7 +171,7 @@ def fit(
                 optimizer.step()
                 schedule.step()
                 n_steps_done += 1
-                _average(average, module, n_steps_done)
+                _average(average, module, n_steps_done, horizon=trainee.n_batches)
                 on_batch()
         average.eval()
         validation = trainee.validate(average)
@@ -209,9 +209,15 @@ def _learning_rate(step: int, n_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _average(average: nn.Module, module: nn.Module, n_steps: int) -> None:
-    """One step of the exponential average, which forgets its beginning faster at first."""
-    decay = min(_AVERAGE_DECAY, n_steps / (n_steps + 10))
+def _average(average: nn.Module, module: nn.Module, n_steps: int, *, horizon: int) -> None:
+    """One step of the exponential average, which forgets its beginning faster at first.
+
+    Args:
+        average, module: of one kind; the first is changed.
+        n_steps: taken so far.
+        horizon: steps that it remembers.
+    """
+    decay = min(_AVERAGE_DECAY, 1 - 1 / max(2, horizon), n_steps / (n_steps + 10))
     with torch.no_grad():
         for mean, weight in zip(average.parameters(), module.parameters(), strict=True):
             if weight.requires_grad:

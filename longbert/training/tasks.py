@@ -366,6 +366,7 @@ class ClassTask:
         sizes = {
             "layers": list(self._layers),
             "width": self._width,
+            "n_members": shape.n_members,
             "channels": shape.channels,
             "n_queries": shape.n_queries,
         }

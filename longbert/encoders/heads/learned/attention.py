@@ -21,12 +21,14 @@ class AttentionShape:
     Attributes:
         n_inputs: numbers that it reads of a token.
         n_labels: of the task.
-        channels: of its own hidden states.
-        n_queries: of the attention.
+        n_members: classifiers whose logits are averaged.
+        channels: of each member's own hidden states.
+        n_queries: of each member's attention.
     """
 
     n_inputs: int
     n_labels: int
+    n_members: int = 3
     channels: int = 32
     n_queries: int = 4
 
@@ -36,7 +38,8 @@ class TokenAttention(nn.Module):
 
     One layer makes a token's channels of its hidden states, a few learned queries attend to all
     tokens of the document (structured self-attention after Lin et al. 2017, arXiv:1703.03130),
-    and what each of them gathers is classified together.
+    and what each of them gathers is classified together. There are several such members, each
+    learning by itself from other beginnings; their mean is steadier than one of them.
 
     The softmax over a document's tokens is a quotient of sums, so that each window gives its part
     of the sums and no window has to be kept.
@@ -49,12 +52,13 @@ class TokenAttention(nn.Module):
     def __init__(self, shape: AttentionShape, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.shape = shape
-        self.tokens = nn.Linear(shape.n_inputs, shape.channels)
-        self.queries = nn.Linear(shape.channels, shape.n_queries)
-        self.out = nn.Linear(shape.n_queries * shape.channels, shape.n_labels)
+        members, channels, queries = shape.n_members, shape.channels, shape.n_queries
+        self.tokens = nn.Linear(shape.n_inputs, members * channels)
+        bound = channels**-0.5
+        self.queries = nn.Parameter(torch.empty(members, queries, channels).uniform_(-bound, bound))
+        self.out = nn.Parameter(torch.zeros(members, shape.n_labels, queries * channels))
+        self.bias = nn.Parameter(torch.zeros(members, shape.n_labels))
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Logits of documents from as many tokens of each, for training.
@@ -63,42 +67,49 @@ class TokenAttention(nn.Module):
             inputs: Shape: (batch, tokens, n_inputs).
 
         Returns:
-            Shape: (batch, n_labels).
+            Those of each member. Shape: (batch, n_members, n_labels).
         """
         channels, scores = self.attend(inputs)
         weights = scores.softmax(dim=1)
-        gathered = torch.einsum("btq,btc->bqc", weights, channels).flatten(1)
-        logits: Tensor = self.out(self.dropout(gathered))
-        return logits
+        gathered = torch.einsum("btmq,btmc->bmqc", weights, channels).flatten(2)
+        return self._logits(self.dropout(gathered))
 
     def attend(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Channels of tokens, and what each query thinks of them.
 
-        Shapes: (..., tokens, channels), (..., tokens, n_queries).
+        Shapes: (..., tokens, n_members, channels), (..., tokens, n_members, n_queries).
         """
-        channels = functional.gelu(self.tokens(inputs))
-        return channels, self.queries(channels)
+        shape = (*inputs.shape[:-1], self.shape.n_members, self.shape.channels)
+        channels = functional.gelu(self.tokens(inputs)).view(shape)
+        return channels, torch.einsum("...mc,mqc->...mq", channels, self.queries)
 
     def classify(self, gathered: DoubleArray) -> npt.NDArray[np.float32]:
-        """Logits from what the queries gathered. Shapes: (n_queries, channels), (n_labels,)."""
-        flat = torch.from_numpy(gathered.astype(np.float32)).flatten()[None]
+        """Logits from what the queries gathered.
+
+        Shapes: (n_members, n_queries, channels), (n_labels,).
+        """
+        flat = torch.from_numpy(gathered.astype(np.float32)).flatten(1)[None]
         with torch.inference_mode():
-            logits = self.out(flat.to(self.out.weight.device))[0]
+            logits = self._logits(flat.to(self.out.device))[0].mean(dim=0)
         found: npt.NDArray[np.float32] = logits.cpu().numpy()
         return found
+
+    def _logits(self, gathered: Tensor) -> Tensor:
+        """Shapes: (batch, n_members, n_queries * channels), (batch, n_members, n_labels)."""
+        return torch.einsum("bmf,mlf->bml", gathered, self.out) + self.bias
 
 
 def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, npt.NDArray[np.float64]]:
     """A window's part of the sums, each with a first axis of one window.
 
     Args:
-        channels: of the tokens that the window owns. Shape: (tokens, channels).
-        scores: Shape: (tokens, n_queries).
+        channels: of the tokens that the window owns. Shape: (tokens, n_members, channels).
+        scores: Shape: (tokens, n_members, n_queries).
 
     Returns:
-        ``peak``, the highest score, shape (1, n_queries); ``weight``, the sum of
-        ``exp(score - peak)``, shape (1, n_queries); ``value``, that sum over the channels, shape
-        (1, n_queries, channels).
+        ``peak``, the highest score, shape (1, n_members, n_queries); ``weight``, the sum of
+        ``exp(score - peak)``, of this shape, too; ``value``, that sum over the channels, shape
+        (1, n_members, n_queries, channels).
     """
     values = channels.cpu().numpy().astype(np.float64)
     points = scores.cpu().numpy().astype(np.float64)
@@ -107,16 +118,16 @@ def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, npt.NDArray[np
     return {
         "peak": peak[None],
         "weight": weights.sum(axis=0)[None],
-        "value": (weights.T @ values)[None],
+        "value": np.matmul(weights.transpose(1, 2, 0), values.transpose(1, 0, 2))[None],
     }
 
 
 def gather(sums: Mapping[str, npt.NDArray[np.float64]]) -> DoubleArray:
-    """What the queries gather from some windows. Shape: (n_queries, channels)."""
+    """What the queries gather from some windows. Shape: (n_members, n_queries, channels)."""
     scale = np.exp(sums["peak"] - sums["peak"].max(axis=0))
     weight = np.cumsum(sums["weight"] * scale, axis=0)[-1]
     value = np.cumsum(sums["value"] * scale[..., None], axis=0)[-1]
-    gathered: DoubleArray = value / weight[:, None]
+    gathered: DoubleArray = value / weight[..., None]
     return gathered
 
 
