@@ -29,12 +29,14 @@ def chart(compared: Sequence[dict[str, Any]]) -> bytes:
         panels = figure.subplots(1, len(compared), sharey=True, squeeze=False)[0]
         for axes, one in zip(panels, compared, strict=True):
             rows = [row for row in one["methods"] if row["method"] != MERGE]
-            for height, row in enumerate(reversed(rows)):
-                ahead = row["f1_ahead"]
-                axes.plot([ahead["low"], ahead["high"]], [height, height], color="tab:blue")
-                axes.plot(ahead["value"], height, marker="o", color="tab:blue")
+            heights = range(len(rows) - 1, -1, -1)
+            low, value, high = (
+                [row["f1_ahead"][name] for row in rows] for name in ("low", "value", "high")
+            )
+            axes.hlines(heights, low, high, color="tab:blue")
+            axes.plot(value, heights, marker="o", linestyle="", color="tab:blue")
             axes.axvline(0, linestyle=":", color="gray")
-            axes.set_yticks(range(len(rows)), [row["method"] for row in reversed(rows)])
+            axes.set_yticks(heights, [row["method"] for row in rows])
             axes.set_title(f"{one['data']}, {one['window']}/{one['overlap']}", fontsize=10)
             axes.locator_params(axis="x", nbins=4)
             axes.grid(alpha=0.3)
