@@ -74,7 +74,7 @@ _NOT_RUN = {
     "needs a GPU": r"--device cuda\b",
     "needs a cloud account": r"\bgs://",
     "needs a corpus of the reader's own": r"--input (novels|corpus)/",
-    "needs data sets that the reader has to get": r"^python tests/comparison/",
+    "needs data sets that the reader has to get": r"^python tests/(comparison|benchmarks)/",
     "checks the source, as CI does": r"^(pytest|ruff|mypy|lint-imports)\b",
 }
 """Why a command may stand in a block that is not run."""
