@@ -147,6 +147,15 @@ def _backbone_of(
                 f"{checkpoint.backbone_digest[:12]}: restore that model, or train the head again"
             )
         backbones[head.backbone_digest] = checkpoint
+    n_layers = int(checkpoint.base.config.num_hidden_layers)
+    layers = head.module.get("layers")
+    known = range(n_layers + 1)
+    beyond = [one for one in layers if one not in known] if isinstance(layers, list) else []
+    if beyond:
+        raise ModelError(
+            f"{folder.name} reads layer {beyond[0]}, and {head.backbone} has {n_layers}: its "
+            "config.json is damaged, train it again"
+        )
     if not head.n_unfrozen:
         return checkpoint
     return with_trained_layers(checkpoint, folder.path / BACKBONE_WEIGHTS, name=folder.name)

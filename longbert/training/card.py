@@ -43,8 +43,13 @@ def model_card(
         "",
         f"A head of longbert that labels {kind}. It reads the hidden states of `{head.backbone}` "
         f"(digest `{head.backbone_digest[:12]}`) in windows of {head.window} positions with an "
-        f"overlap of {head.overlap} tokens, and adds next to nothing to a run in which that "
-        "backbone runs already.",
+        f"overlap of {head.overlap} tokens"
+        + (
+            f", with the top {head.n_unfrozen} of its layers trained for it, and so has a pass of "
+            "its own in a run."
+            if head.n_unfrozen
+            else ", and adds next to nothing to a run in which that backbone runs already."
+        ),
         "",
         f"    longbert run --input docs/ --{head.task} {name}",
         "",

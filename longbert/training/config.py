@@ -91,6 +91,10 @@ class TrainConfig:
         ):
             if value is not None and value < least:
                 raise ConfigError(f"{name} must be at least {least}, got {value}")
+        if self.seed >= 2**63:
+            raise ConfigError(f"seed must be below 2 ** 63, got {self.seed}: try 0")
+        if self.layers is not None and len({*self.layers}) < len(self.layers):
+            raise ConfigError(f"layers names one twice: {', '.join(map(str, self.layers))}")
         if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise ConfigError(
                 f"learning_rate must be in (0, 1), got {self.learning_rate}: try 0.001"

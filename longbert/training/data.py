@@ -104,6 +104,14 @@ def validation_of(
     places = [math.floor(round(index * step, 6)) for index in range(len(own))]
     # One at least on either side.
     held_back = [order[place] for place in places if place < len(own)][: len(own) - 1]
+    # Every class of two documents or more is validated on, where documents have one each.
+    by_class: dict[str, list[int]] = {}
+    for index in order:
+        if len(own[index].labels or ()) == 1:
+            by_class.setdefault((own[index].labels or ("",))[0], []).append(index)
+    for members in by_class.values():
+        if len(members) > 1 and len(own) > len(held_back) + 1 and not {*members} & {*held_back}:
+            held_back.append(members[0])
     return sorted(numbers[index] for index in held_back)
 
 

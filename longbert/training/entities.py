@@ -181,7 +181,8 @@ class EntityTrainee:
             assert isinstance(module, Unfrozen)
             states = self._states_of(module, tagger.shape.layers, batch)
         emissions = tagger(states, batch.flags, batch.strings, batch.mask)
-        emissions = emissions + torch.log(self._weights)
+        # What is taken off here stays on at inference: labels that weigh more are found more.
+        emissions = emissions - torch.log(self._weights)
         # Where a line ends an entity, decoding takes no label that would continue it.
         blocked = torch.zeros_like(emissions)
         blocked[..., self._continues] = -1e4 * batch.stops[..., None]

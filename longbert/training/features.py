@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.fingerprint import differences
 from longbert.core.windows import Window
 from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.passes import Pass
@@ -58,9 +59,11 @@ class FeatureStore:
         description = json.dumps(fingerprint, indent=1, sort_keys=True) + "\n"
         file = folder / "features.json"
         if file.is_file() and file.read_text(encoding="utf-8") != description:
+            before, now = _parsed(file), json.loads(description)
+            changes = "".join(f"\n  {line}" for line in differences(before, now))
             raise FingerprintError(
-                f"features in {folder} are of other documents or another backbone: remove the "
-                "folder, or name another one with --features"
+                f"features in {folder} are of other documents, another backbone or other "
+                f"settings:{changes}\nRemove the folder, or name another one with --features"
             )
         try:
             LocalFileSystem().write(str(file), description.encode())
@@ -91,9 +94,14 @@ class FeatureStore:
         """
         for number, (start, stop) in enumerate(_chunks(documents)):
             folder = self._folder / f"{number:06}"
-            if not folder.is_dir():
+            try:
+                windows = list(_read_chunk(folder))
+            except (OSError, ValueError, EOFError):
+                # Not there, or damaged.
+                shutil.rmtree(folder, ignore_errors=True)
                 self._write(folder, documents[start:stop], start, pass_, meter)
-            self._windows += _read_chunk(folder)
+                windows = list(_read_chunk(folder))
+            self._windows += windows
             on_chunk(stop)
 
     def windows(self) -> Sequence[StoredWindow]:
@@ -132,6 +140,7 @@ class FeatureStore:
                 )
                 for name, values in features.items():
                     arrays.setdefault(name, []).append(values)
+        (unfinished / "names.json").write_text(json.dumps(sorted(arrays)), encoding="utf-8")
         np.save(unfinished / "windows.npy", np.array(rows, dtype=np.int64))
         for name, values in arrays.items():
             np.save(unfinished / f"rows-{name}.npy", np.concatenate(values))
@@ -150,15 +159,23 @@ def _chunks(documents: Sequence[LabelledDocument]) -> Iterator[tuple[int, int]]:
         yield start, len(documents)
 
 
+def _parsed(file: Path) -> Any:
+    """What a file of features says of itself; nothing if it is damaged."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+
+
 def _read_chunk(folder: Path) -> Iterator[StoredWindow]:
-    arrays = {
-        path.stem.removeprefix("rows-"): np.load(path, mmap_mode="r")
-        for path in sorted(folder.glob("rows-*.npy"))
-    }
+    """The windows of a chunk; raises OSError or ValueError where it is not whole."""
+    names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    arrays = {name: np.load(folder / f"rows-{name}.npy", mmap_mode="r") for name in names}
+    rows = np.load(folder / "windows.npy").tolist()
+    if any(len(values) != sum(row[-1] for row in rows) for values in arrays.values()):
+        raise ValueError(f"{folder} does not hold the rows that it names")
     row = 0
-    for document, start, stop, owned_start, owned_stop, n_rows in np.load(
-        folder / "windows.npy"
-    ).tolist():
+    for document, start, stop, owned_start, owned_stop, n_rows in rows:
         features = {name: values[row : row + n_rows] for name, values in arrays.items()}
         yield StoredWindow(document, Window(start, stop, owned_start, owned_stop), features)
         row += n_rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from longbert.errors import LongbertError
 _WARM_UP_SHARE = 0.1
 _CLIP_NORM = 1.0
 _AVERAGE_DECAY = 0.995
+
+BACKBONE_PREFIX = "base."
+"""Of the names of weights that are the backbone's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,7 @@ class FitSettings:
         epochs: at most.
         patience: epochs without improvement after which it ends.
         learning_rate: the highest, after a linear warm-up; it falls to zero as a cosine.
+        backbone_learning_rate: the same for layers of the backbone, where these are trained.
         weight_decay: of AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101).
         seed: of order and dropout.
     """
@@ -90,6 +95,7 @@ class FitSettings:
     epochs: int
     patience: int
     learning_rate: float
+    backbone_learning_rate: float = 3e-5
     weight_decay: float
     seed: int
 
@@ -122,9 +128,14 @@ def fit(
     """
     module = trainee.module
     trained = [weight for weight in module.parameters() if weight.requires_grad]
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, weight in module.named_parameters():
+        if weight.requires_grad:
+            is_backbone = name.startswith(BACKBONE_PREFIX)
+            rate = settings.backbone_learning_rate if is_backbone else settings.learning_rate
+            groups.setdefault(rate, []).append(weight)
     optimizer = torch.optim.AdamW(
-        trained,
-        lr=settings.learning_rate,
+        [{"params": weights, "lr": rate} for rate, weights in groups.items()],
         weight_decay=settings.weight_decay,
         betas=(0.9, 0.98),
     )
@@ -232,7 +243,11 @@ def _is_over(log: list[Epoch], patience: int) -> bool:
 def _read_state(file: Path, settings: FitSettings) -> Mapping[str, Any] | None:
     if not file.is_file():
         return None
-    state: Mapping[str, Any] = torch.load(file, weights_only=True)
+    try:
+        state: Mapping[str, Any] = torch.load(file, weights_only=True)
+    except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
+        # Damaged: this part is trained again.
+        return None
     return state if state["settings"] == asdict(settings) else None
 
 

@@ -54,6 +54,10 @@ from longbert.training.fit import FitSettings, Trainee
 from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
 _N_REDUCED = 192
+_FEWEST_ROWS = 30
+"""Below this number of outcomes a temperature would say more of them than of the head."""
+
+_SAMPLED_CHARS = 20_000
 _SAMPLED_DOCUMENTS = 64
 _SAMPLED_TOKENS = 400
 _N_RESAMPLES = 1000
@@ -256,10 +260,10 @@ class EntityTask:
         )
 
     def temperature(self, outcomes: Sequence[Outcome]) -> float:
-        """Fitted on the entities that were found, right or wrong; 1 where there are none."""
+        """Fitted on the entities that were found, right or wrong; 1 where they are few."""
         logits = np.concatenate([one.logits for one in outcomes])
         gold = np.concatenate([one.gold for one in outcomes])
-        return fit_temperature(logits, gold) if len(gold) else 1.0
+        return fit_temperature(logits, gold) if len(gold) >= _FEWEST_ROWS else 1.0
 
     def measure(
         self, numbers: Sequence[int], outcomes: Sequence[Outcome]
@@ -406,9 +410,11 @@ class ClassTask:
         )
 
     def temperature(self, outcomes: Sequence[Outcome]) -> float:
-        """Fitted on the documents."""
+        """Fitted on the documents; 1 where they are few."""
         logits = np.concatenate([one.logits for one in outcomes])
         gold = np.concatenate([one.gold for one in outcomes])
+        if len(gold) < _FEWEST_ROWS:
+            return 1.0
         if self.chooses_one:
             return fit_temperature(logits, gold)
         return fit_temperature_multi_label(logits, gold)
@@ -456,7 +462,8 @@ class ClassTask:
         found = []
         for number in np.sort(chosen).tolist():
             document = self.material.documents[number]
-            texts = [Document(document.document_id, document.text)]
+            # Of a long document its beginning, so that memory does not grow with it.
+            texts = [Document(document.document_id, document.text[:_SAMPLED_CHARS])]
             (result,) = encode_windows(loaded.pass_for(head), texts)
             if isinstance(result, DocumentError):
                 raise InputError(f"{document.source}: {result.message}")

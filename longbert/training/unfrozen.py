@@ -100,7 +100,10 @@ class ChangingBackbone:
     def states(
         self, base: nn.Module, windows: Sequence[TokenWindow]
     ) -> tuple[tuple[Tensor, ...], WindowBatch]:
-        """Hidden states of all layers, with gradients, and the batch that they belong to."""
+        """Hidden states of all layers, with gradients, and the batch that they belong to.
+
+        On the CPU, where heads are trained.
+        """
         backbone = self._loaded.backbone
         longest = max(len(window.ids) for window in windows) + backbone.n_special
         batch = backbone.batch(windows, padded_length(longest, limit=backbone.limit))
@@ -109,7 +112,8 @@ class ChangingBackbone:
             attention_mask=batch.attention_mask,
             output_hidden_states=True,
         )
-        return (*output.hidden_states[:-1], output.last_hidden_state), batch
+        states = (*output.hidden_states[:-1], output.last_hidden_state)
+        return tuple(one.cpu() for one in states), batch
 
     def partials(self, base: nn.Module, head: Head, number: int) -> WindowPartials:
         """What a head makes of a document, as a run with this backbone does.

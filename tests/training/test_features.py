@@ -148,7 +148,7 @@ def test_interrupted_and_filled_again(
 def test_features_of_something_else_are_refused(tmp_path: Path, key: str) -> None:
     FeatureStore(tmp_path / "f", ABOUT)
     FeatureStore(tmp_path / "f", ABOUT)
-    with pytest.raises(FingerprintError, match="remove the folder, or name another"):
+    with pytest.raises(FingerprintError, match="Remove the folder, or name another"):
         FeatureStore(tmp_path / "f", ABOUT | {key: "other"})
 
 

@@ -27,6 +27,7 @@ from longbert.errors import InputError
 from longbert.io.filesystem import LocalFileSystem
 from longbert.io.labels import read_labelled
 from longbert.io.output import OutputFolder
+from longbert.records import LabelledDocument
 from longbert.training.config import TrainConfig
 from longbert.training.data import validation_of
 from longbert.training.train import TrainOutcome
@@ -265,3 +266,31 @@ def test_folds_leave_something_to_learn_from(backbone: Path, tmp_path: Path, n: 
     with pytest.raises(InputError, match=f"has {n} documents, of which 2 folds leave one only"):
         train_head("classify", data, tmp_path / "head", backbone, n_folds=2)
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
+
+
+def test_one_class_is_not_left_out_of_the_validation() -> None:
+    documents = [
+        LabelledDocument(str(n), "text", "data.jsonl", labels=("neg" if n < 11 else "pos",))
+        for n in range(20)
+    ]
+    config = TrainConfig(task="classify", data=("x",), output="x")
+    held_back = validation_of(range(20), documents, config)
+    assert {documents[number].labels for number in held_back} == {("neg",), ("pos",)}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "lost"])
+def test_damaged_features_are_computed_again(
+    backbone: Path, files: dict[str, Path], tmp_path: Path, damage: str
+) -> None:
+    options = {"features": str(tmp_path / "features"), "epochs": 2}
+    train_head("classify", files["classify"], tmp_path / "one", backbone, **options)
+    (stored,) = (tmp_path / "features").glob("*/rows-reduced.npy")
+    before = stored.read_bytes()
+    if damage == "lost":
+        stored.unlink()
+    else:
+        stored.write_bytes(before[: len(before) // 2])
+    train_head("classify", files["classify"], tmp_path / "two", backbone, **options)
+    assert stored.read_bytes() == before
+    one, two = ((tmp_path / name / "head.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two

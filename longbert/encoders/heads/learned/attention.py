@@ -149,7 +149,9 @@ def fit_reduction(states: Tensor, *, n_reduced: int) -> nn.Linear:
     standard = ((flat - mean) / deviation).float()
     covariance = (standard.T @ standard / len(standard)).double()
     values, vectors = torch.linalg.eigh(covariance)
-    values = values[-n_reduced:].flip(0).clamp(min=1e-8)
+    values = values[-n_reduced:].flip(0)
+    # Components that a small sample does not show are not blown up.
+    values = values.clamp(min=max(1e-8, 1e-4 * float(values[0])))
     vectors = vectors[:, -n_reduced:].flip(1)
     # An eigenvector's sign is free; its largest entry shall be positive.
     largest = vectors.abs().argmax(dim=0)

@@ -111,5 +111,5 @@ def reduced_features(
         batch, row: the window.
     """
     with torch.inference_mode():
-        reduced = reduction(owned_states(layers, states, batch, row))
-    return {"reduced": reduced.cpu().numpy()}
+        reduced = reduction(owned_states(layers, states, batch, row).cpu())
+    return {"reduced": reduced.numpy()}
