@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import sys
 
 import click
 
 import longbert
+from longbert.cli.results import fit_stdout
 from longbert.cli.scores import FORMATS, mistake_lines, write_evaluation
 from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import ConfigError, OutputError
@@ -110,12 +110,7 @@ def evaluate(
     )
     if errors is not None:
         _write(errors, "".join(mistake_lines(evaluation)))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Programs get UTF-8 whatever the locale; a terminal gets what it can show.
-        if format_ == "table":
-            sys.stdout.reconfigure(errors="replace")
-        else:
-            sys.stdout.reconfigure(encoding="utf-8")
+    fit_stdout(format_)
     write_evaluation(evaluation, sys.stdout, format=format_)
     sys.stdout.flush()
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from longbert.cli.results import FORMATS, Results, write_results
+from longbert.cli.results import FORMATS, Results, fit_stdout, write_results
 from longbert.config import DEFAULT_OUTPUT
 from longbert.core.ranking import DEFAULT_RANK, RANKS
 from longbert.errors import ConfigError, InputError
@@ -111,12 +110,7 @@ def query(
         results = [(like, index.like(like, k, rank))]
     else:
         results = list(zip(texts, index.search_many(list(texts.values()), k, rank), strict=True))
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Programs get UTF-8 whatever the locale; a terminal gets what it can show.
-        if format_ == "table":
-            sys.stdout.reconfigure(errors="replace")
-        else:
-            sys.stdout.reconfigure(encoding="utf-8")
+    fit_stdout(format_)
     write_results(results, sys.stdout, format=format_)
     sys.stdout.flush()
 

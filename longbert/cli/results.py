@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
@@ -19,6 +21,18 @@ RUN_TAG = "longbert"
 
 _PASSAGE_CHARS = 200
 _UNSAFE = re.compile(r"[%\s\x00-\x1f\x7f-\x9f]")
+
+
+def fit_stdout(format: str) -> None:
+    """Let standard output take any character.
+
+    Programs get UTF-8 whatever the locale; a terminal gets what it can show.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        if format == "table":
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def write_results(results: Results, stream: IO[str], *, format: str) -> None:

@@ -12,6 +12,7 @@ import click
 
 from longbert.cli.wording import counted
 from longbert.config import DEVICES, PRECISIONS
+from longbert.training.config import CLASS_WEIGHTS, TASKS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from longbert.training.fit import Epoch
     from longbert.training.train import TrainOutcome
 
-_TASKS = ("classify", "ner")
 _LINE_SECONDS = 10.0
 
 
@@ -35,7 +35,7 @@ Examples:
   longbert run --input docs/ --classify my-sentiment --ner my-people
 """
 )
-@click.option("--task", type=click.Choice(_TASKS), required=True, help="What the head labels.")
+@click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
 @click.option(
     "--data",
     metavar="FILE",
@@ -87,7 +87,7 @@ Examples:
 )
 @click.option(
     "--class-weights",
-    type=click.Choice(("none", "balanced")),
+    type=click.Choice(CLASS_WEIGHTS),
     default="none",
     show_default=True,
     help="balanced: classes weigh the same however frequent they are.",

@@ -7,6 +7,7 @@ sequences and whole entities.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from longbert.core.entities import EntitySpan, TagScheme, entity_runs
 from longbert.core.scores import softmax
 from longbert.core.viterbi import Transitions, ViterbiDecoder
+from longbert.core.words import first_tokens, word_spans
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -95,22 +97,21 @@ def decode_crf(
     """
     if not len(emissions):
         return []
-    starts = starts_word.copy()
-    starts[0] = True
-    words = np.flatnonzero(starts)
+    words = first_tokens(starts_word)
     of_words = emissions[words]
     decoder = ViterbiDecoder(transitions)
     decoder.feed(of_words)
     labels = decoder.finish()
-    begins = offsets[words, 0]
-    ends = offsets[np.append(words[1:], len(emissions)) - 1, 1]
+    begins, ends = word_spans(offsets, words)
+    scores = np.zeros(transitions.next.shape) if transitions.scores is None else transitions.scores
+    table = np.where(transitions.next, scores, _NEVER)
     alternatives = _alternatives(scheme)
     kinds = sorted({kind for kind in scheme.types if kind is not None})
     found = []
     for first, stop in entity_runs(labels, scheme):
         if begins[first] >= ends[stop - 1]:
             continue
-        logits = _span_logits(of_words, labels, first, stop, alternatives, transitions)
+        logits = _span_logits(of_words, labels, first, stop, alternatives, table)
         label = str(scheme.types[labels[first]])
         score = softmax(logits / np.float32(temperature))[1 + kinds.index(label)]
         span = EntitySpan(label, int(begins[first]), int(ends[stop - 1]), float(score))
@@ -135,11 +136,9 @@ def _span_logits(
     first: int,
     stop: int,
     alternatives: list[tuple[int, int]],
-    transitions: Transitions,
+    table: npt.NDArray[np.floating[Any]],
 ) -> FloatArray:
     """What the sequence scores in and beside a span, with each alternative in it."""
-    scores = np.zeros(transitions.next.shape) if transitions.scores is None else transitions.scores
-    table = np.where(transitions.next, scores, _NEVER)
     sums = []
     for begin, inside in alternatives:
         own = np.full(stop - first, inside)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longbert.core.viterbi import Transitions, best_labels
+from longbert.core.words import first_tokens, word_spans
 from longbert.errors import ModelError
 
 OUTSIDE = "O"
@@ -155,13 +156,12 @@ def decode_entities(
     """
     if not len(scores):
         return []
-    word_starts = np.arange(len(scores)) if strategy == "simple" else _word_starts(starts_word)
+    word_starts = np.arange(len(scores)) if strategy == "simple" else first_tokens(starts_word)
     words = _word_scores(scores, word_starts, strategy)
     greedy = decoding == "greedy"
     labels = words.argmax(axis=1) if greedy else best_labels(words, scheme.transitions())
     label_scores = words[np.arange(len(words)), labels]
-    char_starts = offsets[word_starts, 0]
-    char_ends = offsets[np.append(word_starts[1:], len(scores)) - 1, 1]
+    char_starts, char_ends = word_spans(offsets, word_starts)
     return [
         EntitySpan(
             label=str(scheme.types[labels[first]]),
@@ -173,13 +173,6 @@ def decode_entities(
         # Of white space alone; byte-level tokenizers leave it out of their spans.
         if char_starts[first] < char_ends[stop - 1]
     ]
-
-
-def _word_starts(starts_word: BoolArray) -> IntArray:
-    """Indices of first tokens; a document's first token always begins a word."""
-    first = starts_word.copy()
-    first[0] = True
-    return np.flatnonzero(first)
 
 
 def _word_scores(scores: FloatArray, word_starts: IntArray, strategy: str) -> FloatArray:

@@ -14,6 +14,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.words import first_tokens, word_spans
+
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float32]
@@ -92,11 +94,8 @@ def word_surface(text: str, offsets: IntArray, starts_word: BoolArray) -> WordSu
     if not len(offsets):
         none = np.empty(0, dtype=np.int64)
         return WordSurface(none, np.empty((0, len(FLAGS)), np.float32), none.reshape(0, N_STRINGS))
-    starts = starts_word.copy()
-    starts[0] = True
-    first_tokens = np.flatnonzero(starts)
-    begins = offsets[first_tokens, 0].tolist()
-    ends = offsets[np.append(first_tokens[1:], len(offsets)) - 1, 1].tolist()
+    firsts = first_tokens(starts_word)
+    begins, ends = (one.tolist() for one in word_spans(offsets, firsts))
     shown = text[begins[0] : max(ends)]
     words = [_Word(shown, b - begins[0], e - begins[0]) for b, e in zip(begins, ends, strict=True)]
     looks = [_look(word.text) for word in words]
@@ -129,7 +128,7 @@ def word_surface(text: str, offsets: IntArray, starts_word: BoolArray) -> WordSu
             begun = False
         reached = max(reached, word.stop)
     _describe_line(flags, words, line, len(words))
-    return WordSurface(first_tokens, flags, np.array([look[1] for look in looks], dtype=np.int64))
+    return WordSurface(firsts, flags, np.array([look[1] for look in looks], dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from longbert.core.entities import OUTSIDE
+from longbert.core.words import first_tokens, word_spans
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -43,12 +44,9 @@ def tag_tokens(
     tags = np.full(len(offsets), index[OUTSIDE], dtype=np.int64)
     if not len(offsets):
         return tags
-    starts = starts_word.copy()
-    starts[0] = True
-    words = np.flatnonzero(starts)
+    words = first_tokens(starts_word)
     word_tags = np.full(len(words), index[OUTSIDE], dtype=np.int64)
-    begins = offsets[words, 0]
-    ends = offsets[np.append(words[1:], len(offsets)) - 1, 1]
+    begins, ends = word_spans(offsets, words)
     for start, end, kind in sorted(spans):
         if f"B-{kind}" not in index:
             continue
@@ -56,5 +54,4 @@ def tag_tokens(
         inside = inside[word_tags[inside] == index[OUTSIDE]]
         word_tags[inside[1:]] = index[f"I-{kind}"]
         word_tags[inside[:1]] = index[f"B-{kind}"]
-    token_tags: IntArray = word_tags[np.cumsum(starts) - 1]
-    return token_tags
+    return np.repeat(word_tags, np.diff(words, append=len(offsets)))

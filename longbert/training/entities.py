@@ -122,6 +122,7 @@ class EntityTrainee:
             one for number in learn if number >= n_own for one in self._examples_of(number)
         ]
         self._tokens = {number: tokenizer.tokenize(documents[number].text) for number in validate}
+        self._validated = [one for number in validate for one in self._examples_of(number)]
         generator = np.random.default_rng(0)
         self.n_batches = len(_batches(self._epoch(generator), generator))
 
@@ -144,13 +145,12 @@ class EntityTrainee:
             predicted.append([_span(entity) for entity in found])
         gold = [list(self._documents[number].spans or ()) for number in self._validate]
         score = entity_measures(gold, predicted, n_resamples=0).f1.value
-        examples = [one for number in self._validate for one in self._examples_of(number)]
         total = 0.0
         with torch.inference_mode():
-            for batch in _batches(examples, np.random.default_rng(0)):
+            for batch in _batches(self._validated, np.random.default_rng(0)):
                 n_words = sum(len(example.tags) for example in batch)
                 total += float(self._loss(module, self._tensors(batch, None))) * n_words
-        loss = total / sum(len(example.tags) for example in examples)
+        loss = total / sum(len(example.tags) for example in self._validated)
         return Validation(loss=loss, score=score, criterion=(score, -loss))
 
     def partial(

@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from longbert.core.fingerprint import differences
 from longbert.core.windows import Window
+from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.learned.features import WindowFeatures
+from longbert.encoders.models import LoadedBackbone
 from longbert.encoders.passes import Pass
-from longbert.engine.encode import encode_windows
+from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import Meter
 from longbert.errors import DocumentError, FingerprintError, InputError, OutputError
 from longbert.io.filesystem import LocalFileSystem
@@ -39,6 +41,21 @@ class StoredWindow:
     document: int
     window: Window
     features: WindowFeatures
+
+
+def encode_document(
+    loaded: LoadedBackbone, head: Head, document: LabelledDocument
+) -> WindowPartials:
+    """What a head makes of a document's windows, as in a run.
+
+    Raises:
+        InputError: the document cannot be encoded.
+    """
+    texts = [Document(document.document_id, document.text)]
+    (result,) = encode_windows(loaded.pass_for(head), texts)
+    if isinstance(result, DocumentError):
+        raise InputError(f"{document.source}: {result.message}")
+    return result
 
 
 class FeatureStore:

@@ -157,8 +157,6 @@ def fit(
         log = [Epoch(**entry) for entry in state["log"]]
         for epoch in log:
             on_epoch(epoch)
-    # Not counted by epochs, which may have other numbers of batches than was said.
-    n_steps_done = int(schedule.last_epoch)
     while len(log) < settings.epochs and not _is_over(log, settings.patience):
         number = len(log) + 1
         generator = np.random.default_rng([settings.seed, number])
@@ -181,8 +179,8 @@ def fit(
                 nn.utils.clip_grad_norm_(trained, _CLIP_NORM)
                 optimizer.step()
                 schedule.step()
-                n_steps_done += 1
-                _average(average, module, n_steps_done, horizon=trainee.n_batches)
+                # Not counted by epochs, which may have other numbers of batches than was said.
+                _average(average, module, int(schedule.last_epoch), horizon=trainee.n_batches)
                 on_batch()
         average.eval()
         validation = trainee.validate(average)

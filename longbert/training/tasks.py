@@ -41,15 +41,14 @@ from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
 from longbert.encoders.models import LoadedBackbone
 from longbert.encoders.tokenizer import TokenizedText
 from longbert.engine.compare import Measures, Renaming, compare_entities, compare_labels
-from longbert.engine.encode import WindowPartials, encode_windows
+from longbert.engine.encode import WindowPartials
 from longbert.engine.predictions import ScoredSpan
-from longbert.errors import DocumentError, InputError
 from longbert.io.filesystem import LocalFileSystem
-from longbert.records import Classification, Document, Entity, LabelledDocument, LabelledSpan
+from longbert.records import Classification, Entity, LabelledDocument, LabelledSpan
 from longbert.training.classes import ClassTrainee, class_weights, targets_of
 from longbert.training.config import TrainConfig
 from longbert.training.entities import EntityTrainee, label_weights
-from longbert.training.features import StoredWindow
+from longbert.training.features import StoredWindow, encode_document
 from longbert.training.fit import FitSettings, Trainee
 from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
@@ -463,10 +462,8 @@ class ClassTask:
         for number in np.sort(chosen).tolist():
             document = self.material.documents[number]
             # Of a long document its beginning, so that memory does not grow with it.
-            texts = [Document(document.document_id, document.text[:_SAMPLED_CHARS])]
-            (result,) = encode_windows(loaded.pass_for(head), texts)
-            if isinstance(result, DocumentError):
-                raise InputError(f"{document.source}: {result.message}")
+            beginning = replace(document, text=document.text[:_SAMPLED_CHARS])
+            result = encode_document(loaded, head, beginning)
             states = np.concatenate([partial["states"] for partial in result.partials])
             rows = generator.permutation(len(states))[:_SAMPLED_TOKENS]
             found.append(states[np.sort(rows)])

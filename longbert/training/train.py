@@ -18,16 +18,15 @@ from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS, He
 from longbert.encoders.heads.learned.weights import to_safetensors
 from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.compare import Measures
-from longbert.engine.encode import encode_windows
 from longbert.engine.meter import Meter, NullMeter
-from longbert.errors import ConfigError, DocumentError, FingerprintError, InputError, OutputError
+from longbert.errors import ConfigError, FingerprintError, OutputError
 from longbert.io.filesystem import LocalFileSystem
 from longbert.io.labels import LabelledData
-from longbert.records import Document, LabelledDocument
+from longbert.records import LabelledDocument
 from longbert.training.card import model_card
 from longbert.training.config import TrainConfig
 from longbert.training.data import TrainingData, folds_of, read_training_data, validation_of
-from longbert.training.features import FeatureStore, StoredWindow
+from longbert.training.features import FeatureStore, StoredWindow, encode_document
 from longbert.training.fit import Epoch, Trainee, fit
 from longbert.training.plots import learning_curve
 from longbert.training.tasks import (
@@ -327,13 +326,9 @@ def _run_scores(
     loaded = material.loaded
     if isinstance(trainee.module, Unfrozen):
         loaded = replace(loaded, backbone=loaded.backbone.with_model(trainee.module.base))
-    documents = [material.documents[number] for number in numbers]
     outcomes: list[tuple[Outcome, Outcome]] = []
-    texts = (Document(one.document_id, one.text) for one in documents)
-    for number, text in zip(numbers, texts, strict=True):
-        (result,) = encode_windows(loaded.pass_for(finished), [text])
-        if isinstance(result, DocumentError):
-            raise InputError(f"{material.documents[number].source}: {result.message}")
+    for number in numbers:
+        result = encode_document(loaded, finished, material.documents[number])
         outcomes.append(
             (
                 task.outcome_of_run(plain, result, number),

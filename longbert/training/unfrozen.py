@@ -13,9 +13,10 @@ from longbert.core.batching import padded_length
 from longbert.encoders.backbone import TokenWindow, WindowBatch
 from longbert.encoders.heads.base import Head
 from longbert.encoders.models import LoadedBackbone
-from longbert.engine.encode import WindowPartials, encode_windows
-from longbert.errors import ConfigError, DocumentError, InputError
-from longbert.records import Document, LabelledDocument
+from longbert.engine.encode import WindowPartials
+from longbert.errors import ConfigError
+from longbert.records import LabelledDocument
+from longbert.training.features import encode_document
 
 
 class Unfrozen(nn.Module):
@@ -121,10 +122,5 @@ class ChangingBackbone:
         Raises:
             InputError: the document cannot be encoded.
         """
-        document = self._documents[number]
         changed = replace(self._loaded, backbone=self._loaded.backbone.with_model(base))
-        texts = [Document(document.document_id, document.text)]
-        (result,) = encode_windows(changed.pass_for(head), texts)
-        if isinstance(result, DocumentError):
-            raise InputError(f"{document.source}: {result.message}")
-        return result
+        return encode_document(changed, head, self._documents[number])
