@@ -23,7 +23,7 @@ from longbert.errors import (
 )
 
 if TYPE_CHECKING:
-    from longbert.engine.library import Encoder
+    from longbert.engine.encoder import Encoder
     from longbert.engine.run import Outcome
     from longbert.index.search import Index
 
@@ -99,7 +99,7 @@ def run_job(
         None where Beam only wrote a job, as for a template.
     """
     from longbert.engine.meter import FileMeter
-    from longbert.engine.run import Circumstances, run_in_process
+    from longbert.engine.run import RunInfo, run_in_process
     from longbert.engine.session import Session
 
     if workers is not None and (type(workers) is not int or workers < 1):
@@ -107,19 +107,19 @@ def run_job(
     if not isinstance(runner, str):
         raise ConfigError(f"runner must be a string such as DirectRunner, got {runner!r}")
     meter = FileMeter(meter_folder)
-    circumstances = Circumstances(runner, workers)
+    info = RunInfo(runner, workers)
     if runner == "none":
         if workers is not None or beam_options:
             raise ConfigError(
                 "workers and Beam options need Beam, but the runner is none: use DirectRunner"
             )
         session = Session(config, filesystem_for(config.output, *config.inputs), meter)
-        return run_in_process(session, circumstances)
+        return run_in_process(session, info)
     from longbert.beam.filesystem import BeamFileSystem
     from longbert.beam.runners import local_threads, run_on_beam
 
     session = Session(config, BeamFileSystem(), meter, local_threads(workers))
-    return run_on_beam(session, circumstances, beam_options=beam_options)
+    return run_on_beam(session, info, beam_options=beam_options)
 
 
 def load(**settings: Any) -> Encoder:
@@ -131,7 +131,7 @@ def load(**settings: Any) -> Encoder:
     Returns:
         An encoder; call it with a text.
     """
-    from longbert.engine.library import Encoder
+    from longbert.engine.encoder import Encoder
 
     return Encoder(run_config({"input": ["-"], **settings}).models)
 
@@ -147,7 +147,7 @@ def open(folder: str | Path = "longbert-output", *, query_prompt: str | None = N
     Returns:
         An index; ``index.search("a question", k=10)`` ranks the documents.
     """
-    from longbert.engine.library import open_index
+    from longbert.engine.encoder import open_index
 
     filesystem = filesystem_for(str(folder))
     return open_index(filesystem, str(folder), query_prompt=query_prompt)
@@ -159,6 +159,6 @@ def filesystem_for(*paths: str) -> Any:
         from longbert.beam.filesystem import BeamFileSystem
 
         return BeamFileSystem()
-    from longbert.io.filesystem import LocalFileSystem
+    from longbert.store.filesystem import LocalFileSystem
 
     return LocalFileSystem()

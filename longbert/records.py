@@ -21,7 +21,7 @@ class InputFile:
 
     Attributes:
         path: where to open it.
-        kind: key of ``longbert.io.inputs.KINDS``: ``text``, ``html``, ``jsonl``, ``parquet``.
+        kind: key of ``longbert.readers.inputs.KINDS``: ``text``, ``html``, ``jsonl``, ``parquet``.
         compressed: gzip, by its name.
         document_id: the id of a file that is one document; the prefix of rows without id.
         order: position among all files of the run, from 0.
@@ -48,7 +48,7 @@ class ErrorRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Stub:
+class DocumentRef:
     """What the planner knows of a document before its text is needed.
 
     Attributes:

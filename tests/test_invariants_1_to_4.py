@@ -26,7 +26,7 @@ from transformers import (
 )
 
 import longbert
-import longbert.encoders.tokenizer as tokenizer_module
+import longbert.encoders.tokenizers.fast as tokenizer_module
 from longbert.config import (
     CLASSIFY_POOLINGS,
     ENTITY_STITCHINGS,
@@ -36,13 +36,13 @@ from longbert.config import (
 from longbert.core.batching import padded_length
 from longbert.core.stitching import ScoredRun
 from longbert.core.windows import plan_windows
-from longbert.encoders.backbone import TokenWindow, WindowBatch, token_windows
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.heads.entities import EntityPartial
+from longbert.encoders.heads.token_classification import EntityPartial
 from longbert.encoders.models import load_models
 from longbert.encoders.passes import Pass
+from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch, token_windows
 from longbert.engine.encode import encode_documents
-from longbert.engine.library import Encoder
+from longbert.engine.encoder import Encoder
 from longbert.records import Document, DocumentResult
 
 Models = Callable[..., Path]

@@ -35,8 +35,8 @@ from support.runs import (
 from support.texts import HOSTILE_TEXTS, long_text
 
 import longbert
-from longbert.encoders.backbone import Backbone, WindowBatch
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText
+from longbert.encoders.runtime.backbone import Backbone, WindowBatch
+from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 from longbert.errors import OutputError
 from longbert.records import Document
 

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, cast
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
-from longbert.io.filesystem import FileInfo, FileSystem, LocalFileSystem
+from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,13 @@ class BeamFileSystem:
     local: FileSystem = field(default_factory=LocalFileSystem)
 
     def is_folder(self, path: str) -> bool:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.is_folder(path)
         return next(self.files(path), None) is not None
 
     def files(self, path: str) -> Iterator[FileInfo]:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.files(path)
         prefix = path.rstrip("/") + "/"
@@ -38,7 +38,7 @@ class BeamFileSystem:
         return (info for info in found if info.path.startswith(prefix))
 
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(pattern):
             return self.local.match(pattern)
         with _os_errors(pattern):
@@ -46,7 +46,7 @@ class BeamFileSystem:
         return (FileInfo(entry.path, entry.size_in_bytes) for entry in result.metadata_list)
 
     def open(self, path: str) -> BinaryIO:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.open(path)
         with _os_errors(path):
@@ -56,7 +56,7 @@ class BeamFileSystem:
         return cast(BinaryIO, handle)
 
     def write(self, path: str, data: bytes) -> None:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             self.local.write(path, data)
             return
@@ -67,7 +67,7 @@ class BeamFileSystem:
             file.write(data)
 
     def remove(self, path: str) -> None:
-        """See :class:`longbert.io.filesystem.FileSystem`."""
+        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             self.local.remove(path)
             return

@@ -1,6 +1,6 @@
 """The Beam graph: the steps of a session, wired.
 
-What crosses a shuffle is small: file names, stubs (ids and digests), names of parts. Texts,
+What crosses a shuffle is small: file names, refs (ids and digests), names of parts. Texts,
 tokens, hidden states and vectors stay inside one step.
 """
 
@@ -14,10 +14,10 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from longbert.core.units import Plan, Unit
-from longbert.engine.run import Circumstances, finish_run
+from longbert.engine.run import RunInfo, finish_run
 from longbert.engine.session import PlanSummary, Session
 from longbert.errors import LongbertError
-from longbert.records import InputFile, Stub
+from longbert.records import DocumentRef, InputFile
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class MakeUnit(beam.DoFn):  # type: ignore[misc]
 
 
 class RunDocuments(beam.PTransform):  # type: ignore[misc]
-    """A whole run: ``pipeline | RunDocuments(session, circumstances)``.
+    """A whole run: ``pipeline | RunDocuments(session, info)``.
 
     Args:
         session: the run.
-        circumstances: what is told of it in ``run.json``.
+        info: what is told of it in ``run.json``.
     """
 
-    def __init__(self, session: Session, circumstances: Circumstances) -> None:
+    def __init__(self, session: Session, info: RunInfo) -> None:
         super().__init__()
         self._session = session
-        self._circumstances = circumstances
+        self._circumstances = info
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wire the steps; the last one yields a single None."""
@@ -84,16 +84,16 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
 
         start = pipeline | "Start" >> beam.Create([None])
         run_fingerprint = start | "Prepare" >> beam.Map(step(_prepare))
-        stubs = (
+        refs = (
             start
             | "List files" >> beam.FlatMap(step(_list_files))
             | "Spread files" >> beam.Reshuffle()
             | "Scan files" >> beam.FlatMap(step(Session.scan_file))
         )
         planned = start | "Plan" >> beam.Map(
-            step(_plan), AsIter(stubs), AsSingleton(run_fingerprint)
+            step(_plan), AsIter(refs), AsSingleton(run_fingerprint)
         )
-        # The plan itself, as large as all stubs, goes no further than to the step that it feeds.
+        # The plan itself, as large as all refs, goes no further than to the step that it feeds.
         summary = planned | "Summarize" >> beam.Map(step(_summarize))
         n_resumed = (
             planned
@@ -120,8 +120,8 @@ def _list_files(session: Session, _: None) -> tuple[InputFile, ...]:
     return session.list_files().files
 
 
-def _plan(session: Session, _: None, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
-    return session.plan(stubs, run_fingerprint)
+def _plan(session: Session, _: None, refs: Iterable[DocumentRef], run_fingerprint: str) -> Plan:
+    return session.plan(refs, run_fingerprint)
 
 
 def _summarize(session: Session, plan: Plan) -> PlanSummary:
@@ -136,7 +136,5 @@ def _was_resumed(was_made: bool) -> bool:
     return not was_made
 
 
-def _finish(
-    session: Session, _: None, circumstances: Circumstances, summary: PlanSummary, n_resumed: int
-) -> None:
-    finish_run(session, replace(summary, n_units_resumed=n_resumed), circumstances)
+def _finish(session: Session, _: None, info: RunInfo, summary: PlanSummary, n_resumed: int) -> None:
+    finish_run(session, replace(summary, n_units_resumed=n_resumed), info)

@@ -23,7 +23,7 @@ from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import CounterMeter
 from longbert.beam.pipeline import RunDocuments
 from longbert.engine.meter import NullMeter
-from longbert.engine.run import Circumstances, Outcome, read_outcome
+from longbert.engine.run import Outcome, RunInfo, read_outcome
 from longbert.engine.session import Session
 from longbert.errors import ConfigError, LongbertError
 
@@ -36,7 +36,7 @@ _REFUSED = {
 
 
 def run_on_beam(
-    session: Session, circumstances: Circumstances, *, beam_options: Sequence[str] = ()
+    session: Session, info: RunInfo, *, beam_options: Sequence[str] = ()
 ) -> Outcome | None:
     """Run the pipeline and wait for it.
 
@@ -46,7 +46,7 @@ def run_on_beam(
 
     Args:
         session: the run.
-        circumstances: its runner is the one to take.
+        info: its runner is the one to take.
         beam_options: as on a command line, ``--name=value``.
 
     Returns:
@@ -56,17 +56,17 @@ def run_on_beam(
         ConfigError: the runner is unknown or refused, or an option is unknown.
         LongbertError: a step failed.
     """
-    name = circumstances.runner
+    name = info.runner
     reason = _REFUSED.get(_short(name))
     if reason is not None:
         raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
     is_local = _short(name) == _short(LOCAL)
-    if not is_local and circumstances.workers is not None:
+    if not is_local and info.workers is not None:
         raise ConfigError(
             f"workers are processes of {LOCAL}, but the runner is {name}: give its own option "
             "behind --, such as --num_workers=4"
         )
-    options = _options(name, is_local, circumstances.workers, beam_options)
+    options = _options(name, is_local, info.workers, beam_options)
     if is_local:
         # Models, settings and output are checked here first, where an error is plain to see.
         rehearsal = replace(session, meter=NullMeter(), threads=None)
@@ -75,11 +75,11 @@ def run_on_beam(
     else:
         session = replace(session, filesystem=BeamFileSystem(), meter=CounterMeter())
     try:
-        runner = _local_runner(circumstances.workers) if is_local else None
+        runner = _local_runner(info.workers) if is_local else None
         pipeline = beam.Pipeline(runner=runner, options=options)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
         raise ConfigError(f"runner {name}: {_squeezed(error)}") from error
-    pipeline | RunDocuments(session, circumstances)
+    pipeline | RunDocuments(session, info)
     try:
         result = pipeline.run()
         if not is_local and _only_writes_job(options):

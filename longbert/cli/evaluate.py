@@ -89,8 +89,8 @@ def evaluate(
     renamed = _label_map(label_map)
 
     from longbert.engine.evaluate import evaluate_output
-    from longbert.io.labels import read_labelled
-    from longbert.io.output import OutputFolder
+    from longbert.readers.labels import read_labelled
+    from longbert.store.folder import OutputFolder
 
     filesystem = longbert.filesystem_for(gold, folder)
     if not filesystem.is_folder(folder):

@@ -97,12 +97,12 @@ def account_lines(evaluation: Evaluation) -> list[str]:
 
 def write_measures(measures: Measures, console: Console) -> None:
     """Print the measures, those of each label, and what was taken for what."""
-    from longbert.core.measures.classification import (
+    from longbert.core.measures.labels import (
         MultiLabelMeasures,
         RegressionMeasures,
         SingleLabelMeasures,
     )
-    from longbert.core.measures.entities import NO_LABEL
+    from longbert.core.measures.spans import NO_LABEL
 
     rows: list[tuple[str, Estimate | float | None]]
     if isinstance(measures, RegressionMeasures):

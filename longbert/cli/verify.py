@@ -22,7 +22,7 @@ def verify(folder: str) -> None:
     Prints a line for each problem and exits with 1 if there is one.
     """
     from longbert.engine.verify import verify_output
-    from longbert.io.output import OutputFolder
+    from longbert.store.folder import OutputFolder
 
     output = OutputFolder(longbert.filesystem_for(folder), folder)
     n_problems = 0

@@ -74,8 +74,8 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
 
 
 def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Document:
-    from longbert.io.inputs import list_inputs
-    from longbert.io.readers import read, scan
+    from longbert.readers.documents import read, scan
+    from longbert.readers.inputs import list_inputs
     from longbert.records import Document
 
     filesystem = longbert.filesystem_for(file)
@@ -83,18 +83,18 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
     (first, *others) = list_inputs(filesystem, config.inputs).files
     if others:
         raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
-    stubs = list(scan(filesystem, first, **fields))
+    refs = list(scan(filesystem, first, **fields))
     if document_id is not None:
-        ids = [stub.document_id for stub in stubs if stub.document_id is not None]
-        stubs = [stub for stub in stubs if stub.document_id == document_id]
-        if not stubs:
+        ids = [ref.document_id for ref in refs if ref.document_id is not None]
+        refs = [ref for ref in refs if ref.document_id == document_id]
+        if not refs:
             raise InputError(
                 f"{file} has no document {document_id!r}{nearest(document_id, ids) or '.'} "
                 f"It has {counted(len(ids), 'document')}"
             )
-    elif len(stubs) > 1:
-        click.echo(f"longbert: the first of {len(stubs):,} documents; --id names another", err=True)
-    for item in read(filesystem, stubs[:1], **fields):
+    elif len(refs) > 1:
+        click.echo(f"longbert: the first of {len(refs):,} documents; --id names another", err=True)
+    for item in read(filesystem, refs[:1], **fields):
         if isinstance(item, Document):
             return item
         raise InputError(item.message)

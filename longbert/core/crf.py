@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longbert.core.entities import EntitySpan, TagScheme, entity_runs
+from longbert.core.entity_decoding import EntitySpan, TagScheme, entity_runs
 from longbert.core.scores import softmax
 from longbert.core.viterbi import Transitions, ViterbiDecoder
 from longbert.core.words import first_tokens, word_spans

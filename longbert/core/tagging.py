@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from longbert.core.entities import OUTSIDE
+from longbert.core.entity_decoding import OUTSIDE
 from longbert.core.words import first_tokens, word_spans
 
 IntArray = npt.NDArray[np.int64]

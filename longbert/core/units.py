@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from longbert.records import ErrorRow, Stub
+from longbert.records import DocumentRef, ErrorRow
 
 _DOCUMENT_OVERHEAD_BYTES = 512
 _DIGEST_LENGTH = 12
@@ -35,11 +35,11 @@ class PlannedDocument:
     failed: bool
 
     @classmethod
-    def from_stub(cls, stub: Stub) -> PlannedDocument:
-        """What a receipt keeps of a stub."""
-        error = None if stub.error is None else stub.error.error
-        parts = [stub.document_id, stub.source, stub.digest, error]
-        return cls(_digest(parts)[:32], stub.document_id, stub.source, error is not None)
+    def from_stub(cls, ref: DocumentRef) -> PlannedDocument:
+        """What a receipt keeps of a ref."""
+        error = None if ref.error is None else ref.error.error
+        parts = [ref.document_id, ref.source, ref.digest, error]
+        return cls(_digest(parts)[:32], ref.document_id, ref.source, error is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +61,18 @@ class Unit:
 
     Attributes:
         part: what it makes.
-        stubs: documents to encode; empty when rows are copied.
+        refs: documents to encode; empty when rows are copied.
         copy_from: the part that holds the rows; None when documents are encoded.
     """
 
     part: Part
-    stubs: tuple[Stub, ...] = ()
+    refs: tuple[DocumentRef, ...] = ()
     copy_from: str | None = None
 
     @property
     def n_bytes(self) -> int:
         """Input bytes to encode."""
-        return sum(stub.n_bytes for stub in self.stubs)
+        return sum(ref.n_bytes for ref in self.refs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Plan:
 
 
 def plan_units(
-    stubs: Iterable[Stub], *, unit_bytes: int, fingerprint: str, earlier: Sequence[Part] = ()
+    refs: Iterable[DocumentRef], *, unit_bytes: int, fingerprint: str, earlier: Sequence[Part] = ()
 ) -> Plan:
     """Pack documents into units of about ``unit_bytes``, in the order of the inputs.
 
@@ -103,13 +103,13 @@ def plan_units(
     is made again from its own rows; a part that lost none stays as it is.
 
     Args:
-        stubs: in any order; of those with one id the first in the order of the inputs stays and
+        refs: in any order; of those with one id the first in the order of the inputs stays and
             the others become errors.
         unit_bytes: a document larger than that is a unit alone.
         fingerprint: of the run; it is part of the names.
         earlier: parts of the output that is there, in order.
     """
-    documents = [(stub, PlannedDocument.from_stub(stub)) for stub in _refuse_duplicates(stubs)]
+    documents = [(ref, PlannedDocument.from_stub(ref)) for ref in _refuse_duplicates(refs)]
     wanted = {planned.identity for _, planned in documents}
     known = {planned.identity for part in earlier for planned in part.documents}
     parts: list[str] = []
@@ -131,7 +131,7 @@ def plan_units(
     for ordinal, packed in enumerate(_pack(new, unit_bytes), start=first):
         planned = tuple(document for _, document in packed)
         part = Part(part_name(ordinal, planned, fingerprint), planned)
-        units.append(Unit(part, stubs=tuple(stub for stub, _ in packed)))
+        units.append(Unit(part, refs=tuple(ref for ref, _ in packed)))
         parts.append(part.name)
     return Plan(
         parts=tuple(parts),
@@ -148,37 +148,37 @@ def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: s
     return f"{ordinal:06d}-{digest[:_DIGEST_LENGTH]}"
 
 
-def _refuse_duplicates(stubs: Iterable[Stub]) -> list[Stub]:
-    first: dict[str, Stub] = {}
+def _refuse_duplicates(refs: Iterable[DocumentRef]) -> list[DocumentRef]:
+    first: dict[str, DocumentRef] = {}
     checked = []
-    for stub in sorted(stubs, key=lambda stub: stub.order):
-        if stub.error is None and stub.document_id is not None:
-            earlier = first.setdefault(stub.document_id, stub)
-            if earlier is not stub:
+    for ref in sorted(refs, key=lambda ref: ref.order):
+        if ref.error is None and ref.document_id is not None:
+            earlier = first.setdefault(ref.document_id, ref)
+            if earlier is not ref:
                 error = ErrorRow(
-                    source=stub.source,
-                    document_id=stub.document_id,
+                    source=ref.source,
+                    document_id=ref.document_id,
                     stage="plan",
                     error="duplicate_id",
                     message=f"this id is already taken by {earlier.source}, which stays: "
                     "give each document an id of its own",
                 )
-                stub = replace(stub, error=error)
-        checked.append(stub)
+                ref = replace(ref, error=error)
+        checked.append(ref)
     return checked
 
 
 def _pack(
-    documents: Sequence[tuple[Stub, PlannedDocument]], unit_bytes: int
-) -> list[list[tuple[Stub, PlannedDocument]]]:
-    packed: list[list[tuple[Stub, PlannedDocument]]] = []
+    documents: Sequence[tuple[DocumentRef, PlannedDocument]], unit_bytes: int
+) -> list[list[tuple[DocumentRef, PlannedDocument]]]:
+    packed: list[list[tuple[DocumentRef, PlannedDocument]]] = []
     filled = 0
-    for stub, planned in documents:
-        weight = stub.n_bytes + _DOCUMENT_OVERHEAD_BYTES
+    for ref, planned in documents:
+        weight = ref.n_bytes + _DOCUMENT_OVERHEAD_BYTES
         if not packed or filled + weight > unit_bytes:
             packed.append([])
             filled = 0
-        packed[-1].append((stub, planned))
+        packed[-1].append((ref, planned))
         filled += weight
     return packed
 

@@ -12,21 +12,21 @@ from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
 from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
-from longbert.encoders.backbone import Backbone, Checkpoint
-from longbert.encoders.device import (
+from longbert.encoders.heads.base import Head
+from longbert.encoders.heads.embedding import (
+    PassageEmbeddingHead,
+)
+from longbert.encoders.passes import Pass
+from longbert.encoders.runtime.backbone import Backbone, Checkpoint
+from longbert.encoders.runtime.device import (
     choose_device,
     choose_precision,
     default_batch_tokens,
     device_description,
     device_kind,
 )
-from longbert.encoders.heads.base import Head
-from longbert.encoders.heads.embedding import (
-    PassageEmbeddingHead,
-)
-from longbert.encoders.passes import Pass
-from longbert.encoders.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.encoders.tasks import Reading, Task, load_tasks, make_head
+from longbert.encoders.tokenizers.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.errors import ConfigError
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")

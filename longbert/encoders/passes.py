@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from longbert.core.surface import word_surface
 from longbert.core.windows import Window
-from longbert.encoders.backbone import Backbone, TokenWindow, joined_window, token_windows
+from longbert.core.word_shape import word_shapes
 from longbert.encoders.heads.base import Head
-from longbert.encoders.tokenizer import TokenizedText, Tokenizer
+from longbert.encoders.runtime.backbone import Backbone, TokenWindow, joined_window, token_windows
+from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -62,4 +62,4 @@ class Pass:
 
 def _with_words(text: str, tokens: TokenizedText, window: TokenWindow) -> TokenWindow:
     own = slice(window.window.start, window.window.stop)
-    return replace(window, words=word_surface(text, tokens.offsets[own], tokens.starts_word[own]))
+    return replace(window, words=word_shapes(text, tokens.offsets[own], tokens.starts_word[own]))

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 import torch
 
 from longbert.config import NONE, ModelConfig
-from longbert.encoders.backbone import Checkpoint, load_checkpoint, with_trained_layers
-from longbert.encoders.folders import ModelFolder, find_model
+from longbert.encoders.checkpoint.locate import ModelFolder, find_model
 from longbert.encoders.heads.base import Head
-from longbert.encoders.heads.classification import CheckpointClassifier, ClassificationHead
 from longbert.encoders.heads.embedding import (
     EmbeddingSettings,
     MeanEmbeddingHead,
     PooledEmbeddingHead,
 )
-from longbert.encoders.heads.entities import CheckpointTagger, EntityHead
 from longbert.encoders.heads.learned.build import load_learned_head
 from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS
 from longbert.encoders.heads.precomputed import HeadModel
-from longbert.encoders.prompts import PromptedTokenizer, Prompts
-from longbert.encoders.tokenizer import Tokenizer
+from longbert.encoders.heads.sequence_classification import CheckpointClassifier, ClassificationHead
+from longbert.encoders.heads.token_classification import CheckpointTagger, EntityHead
+from longbert.encoders.runtime.backbone import Checkpoint, load_checkpoint, with_trained_layers
+from longbert.encoders.tokenizers.fast import Tokenizer
+from longbert.encoders.tokenizers.prompts import PromptedTokenizer, Prompts
 from longbert.errors import ConfigError, ModelError
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from longbert.core.measures.calibration import Booleans, Calibration, calibration
-from longbert.core.measures.classification import (
+from longbert.core.measures.counts import Floats
+from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
     SingleLabelMeasures,
@@ -17,8 +18,7 @@ from longbert.core.measures.classification import (
     regression,
     single_label,
 )
-from longbert.core.measures.counts import Floats
-from longbert.core.measures.entities import (
+from longbert.core.measures.spans import (
     EntityError,
     EntityMeasures,
     entity_errors,
@@ -118,7 +118,7 @@ class Scored:
     head_labels: frozenset[str]
 
 
-class Renaming:
+class LabelMap:
     """Applies a label map and remembers the names it met."""
 
     def __init__(self, label_map: Mapping[str, str], *, may_leave_out: bool) -> None:
@@ -162,7 +162,7 @@ class Renaming:
 def compare_entities(
     done: Sequence[LabelledDocument],
     by_document: Mapping[str, Sequence[ScoredSpan]],
-    renamed: Renaming,
+    renamed: LabelMap,
     *,
     head_labels: Iterable[str],
     n_resamples: int,
@@ -195,7 +195,7 @@ def compare_entities(
 def compare_labels(
     done: Sequence[LabelledDocument],
     by_document: Mapping[str, Sequence[Classification]],
-    renamed: Renaming,
+    renamed: LabelMap,
     *,
     head: str,
     is_single: bool,
@@ -364,7 +364,7 @@ def _matrix(
     return _Rows(labels, scores, predicted, is_choice)
 
 
-def _merged(rows: _Rows, renamed: Renaming) -> _Rows:
+def _merged(rows: _Rows, renamed: LabelMap) -> _Rows:
     """Labels that stand for the same one put together."""
     names = renamed.all(rows.labels)
     labels = list(dict.fromkeys(names))

@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from longbert.core.measures.calibration import Calibration
-from longbert.core.measures.classification import (
+from longbert.core.measures.counts import N_RESAMPLES
+from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
     SingleLabelMeasures,
 )
-from longbert.core.measures.counts import N_RESAMPLES
-from longbert.core.measures.entities import EntityMeasures
+from longbert.core.measures.spans import EntityMeasures
 from longbert.engine.compare import (
     EntityMistake,
+    LabelMap,
     LabelMistake,
     Measures,
-    Renaming,
     compare_entities,
     compare_labels,
     compare_numbers,
 )
 from longbert.engine.predictions import Predictions, read_predictions
 from longbert.errors import ConfigError, InputError, nearest
-from longbert.io.labels import LabelledData
-from longbert.io.output import OutputFolder
+from longbert.readers.labels import LabelledData
 from longbert.records import LabelledDocument
+from longbert.store.folder import OutputFolder
 
 _NAMED = 3
 """Documents that a message names."""
@@ -123,7 +123,7 @@ def evaluate_output(
     done = [document for document in gold.documents if document.document_id in found.digests]
     _check_joined(done, found, gold, output.path)
     _check_texts(done, found, gold)
-    renamed = Renaming(label_map or {}, may_leave_out=gold.kind == "entities")
+    renamed = LabelMap(label_map or {}, may_leave_out=gold.kind == "entities")
     sample = {"n_resamples": n_resamples, "seed": seed}
     if gold.kind == "entities":
         scored = compare_entities(

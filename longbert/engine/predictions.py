@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from longbert.errors import OutputError
-from longbert.io.output import OutputFolder
-from longbert.io.tables import from_parquet
 from longbert.records import Classification, LabelledSpan
+from longbert.store.folder import OutputFolder
+from longbert.store.tables import from_parquet
 
 _OF_EMBEDDING = "normalize"
 """A setting that heads for vectors have, and no others."""

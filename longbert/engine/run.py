@@ -13,7 +13,7 @@ from longbert.errors import OutputError
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class RunInfo:
     """What is told of a run, though it decides on nothing.
 
     Attributes:
@@ -45,7 +45,7 @@ class Outcome:
         return bool(self.entry["units"] == 0 and self.entry["removed"] == 0)
 
 
-def run_in_process(session: Session, circumstances: Circumstances) -> Outcome:
+def run_in_process(session: Session, info: RunInfo) -> Outcome:
     """Do all steps of a run one after the other.
 
     Raises:
@@ -54,14 +54,14 @@ def run_in_process(session: Session, circumstances: Circumstances) -> Outcome:
     # Before the models are loaded, and before anything is written.
     listing = session.list_files()
     run_fingerprint = session.prepare()
-    stubs = [stub for file in listing.files for stub in session.scan_file(file)]
-    plan = session.plan(stubs, run_fingerprint)
+    refs = [ref for file in listing.files for ref in session.scan_file(file)]
+    plan = session.plan(refs, run_fingerprint)
     n_resumed = sum(not session.make(unit, run_fingerprint) for unit in plan.units)
-    finish_run(session, session.summarize(plan, n_resumed), circumstances)
+    finish_run(session, session.summarize(plan, n_resumed), info)
     return read_outcome(session)
 
 
-def finish_run(session: Session, summary: PlanSummary, circumstances: Circumstances) -> None:
+def finish_run(session: Session, summary: PlanSummary, info: RunInfo) -> None:
     """Write index and manifest, then add the run to ``run.json``.
 
     ``run.json`` holds what does not decide on the output.
@@ -70,10 +70,10 @@ def finish_run(session: Session, summary: PlanSummary, circumstances: Circumstan
     earlier = _earlier_runs(session)
     totals = session.meter.totals()
     entry = {
-        "began": datetime.fromtimestamp(circumstances.began, UTC).isoformat(timespec="seconds"),
-        "seconds": round(time.time() - circumstances.began, 3),
-        "runner": circumstances.runner,
-        "workers": circumstances.workers,
+        "began": datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
+        "seconds": round(time.time() - info.began, 3),
+        "runner": info.runner,
+        "workers": info.workers,
         "device": session.models.device,
         "inputs": list(session.config.inputs),
         "documents": summary.n_documents,

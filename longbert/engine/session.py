@@ -30,18 +30,18 @@ from longbert.errors import (
 )
 from longbert.index.backend import DISTRIBUTIONS, load_faiss
 from longbert.index.build import build_index
-from longbert.io.filesystem import FileSystem
-from longbert.io.inputs import Listing, list_inputs
-from longbert.io.output import FORMAT, OutputFolder, Receipt, entry_of
-from longbert.io.readers import read, scan
-from longbert.io.tables import (
+from longbert.readers.documents import read, scan
+from longbert.readers.inputs import Listing, list_inputs
+from longbert.records import Document, DocumentRef, DocumentResult, ErrorRow, InputFile
+from longbert.store.filesystem import FileSystem
+from longbert.store.folder import FORMAT, OutputFolder, Receipt, entry_of
+from longbert.store.tables import (
     build_tables,
     counts_of_tables,
     from_parquet,
     table_names,
     to_parquet,
 )
-from longbert.records import Document, DocumentResult, ErrorRow, InputFile, Stub
 
 _LIBRARIES = ("chardet", "inscriptis", "lxml", "pyarrow")
 # Errors that are the machine's and not the document's.
@@ -159,7 +159,7 @@ class Session:
         self.meter.add({f"skipped {suffix}": n for suffix, n in listing.skipped.items()})
         return replace(listing, files=files)
 
-    def scan_file(self, file: InputFile) -> Iterator[Stub]:
+    def scan_file(self, file: InputFile) -> Iterator[DocumentRef]:
         """The documents of a file, without their texts."""
         return scan(
             self.filesystem,
@@ -168,12 +168,12 @@ class Session:
             text_field=self.config.text_field,
         )
 
-    def plan(self, stubs: Iterable[Stub], run_fingerprint: str) -> Plan:
+    def plan(self, refs: Iterable[DocumentRef], run_fingerprint: str) -> Plan:
         """Plan units against what the output holds already."""
         manifest = self.output.manifest()
         earlier = [] if manifest is None else self._earlier_parts(manifest)
         plan = plan_units(
-            stubs,
+            refs,
             unit_bytes=self.config.unit_bytes,
             fingerprint=run_fingerprint,
             earlier=earlier,
@@ -233,8 +233,8 @@ class Session:
             self.meter.add(
                 {
                     "bytes": unit.n_bytes,
-                    "documents": len(unit.stubs),
-                    "resumed_documents": len(unit.stubs),
+                    "documents": len(unit.refs),
+                    "resumed_documents": len(unit.refs),
                     "resumed_bytes": unit.n_bytes,
                 }
             )
@@ -290,7 +290,7 @@ class Session:
             items = list(
                 read(
                     self.filesystem,
-                    unit.stubs,
+                    unit.refs,
                     id_field=self.config.id_field,
                     text_field=self.config.text_field,
                 )
@@ -411,7 +411,7 @@ class Session:
 @lru_cache(maxsize=2)
 def _models(config: ModelConfig, threads: int | None) -> Models:
     if threads is not None:
-        from longbert.encoders.device import set_threads
+        from longbert.encoders.runtime.device import set_threads
 
         set_threads(threads)
     return load_models(config)

@@ -15,8 +15,8 @@ from longbert.core.passages import passage_id
 from longbert.core.units import part_name
 from longbert.errors import OutputError
 from longbert.index.verify import index_problems
-from longbert.io.output import OutputFolder, Receipt
-from longbert.io.tables import WINDOW_SCORES, counts_of_tables, from_parquet, table_names
+from longbert.store.folder import OutputFolder, Receipt
+from longbert.store.tables import WINDOW_SCORES, counts_of_tables, from_parquet, table_names
 
 Rows = list[dict[str, Any]]
 

@@ -25,7 +25,7 @@ from longbert.core.ranking import (
     top_passages,
 )
 from longbert.errors import ConfigError, FingerprintError, ModelError
-from longbert.index.opening import Opened, open_index
+from longbert.index.snapshot import Opened, open_index
 from longbert.index.tables import Files, Integers, read_texts
 from longbert.index.vectors import lengths, unit_vectors
 

@@ -7,9 +7,9 @@ import platform
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from longbert.core.measures.classification import MultiLabelMeasures, SingleLabelMeasures
 from longbert.core.measures.counts import Estimate, LabelScores
-from longbert.core.measures.entities import EntityMeasures
+from longbert.core.measures.labels import MultiLabelMeasures, SingleLabelMeasures
+from longbert.core.measures.spans import EntityMeasures
 from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.engine.compare import Measures
 from longbert.training.config import TrainConfig

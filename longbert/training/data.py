@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from longbert.errors import ConfigError, InputError
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.labels import LabelKind, LabelledData, check_trainable, read_labelled
+from longbert.readers.labels import LabelKind, LabelledData, check_trainable, read_labelled
 from longbert.records import LabelledDocument
+from longbert.store.filesystem import LocalFileSystem
 from longbert.training.config import TrainConfig
 
 _KINDS: Mapping[str, tuple[LabelKind, ...]] = {

@@ -22,8 +22,8 @@ from longbert.encoders.passes import Pass
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import Meter
 from longbert.errors import DocumentError, FingerprintError, InputError, OutputError
-from longbert.io.filesystem import LocalFileSystem
 from longbert.records import Document, LabelledDocument
+from longbert.store.filesystem import LocalFileSystem
 
 _CHUNK_CHARS = 400_000
 

@@ -23,8 +23,6 @@ from longbert.core.measures.calibration import (
 )
 from longbert.core.tagging import bio_labels
 from longbert.encoders.heads.base import Head
-from longbert.encoders.heads.classification import ClassificationHead, ClassificationPartial
-from longbert.encoders.heads.entities import EntityHead, EntityPartial
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -32,24 +30,29 @@ from longbert.encoders.heads.learned.attention import (
     folded,
 )
 from longbert.encoders.heads.learned.build import make_learned_head
-from longbert.encoders.heads.learned.classes import owned_states, reduced_features
-from longbert.encoders.heads.learned.entities import tagger_features
+from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger
+from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
+from longbert.encoders.heads.sequence_classification import (
+    ClassificationHead,
+    ClassificationPartial,
+)
+from longbert.encoders.heads.token_classification import EntityHead, EntityPartial
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.tokenizer import TokenizedText
-from longbert.engine.compare import Measures, Renaming, compare_entities, compare_labels
+from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.engine.compare import LabelMap, Measures, compare_entities, compare_labels
 from longbert.engine.encode import WindowPartials
 from longbert.engine.predictions import ScoredSpan
-from longbert.io.filesystem import LocalFileSystem
 from longbert.records import Classification, Entity, LabelledDocument, LabelledSpan
-from longbert.training.classes import ClassTrainee, class_weights, targets_of
+from longbert.store.filesystem import LocalFileSystem
+from longbert.training.classify import ClassTrainee, class_weights, targets_of
 from longbert.training.config import TrainConfig
-from longbert.training.entities import EntityTrainee, label_weights
 from longbert.training.features import StoredWindow, encode_document
 from longbert.training.fit import FitSettings, Trainee
+from longbert.training.ner import EntityTrainee, label_weights
 from longbert.training.unfrozen import ChangingBackbone, Unfrozen
 
 _N_REDUCED = 192
@@ -122,7 +125,7 @@ class TrainingTask(Protocol):
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingInputs:
     """What every kind of training starts from.
 
     Attributes:
@@ -146,7 +149,7 @@ def _module_with_seed(make: Callable[[], nn.Module], seed: int) -> nn.Module:
         return make()
 
 
-def _head_config(material: Material, labels: tuple[str, ...], **values: Any) -> HeadConfig:
+def _head_config(material: TrainingInputs, labels: tuple[str, ...], **values: Any) -> HeadConfig:
     return HeadConfig(
         task=material.config.task,
         labels=labels,
@@ -165,7 +168,7 @@ class EntityTask:
 
     chooses_one = True
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: TrainingInputs) -> None:
         self.material = material
         types = {span.label for one in material.documents for span in one.spans or ()}
         self.labels = bio_labels(types)
@@ -279,7 +282,7 @@ class EntityTask:
         scored = compare_entities(
             documents,
             found,
-            Renaming({}, may_leave_out=True),
+            LabelMap({}, may_leave_out=True),
             head_labels={label[2:] for label in self.labels[1:]},
             n_resamples=_N_RESAMPLES,
             seed=0,
@@ -305,7 +308,7 @@ class ClassTask:
     """Classes of documents: attention over their tokens."""
 
     def __init__(
-        self, material: Material, *, chooses_one: bool, reduction: nn.Linear | None = None
+        self, material: TrainingInputs, *, chooses_one: bool, reduction: nn.Linear | None = None
     ) -> None:
         self.material = material
         self.chooses_one = chooses_one
@@ -429,7 +432,7 @@ class ClassTask:
                 document.document_id: outcome.classifications
                 for document, outcome in zip(documents, outcomes, strict=True)
             },
-            Renaming({}, may_leave_out=False),
+            LabelMap({}, may_leave_out=False),
             head="head",
             is_single=self.chooses_one,
             n_resamples=_N_RESAMPLES,
@@ -471,7 +474,7 @@ class ClassTask:
 
 
 def learned_head(
-    material: Material, module: nn.Module, config: HeadConfig
+    material: TrainingInputs, module: nn.Module, config: HeadConfig
 ) -> EntityHead | ClassificationHead:
     """The head that a module is at inference."""
     module = head_of(module)
@@ -485,13 +488,13 @@ def head_of(module: nn.Module) -> nn.Module:
     return module.head if isinstance(module, Unfrozen) else module
 
 
-def _unfrozen(material: Material, head: nn.Module) -> Unfrozen | None:
+def _unfrozen(material: TrainingInputs, head: nn.Module) -> Unfrozen | None:
     n_layers = material.config.n_unfrozen
     base = material.loaded.checkpoint.base
     return Unfrozen(head, base, n_layers=n_layers) if n_layers else None
 
 
-def _changing(material: Material, head: Head) -> ChangingBackbone | None:
+def _changing(material: TrainingInputs, head: Head) -> ChangingBackbone | None:
     if not material.config.n_unfrozen:
         return None
     return ChangingBackbone(material.loaded, material.documents, head)

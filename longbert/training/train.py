@@ -20,9 +20,9 @@ from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.compare import Measures
 from longbert.engine.meter import Meter, NullMeter
 from longbert.errors import ConfigError, FingerprintError, OutputError
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.labels import LabelledData
+from longbert.readers.labels import LabelledData
 from longbert.records import LabelledDocument
+from longbert.store.filesystem import LocalFileSystem
 from longbert.training.card import model_card
 from longbert.training.config import TrainConfig
 from longbert.training.data import TrainingData, folds_of, read_training_data, validation_of
@@ -32,8 +32,8 @@ from longbert.training.plots import learning_curve
 from longbert.training.tasks import (
     ClassTask,
     EntityTask,
-    Material,
     Outcome,
+    TrainingInputs,
     TrainingTask,
     backbone_config,
     digest_of,
@@ -132,7 +132,7 @@ def train(
     loaded = load_backbone(backbone_config(config))
     _check_backbone(config, loaded)
     documents = (*data.main.documents, *data.extra)
-    material = Material(config, loaded, documents, len(data.main.documents))
+    material = TrainingInputs(config, loaded, documents, len(data.main.documents))
     state = _state_folder(config, material)
     task = _task(material, data.main)
     windows = _features(config, material, task, observer, meter or NullMeter())
@@ -200,7 +200,7 @@ def _check_backbone(config: TrainConfig, loaded: LoadedBackbone) -> None:
 
 
 def _task(
-    material: Material, data: LabelledData, *, reduction_of: TrainingTask | None = None
+    material: TrainingInputs, data: LabelledData, *, reduction_of: TrainingTask | None = None
 ) -> TrainingTask:
     if material.config.task == "ner":
         return EntityTask(material)
@@ -212,7 +212,7 @@ def _task(
     )
 
 
-def _state_folder(config: TrainConfig, material: Material) -> Path:
+def _state_folder(config: TrainConfig, material: TrainingInputs) -> Path:
     """Where an unfinished training is kept, beside the output."""
     folder = Path(f"{Path(config.output)}.training")
     settings = {
@@ -248,7 +248,7 @@ def _state_folder(config: TrainConfig, material: Material) -> Path:
 
 def _features(
     config: TrainConfig,
-    material: Material,
+    material: TrainingInputs,
     task: TrainingTask,
     observer: Observer,
     meter: Meter,
@@ -314,7 +314,7 @@ def _fit(
 
 def _run_scores(
     task: TrainingTask,
-    material: Material,
+    material: TrainingInputs,
     trainee: Trainee,
     module: nn.Module,
     head: HeadConfig,

@@ -10,9 +10,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from longbert.core.batching import padded_length
-from longbert.encoders.backbone import TokenWindow, WindowBatch
 from longbert.encoders.heads.base import Head
 from longbert.encoders.models import LoadedBackbone
+from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
 from longbert.engine.encode import WindowPartials
 from longbert.errors import ConfigError
 from longbert.records import LabelledDocument

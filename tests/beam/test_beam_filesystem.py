@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from memory_filesystem import MemoryFileSystem
+from fakes.memory_filesystem import MemoryFileSystem
 from support.runs import UNIT_BYTES, files_of, some_texts, write_texts
 from support.runs import run as run_locally
 
 import longbert
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.engine.verify import verify_output
-from longbert.io.filesystem import FileInfo
-from longbert.io.output import OutputFolder
-from longbert.io.tables import TABLES
+from longbert.store.filesystem import FileInfo
+from longbert.store.folder import OutputFolder
+from longbert.store.tables import TABLES
 
 
 @pytest.fixture

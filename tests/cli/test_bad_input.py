@@ -20,7 +20,7 @@ from click.testing import Result
 from safetensors.torch import load_file, save_file
 from support.runs import command, files_of, problems, rows, some_texts, write_texts
 
-from longbert.io.filesystem import LocalFileSystem
+from longbert.store.filesystem import LocalFileSystem
 
 Call = Callable[..., Result]
 

@@ -19,7 +19,7 @@ from support.runs import command, command_line, run, some_texts, write_texts
 from support.texts import long_text
 
 from longbert.cli.main import _COMMANDS, main
-from longbert.io.output import OutputFolder
+from longbert.store.folder import OutputFolder
 
 Call = Callable[..., Result]
 

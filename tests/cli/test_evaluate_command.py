@@ -218,7 +218,7 @@ def test_the_installed_command(good: Path, entities: Path) -> None:
 
 def test_evaluating_loads_neither_torch_nor_beam() -> None:
     code = (
-        "import sys, longbert.cli.evaluate, longbert.engine.evaluate, longbert.io.labels; "
+        "import sys, longbert.cli.evaluate, longbert.engine.evaluate, longbert.readers.labels; "
         "print({'torch', 'transformers', 'faiss', 'apache_beam'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

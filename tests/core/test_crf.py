@@ -16,7 +16,7 @@ from longbert.core.crf import (
     ends_at_line_breaks,
     masked_emissions,
 )
-from longbert.core.entities import TagScheme, entity_runs
+from longbert.core.entity_decoding import TagScheme, entity_runs
 from longbert.core.viterbi import Transitions
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")

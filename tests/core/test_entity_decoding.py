@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.config import ENTITY_STRATEGIES
-from longbert.core.entities import EntitySpan, TagScheme, decode_entities
+from longbert.core.entity_decoding import EntitySpan, TagScheme, decode_entities
 from longbert.errors import ModelError
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.measures.entities import (
+from longbert.core.measures.spans import (
     NO_LABEL,
     EntityError,
     entity_errors,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from longbert.core.measures.classification import multi_label, regression, single_label
 from longbert.core.measures.counts import LabelScores, estimate, macro_f1, micro_f1
+from longbert.core.measures.labels import multi_label, regression, single_label
 from longbert.errors import ConfigError
 
 LABELS = ("a", "b", "c", "d")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.entities import TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.tagging import bio_labels, tag_tokens
 
 LABELS = bio_labels(["LOC", "PER", "LOC"])

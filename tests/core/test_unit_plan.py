@@ -10,23 +10,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.core.units import Part, Plan, PlannedDocument, Unit, plan_units
-from longbert.records import ErrorRow, InputFile, Stub
+from longbert.records import DocumentRef, ErrorRow, InputFile
 
 OVERHEAD_BYTES = 512
 UNREADABLE = ErrorRow("broken", None, "read", "not_json", "the line is not JSON")
 
 
-def stub(
+def ref(
     row: int,
     document_id: str | None = None,
     *,
     digest: str = "",
     n_bytes: int = 100,
     error: ErrorRow | None = None,
-) -> Stub:
+) -> DocumentRef:
     """A line of one file; without an id of its own it has its place's."""
     file = InputFile("rows.jsonl", "jsonl", False, "rows.jsonl", order=0, n_bytes=10**6)
-    return Stub(
+    return DocumentRef(
         file=file,
         row=row,
         start=1000 * row,
@@ -39,25 +39,25 @@ def stub(
 
 
 def rows_of(unit: Unit) -> list[str]:
-    return [one.source for one in unit.stubs]
+    return [one.source for one in unit.refs]
 
 
 @given(st.lists(st.integers(0, 4_000), max_size=30), st.integers(1, 6_000))
 def test_units_are_packed_in_order_and_as_full_as_they_may_be(
     sizes: list[int], unit_bytes: int
 ) -> None:
-    stubs = [stub(row, n_bytes=size) for row, size in enumerate(sizes)]
+    refs = [ref(row, n_bytes=size) for row, size in enumerate(sizes)]
 
-    plan = plan_units(stubs, unit_bytes=unit_bytes, fingerprint="f")
+    plan = plan_units(refs, unit_bytes=unit_bytes, fingerprint="f")
 
-    assert [row for unit in plan.units for row in rows_of(unit)] == [one.source for one in stubs]
+    assert [row for unit in plan.units for row in rows_of(unit)] == [one.source for one in refs]
     assert [unit.part.name for unit in plan.units] == list(plan.parts)
     assert [unit.part.ordinal for unit in plan.units] == list(range(len(plan.units)))
-    weights = [[one.n_bytes + OVERHEAD_BYTES for one in unit.stubs] for unit in plan.units]
+    weights = [[one.n_bytes + OVERHEAD_BYTES for one in unit.refs] for unit in plan.units]
     assert all(len(weight) == 1 or sum(weight) <= unit_bytes for weight in weights)
     assert all(sum(one) + following[0] > unit_bytes for one, following in pairwise(weights))
     assert [unit.n_bytes for unit in plan.units] == [
-        sum(one.n_bytes for one in unit.stubs) for unit in plan.units
+        sum(one.n_bytes for one in unit.refs) for unit in plan.units
     ]
     assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (len(sizes), 0, 0)
 
@@ -66,23 +66,23 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 def test_the_order_in_which_stubs_arrive_does_not_matter(
     ids: list[str], draw: random.Random
 ) -> None:
-    stubs = [stub(row, document_id) for row, document_id in enumerate(ids)]
-    shuffled = draw.sample(stubs, len(stubs))
+    refs = [ref(row, document_id) for row, document_id in enumerate(ids)]
+    shuffled = draw.sample(refs, len(refs))
 
     assert plan_units(shuffled, unit_bytes=2_000, fingerprint="f") == plan_units(
-        stubs, unit_bytes=2_000, fingerprint="f"
+        refs, unit_bytes=2_000, fingerprint="f"
     )
 
 
 def test_the_first_document_with_an_id_stays() -> None:
     plan = plan_units(
-        [stub(2, "b"), stub(1, "a"), stub(0, "a"), stub(3, error=UNREADABLE), stub(4, "a")],
+        [ref(2, "b"), ref(1, "a"), ref(0, "a"), ref(3, error=UNREADABLE), ref(4, "a")],
         unit_bytes=10**6,
         fingerprint="f",
     )
 
     (unit,) = plan.units
-    errors = [one.error for one in unit.stubs]
+    errors = [one.error for one in unit.refs]
     assert [error and error.error for error in errors] == [
         *(None, "duplicate_id", None, "not_json", "duplicate_id")
     ]
@@ -96,9 +96,9 @@ def test_the_first_document_with_an_id_stays() -> None:
 
 
 def test_an_unreadable_document_takes_no_id() -> None:
-    unreadable = stub(0, error=UNREADABLE)
-    plan = plan_units([unreadable, stub(1, "a")], unit_bytes=10**6, fingerprint="f")
-    assert [one.error for one in plan.units[0].stubs] == [UNREADABLE, None]
+    unreadable = ref(0, error=UNREADABLE)
+    plan = plan_units([unreadable, ref(1, "a")], unit_bytes=10**6, fingerprint="f")
+    assert [one.error for one in plan.units[0].refs] == [UNREADABLE, None]
 
 
 def test_names_tell_fingerprints_and_documents_apart() -> None:
@@ -106,18 +106,18 @@ def test_names_tell_fingerprints_and_documents_apart() -> None:
         plan_units([one], unit_bytes=10**6, fingerprint=fingerprint).parts[0]
         for fingerprint in ("f", "g")
         for one in (
-            stub(0),
-            stub(1),
-            stub(0, digest="other"),
-            stub(0, document_id="other"),
-            stub(0, error=UNREADABLE),
+            ref(0),
+            ref(1),
+            ref(0, digest="other"),
+            ref(0, document_id="other"),
+            ref(0, error=UNREADABLE),
         )
     }
     assert len(names) == 10
 
 
 def test_names_never_change() -> None:
-    assert plan_units([stub(0)], unit_bytes=1, fingerprint="f").parts == ("000000-a9c2417f8dfd",)
+    assert plan_units([ref(0)], unit_bytes=1, fingerprint="f").parts == ("000000-a9c2417f8dfd",)
 
 
 def test_no_documents_have_no_units() -> None:
@@ -147,10 +147,10 @@ class Output:
             assert name not in made
             assert documents
             if unit.copy_from is None:
-                assert [PlannedDocument.from_stub(one) for one in unit.stubs] == list(documents)
+                assert [PlannedDocument.from_stub(one) for one in unit.refs] == list(documents)
                 encoded += [document.identity for document in documents]
             else:
-                assert not unit.stubs
+                assert not unit.refs
                 held = [document.identity for document in self.rows[unit.copy_from]]
                 kept = [document.identity for document in documents]
                 assert kept == [identity for identity in held if identity in kept]
@@ -161,9 +161,9 @@ class Output:
         return encoded
 
 
-def stubs_of(lines: Mapping[int, tuple[str, int]]) -> list[Stub]:
+def stubs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
     return [
-        stub(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
+        ref(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
         for row, (document_id, version) in lines.items()
     ]
 
@@ -204,7 +204,7 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
 
 
 def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
-    def documents(*versions: int) -> Sequence[Stub]:
+    def documents(*versions: int) -> Sequence[DocumentRef]:
         return stubs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
 
     first = plan_units(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
@@ -220,6 +220,6 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     copied, encoded = second.units
     assert copied.copy_from == first.parts[1]
     assert [document.document_id for document in copied.part.documents] == ["d2"]
-    assert [one.document_id for one in encoded.stubs] == ["d3", "d4"]
+    assert [one.document_id for one in encoded.refs] == ["d3", "d4"]
     assert [part.partition("-")[0] for part in second.parts] == ["000000", "000001", "000002"]
     assert (second.n_documents, second.n_unchanged, second.n_removed) == (5, 3, 1)

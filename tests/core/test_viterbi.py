@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.entities import TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.viterbi import Transitions, ViterbiDecoder, best_labels
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

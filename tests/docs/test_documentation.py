@@ -15,7 +15,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentP
 
 from longbert.beam.runners import _unknown
 from longbert.cli.main import _COMMANDS, main
-from longbert.io.tables import schemas
+from longbert.store.tables import schemas
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -74,7 +74,7 @@ _NOT_RUN = {
     "needs a GPU": r"--device cuda\b",
     "needs a cloud account": r"\bgs://",
     "needs a corpus of the reader's own": r"--input (novels|corpus)/",
-    "needs data sets that the reader has to get": r"^python tests/(comparison|benchmarks)/",
+    "needs data sets that the reader has to get": r"^python benchmarks/",
     "checks the source, as CI does": r"^(pytest|ruff|mypy|lint-imports)\b",
 }
 """Why a command may stand in a block that is not run."""

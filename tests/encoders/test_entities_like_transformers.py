@@ -16,8 +16,8 @@ from transformers import pipeline
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from longbert.config import ENTITY_STRATEGIES
-from longbert.core.entities import TagScheme, decode_entities
-from longbert.encoders.tokenizer import FastTokenizer
+from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.encoders.tokenizers.fast import FastTokenizer
 
 Models = Callable[..., Path]
 

@@ -18,11 +18,11 @@ from longbert.config import (
     ENTITY_STITCHINGS,
     ModelConfig,
 )
-from longbert.encoders.backbone import Backbone, TokenWindow, WindowBatch
-from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.token_classification import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.encoders.passes import Pass
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText
+from longbert.encoders.runtime.backbone import Backbone, TokenWindow, WindowBatch
+from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult

@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from longbert.core.surface import FLAGS, N_BUCKETS, N_STRINGS, WordSurface
 from longbert.core.windows import plan_windows
-from longbert.encoders.backbone import TokenWindow, WindowBatch
+from longbert.core.word_shape import FLAGS, N_BUCKETS, N_STRINGS, WordShapes
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -22,12 +21,13 @@ from longbert.encoders.heads.learned.attention import (
     folded,
     gather,
 )
-from longbert.encoders.heads.learned.classes import owned_states, reduced_features
 from longbert.encoders.heads.learned.crf import crf_loss
-from longbert.encoders.heads.learned.entities import tagger_features
+from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
-from longbert.encoders.tokenizer import TokenizedText
+from longbert.encoders.heads.learned.token_head import tagger_features
+from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
+from longbert.encoders.tokenizers.fast import TokenizedText
 
 seeds = st.integers(0, 2**31 - 1)
 SHAPE = TaggerShape(
@@ -181,7 +181,7 @@ def test_states_of_words_are_means_over_their_tokens(
 ) -> None:
     others = data.draw(st.sets(st.integers(0, n_tokens - 1)))
     first_tokens = np.array(sorted({0, *others}))
-    words = WordSurface(
+    words = WordShapes(
         first_tokens,
         np.zeros((len(first_tokens), len(FLAGS)), np.float32),
         np.zeros((len(first_tokens), N_STRINGS), np.int64),
@@ -310,8 +310,8 @@ def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
         is_unknown=np.zeros(n_tokens, dtype=np.bool_),
     )
     windows = plan_windows(n_tokens, size=8, overlap=4)
-    surfaces = [
-        WordSurface(
+    shapes = [
+        WordShapes(
             np.flatnonzero((np.arange(w.start, w.stop) % 2 == 0) | (np.arange(w.n_tokens) == 0)),
             np.zeros((4, len(FLAGS)), np.float32),
             np.zeros((4, N_STRINGS), np.int64),
@@ -320,7 +320,7 @@ def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
     ]
     rows = [
         TokenWindow(tokens.ids[w.start : w.stop], w, i == 0, i == len(windows) - 1, words)
-        for i, (w, words) in enumerate(zip(windows, surfaces, strict=True))
+        for i, (w, words) in enumerate(zip(windows, shapes, strict=True))
     ]
     mask = torch.ones(len(rows), 8 + left + 1, dtype=torch.long)
     states = [torch.zeros(len(rows), 8 + left + 1, 2) for _ in range(3)]

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 import longbert
-from longbert.core.entities import TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.records import DocumentResult
 
 Build = Callable[..., Path]

@@ -19,12 +19,12 @@ from support.texts import HOSTILE_TEXTS, long_text
 from transformers import AutoTokenizer
 
 from longbert.config import ModelConfig
-from longbert.encoders.backbone import token_windows
-from longbert.encoders.folders import ModelFolder
+from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models, load_models
-from longbert.encoders.prompts import FILE, PromptedTokenizer, Prompts
-from longbert.encoders.tokenizer import FastTokenizer
+from longbert.encoders.runtime.backbone import token_windows
+from longbert.encoders.tokenizers.fast import FastTokenizer
+from longbert.encoders.tokenizers.prompts import FILE, PromptedTokenizer, Prompts
 from longbert.engine.encode import encode_documents
 from longbert.errors import ConfigError, ModelError
 from longbert.records import Document, DocumentResult

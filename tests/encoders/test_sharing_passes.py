@@ -14,9 +14,9 @@ from support.texts import HOSTILE_TEXTS, long_text
 from transformers import FNetConfig, FNetModel
 
 from longbert.config import ModelConfig
-from longbert.encoders.heads.classification import ClassificationHead
 from longbert.encoders.heads.embedding import MeanEmbeddingHead
-from longbert.encoders.heads.entities import EntityHead
+from longbert.encoders.heads.sequence_classification import ClassificationHead
+from longbert.encoders.heads.token_classification import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import ConfigError, DocumentError, ModelError

@@ -17,8 +17,8 @@ from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-import longbert.encoders.tokenizer as module
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText
+import longbert.encoders.tokenizers.fast as module
+from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]

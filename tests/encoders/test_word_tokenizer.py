@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from transformers import AutoTokenizer, CanineTokenizer, PhobertTokenizer
 
-import longbert.encoders.word_tokenizer as module
+import longbert.encoders.tokenizers.python_only as module
 from longbert.core.coverage import count_covered_chars
 from longbert.core.windows import plan_windows
-from longbert.encoders.tokenizer import FastTokenizer, TokenizedText
-from longbert.encoders.word_tokenizer import WordTokenizer, make_tokenizer
+from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.python_only import WordTokenizer, make_tokenizer
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]

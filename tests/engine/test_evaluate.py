@@ -23,10 +23,10 @@ from support.runs import rows
 
 from longbert.engine.evaluate import Evaluation, evaluate_output
 from longbert.errors import ConfigError, InputError, LongbertError, OutputError
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.labels import read_labelled
-from longbert.io.output import OutputFolder
+from longbert.readers.labels import read_labelled
 from longbert.records import LabelledSpan
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.folder import OutputFolder
 
 FILES = LocalFileSystem()
 

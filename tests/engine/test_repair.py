@@ -4,8 +4,8 @@ import pytest
 from support.runs import run, some_texts, write_texts
 
 from longbert.engine.verify import verify_output
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.output import OutputFolder
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.folder import OutputFolder
 
 
 def content(folder):

@@ -20,7 +20,7 @@ from support.runs import files_of, last_run, rows, run, some_texts, write_texts
 from support.texts import long_text
 
 import longbert
-from longbert.io.tables import TABLES
+from longbert.store.tables import TABLES
 
 WIDTH = 32
 COLUMNS = {

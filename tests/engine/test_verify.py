@@ -19,8 +19,8 @@ from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
 from longbert.errors import OutputError
 from longbert.index.build import build_index
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.tables import TABLES, to_parquet
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.tables import TABLES, to_parquet
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from transformers import AutoTokenizer, pipeline
 
 import longbert
 from longbert.config import ENTITY_STRATEGIES
-from longbert.encoders.tokenizer import FastTokenizer
+from longbert.encoders.tokenizers.fast import FastTokenizer
 
 Models = Callable[..., Path]
 

@@ -30,10 +30,10 @@ import longbert
 from longbert.config import ENTITY_STRATEGIES, ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.scores import softmax
-from longbert.encoders.backbone import Checkpoint, load_checkpoint, token_windows
-from longbert.encoders.folders import find_model
+from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.models import load_models
-from longbert.encoders.word_tokenizer import WordTokenizer
+from longbert.encoders.runtime.backbone import Checkpoint, load_checkpoint, token_windows
+from longbert.encoders.tokenizers.python_only import WordTokenizer
 
 Models = Callable[..., Path]
 

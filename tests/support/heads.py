@@ -14,11 +14,11 @@ from transformers import AutoModel
 
 from longbert.config import ModelConfig
 from longbert.core.tagging import bio_labels
-from longbert.encoders.backbone import load_checkpoint
-from longbert.encoders.folders import find_model
+from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.heads.learned.build import new_module
 from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.weights import to_safetensors
+from longbert.encoders.runtime.backbone import load_checkpoint
 
 MODULES: dict[str, dict[str, Any]] = {
     "ner": {

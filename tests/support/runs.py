@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 
 import longbert
 from longbert.config import run_config
-from longbert.engine.run import Circumstances, Outcome, run_in_process
+from longbert.engine.run import Outcome, RunInfo, run_in_process
 from longbert.engine.session import Session
 from longbert.engine.verify import verify_output
-from longbert.io.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
-from longbert.io.output import OutputFolder
-from longbert.io.tables import TABLES, WINDOW_SCORES
+from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
+from longbert.store.folder import OutputFolder
+from longbert.store.tables import TABLES, WINDOW_SCORES
 
 from .texts import long_text
 
@@ -50,7 +50,7 @@ def run(inputs: Path | Sequence[Path], output: Path, **settings: Any) -> dict[st
 def run_on(files: Any, inputs: Path, output: Path, **settings: Any) -> Outcome:
     """As :func:`run`, with another file system."""
     config = run_config({"input": [str(inputs)], "output": str(output), **_settings(settings)})
-    return run_in_process(Session(config, files), Circumstances("none"))
+    return run_in_process(Session(config, files), RunInfo("none"))
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

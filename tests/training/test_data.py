@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from longbert.errors import ConfigError
 from longbert.records import LabelledDocument, LabelledSpan
-from longbert.training.classes import class_weights, targets_of
+from longbert.training.classify import class_weights, targets_of
 from longbert.training.config import TrainConfig
 from longbert.training.data import folds_of, validation_of
-from longbert.training.entities import label_weights
+from longbert.training.ner import label_weights
 
 
 def labelled(labels: Sequence[str]) -> list[LabelledDocument]:

@@ -12,16 +12,16 @@ from support.training import WINDOW, Stopped, with_entities, write_rows
 from torch import Tensor
 
 from longbert.config import ModelConfig
-from longbert.encoders.backbone import WindowBatch
-from longbert.encoders.heads.learned.entities import tagger_features
 from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
+from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.models import LoadedBackbone, load_backbone
+from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import NullMeter
 from longbert.errors import FingerprintError, InputError
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.labels import read_labelled
+from longbert.readers.labels import read_labelled
 from longbert.records import Document, LabelledDocument
+from longbert.store.filesystem import LocalFileSystem
 from longbert.training import features
 from longbert.training.features import FeatureStore
 

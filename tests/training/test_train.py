@@ -21,13 +21,13 @@ from support.training import (
     write_rows,
 )
 
-from longbert.core.measures.entities import EntityMeasures
+from longbert.core.measures.spans import EntityMeasures
 from longbert.engine.evaluate import evaluate_output
 from longbert.errors import InputError
-from longbert.io.filesystem import LocalFileSystem
-from longbert.io.labels import read_labelled
-from longbert.io.output import OutputFolder
+from longbert.readers.labels import read_labelled
 from longbert.records import LabelledDocument
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.folder import OutputFolder
 from longbert.training.config import TrainConfig
 from longbert.training.data import validation_of
 from longbert.training.train import TrainOutcome

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from longbert.encoders.backbone import WindowBatch
-from longbert.encoders.tokenizer import TokenizedText
+from longbert.encoders.runtime.backbone import WindowBatch
+from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.errors import DocumentError
 from longbert.records import Classification, Entity, FloatMatrix, FloatVector, WindowScore
 

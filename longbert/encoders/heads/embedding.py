@@ -11,10 +11,10 @@ import numpy.typing as npt
 from torch import Tensor
 
 from longbert.core.passages import owned_pieces, passage_starts
-from longbert.encoders.backbone import WindowBatch
-from longbert.encoders.folders import ModelFolder
+from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult, check_finite
-from longbert.encoders.tokenizer import TokenizedText
+from longbert.encoders.runtime.backbone import WindowBatch
+from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.errors import ModelError
 
 DoubleMatrix = npt.NDArray[np.float64]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from longbert.encoders.backbone import Checkpoint, WindowBatch, weights_digest
+from longbert.encoders.runtime.backbone import Checkpoint, WindowBatch, weights_digest
 
 
 class _Precomputed(nn.Module):

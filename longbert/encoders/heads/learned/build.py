@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from longbert.config import ModelConfig
-from longbert.encoders.heads.classification import ClassificationHead
-from longbert.encoders.heads.entities import EntityHead
 from longbert.encoders.heads.learned.attention import TokenAttention
-from longbert.encoders.heads.learned.classes import LearnedClassifier, attention_module
-from longbert.encoders.heads.learned.entities import LearnedTagger, tagger_module
+from longbert.encoders.heads.learned.document_head import LearnedClassifier, attention_module
 from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.tagger import WordTagger
+from longbert.encoders.heads.learned.token_head import LearnedTagger, tagger_module
 from longbert.encoders.heads.learned.weights import load_weights
+from longbert.encoders.heads.sequence_classification import ClassificationHead
+from longbert.encoders.heads.token_classification import EntityHead
 from longbert.errors import ModelError
 
 

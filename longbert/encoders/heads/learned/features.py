@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from longbert.encoders.backbone import WindowBatch
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.tokenizer import TokenizedText
+from longbert.encoders.runtime.backbone import WindowBatch
+from longbert.encoders.tokenizers.fast import TokenizedText
 
 WindowFeatures = Mapping[str, npt.NDArray[Any]]
 """Arrays by name, each with a row for each word or token of a window."""

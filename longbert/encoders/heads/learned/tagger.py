@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from longbert.core.surface import FLAGS, N_BUCKETS, WordSurface
+from longbert.core.word_shape import FLAGS, N_BUCKETS, WordShapes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ class _Convolution(nn.Module):
         return hidden + dropped
 
 
-def word_states(states: Sequence[Tensor], words: WordSurface) -> Tensor:
+def word_states(states: Sequence[Tensor], words: WordShapes) -> Tensor:
     """Mean over the tokens of each word, for each layer.
 
     Args:

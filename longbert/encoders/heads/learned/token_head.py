@@ -1,0 +1,98 @@
+"""A learned tagger on the windows of a pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from longbert.core.word_shape import WordShapes
+from longbert.encoders.heads.learned.features import WindowFeatures
+from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
+from longbert.encoders.runtime.backbone import WindowBatch, weights_digest
+
+
+class LearnedTagger:
+    """A :class:`~longbert.encoders.heads.learned.tagger.WordTagger` for use on windows.
+
+    Args:
+        module: in evaluation mode.
+        config: of its folder.
+        device: where to compute; always in float32.
+    """
+
+    reads_layers = True
+    reads_words = True
+
+    def __init__(self, module: WordTagger, config: HeadConfig, *, device: torch.device) -> None:
+        self._module = module.to(device)
+        self.temperature = config.temperature
+        self.transitions: npt.NDArray[np.float32] | None = (
+            module.transitions.detach().cpu().numpy().copy()
+        )
+        self._device = device
+        self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
+        self.digest = weights_digest(
+            module.state_dict().items(),
+            extra={"labels": config.labels, "temperature": config.temperature},
+        )
+
+    def content_logits(
+        self, states: Sequence[Tensor], batch: WindowBatch
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Emissions of the content tokens of each window; a word's tokens have the same."""
+        for row in range(len(batch.windows)):
+            features = tagger_features(self._module.shape.layers, states, batch, row)
+            yield self.token_logits(features, len(batch.windows[row].ids))
+
+    def token_logits(self, features: WindowFeatures, n_tokens: int) -> npt.NDArray[np.float32]:
+        """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
+        inputs = [
+            torch.from_numpy(np.array(features[name])).to(self._device)[None]
+            for name in ("states", "flags", "strings")
+        ]
+        mask = inputs[0].new_ones(inputs[0].shape[:2])
+        with torch.inference_mode():
+            emissions = self._module(*inputs, mask)[0]
+        n_each = np.diff(features["first_tokens"], append=n_tokens)
+        return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
+
+
+def tagger_module(config: HeadConfig) -> WordTagger:
+    """An untrained module of a configuration's sizes."""
+    sizes = dict(config.module)
+    for name in ("layers", "dilations"):
+        sizes[name] = tuple(sizes[name])
+    return WordTagger(TaggerShape(n_labels=len(config.labels), **sizes))
+
+
+def tagger_features(
+    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
+) -> WindowFeatures:
+    """What a tagger reads of one window.
+
+    Args:
+        layers: of the hidden states.
+        states: of the batch, for every layer.
+        batch: whose windows know their words.
+        row: of the window.
+    """
+    window = batch.windows[row]
+    words = window.words
+    assert words is not None
+    first = batch.content_starts[row]
+    own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
+    return _named(word_states(own, words), words)
+
+
+def _named(states: Tensor, words: WordShapes) -> WindowFeatures:
+    return {
+        "states": states.cpu().numpy(),
+        "flags": words.flags,
+        "strings": words.strings,
+        "first_tokens": words.first_tokens,
+    }

@@ -1,0 +1,1 @@
+"""Tokenizers with exact character offsets, and prompts before a text."""

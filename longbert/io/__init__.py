@@ -1,1 +1,0 @@
-"""Inputs and outputs: what to read, how bytes become text, and where files are written."""

@@ -1,0 +1,1 @@
+"""The output folder: file systems, layout, tables, receipts and the manifest."""

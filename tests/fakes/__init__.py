@@ -1,0 +1,1 @@
+"""Stand-ins that compute known values: file systems, encoders, clocks."""
