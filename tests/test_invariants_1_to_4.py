@@ -35,7 +35,7 @@ from longbert.config import (
 )
 from longbert.core.batching import padded_length
 from longbert.core.stitching import ScoredRun
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.heads.token_classification import EntityPartial
 from longbert.encoders.models import load_models
@@ -95,7 +95,7 @@ def slow_owners(starts: Sequence[int], size: int, n_tokens: int) -> np.ndarray:
 
 
 def check_plan(n_tokens: int, size: int, overlap: int) -> None:
-    windows = plan_windows(n_tokens, size=size, overlap=overlap)
+    windows = split_windows(n_tokens, size=size, overlap=overlap)
 
     if n_tokens <= size:
         assert len(windows) == (n_tokens > 0)
@@ -162,7 +162,7 @@ def test_invariant_1_coverage_of_characters(models: Models, family: str) -> None
         assert all(left[1] == right[0] for left, right in pairwise(spans))
         assert "".join(passage.text for passage in result.passages) == text
         assert len(result.passages) == -(-result.n_tokens // 7)
-        assert result.n_windows == len(plan_windows(result.n_tokens, size=17, overlap=3))
+        assert result.n_windows == len(split_windows(result.n_tokens, size=17, overlap=3))
         assert result.n_chars_unknown <= len(text)
 
 
@@ -202,7 +202,7 @@ def one_window_batch(pass_: Pass, texts: Sequence[str]) -> WindowBatch:
     windows: list[TokenWindow] = []
     for text in texts:
         tokens = pass_.tokenizer.tokenize(text)
-        windows += token_windows(tokens, pass_.plan(len(tokens)))
+        windows += token_windows(tokens, pass_.split_tokens(len(tokens)))
     assert len(windows) == len(texts)
     longest = max(len(window.ids) for window in windows)
     n_special = len(pass_.tokenizer.prefix) + len(pass_.tokenizer.suffix)

@@ -11,7 +11,7 @@ from typing import Literal
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
-from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
+from longbert.core.windows import Window, default_overlap, split_ends, split_windows
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.embedding import (
     PassageEmbeddingHead,
@@ -109,9 +109,11 @@ def load_models(
         window = _window(sharing[reading.digest, reading.reads_all], backbone, config)
         if group[0].prompts is not None:
             backbone = _with_prompts(backbone, group[0].prompts, window, for_queries)
-        plan, overlap = _plan(group, backbone, window, config, reads_all=reading.reads_all)
+        split_tokens, overlap = _splitting(
+            group, backbone, window, config, reads_all=reading.reads_all
+        )
         heads = tuple(make_head(task, backbone.tokenizer, config, device, dtype) for task in group)
-        pass_ = Pass(backbone, heads, plan, batch_tokens, reading.reads_all)
+        pass_ = Pass(backbone, heads, split_tokens, batch_tokens, reading.reads_all)
         passes.append(pass_)
         embedding = next((task for task in group if task.task == "embed"), None)
         if embedding is not None and embedding.settings.pooling != "mean" and not for_queries:
@@ -164,7 +166,7 @@ class LoadedBackbone:
         backbone: on its device.
         window: positions, special tokens included.
         overlap: content tokens.
-        plan: windows of a document of so many content tokens.
+        split_tokens: windows of a document of so many content tokens.
         batch_tokens: positions of a batch.
         precision, processor: that decide on the hidden states, too.
     """
@@ -173,14 +175,14 @@ class LoadedBackbone:
     backbone: Backbone
     window: int
     overlap: int
-    plan: Callable[[int], tuple[Window, ...]]
+    split_tokens: Callable[[int], tuple[Window, ...]]
     batch_tokens: int
     precision: str
     processor: str
 
     def pass_for(self, head: Head) -> Pass:
         """A pass of one head over whole documents."""
-        return Pass(self.backbone, (head,), self.plan, self.batch_tokens)
+        return Pass(self.backbone, (head,), self.split_tokens, self.batch_tokens)
 
 
 def load_backbone(config: ModelConfig) -> LoadedBackbone:
@@ -194,14 +196,14 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
     (task,) = load_tasks(config)
     backbone = Backbone(task.checkpoint, device=device, dtype=dtype)
     window = _window([task], backbone, config)
-    plan, overlap = _plan([task], backbone, window, config, reads_all=True)
+    split_tokens, overlap = _splitting([task], backbone, window, config, reads_all=True)
     assert overlap is not None
     return LoadedBackbone(
         checkpoint=task.checkpoint,
         backbone=backbone,
         window=window,
         overlap=overlap,
-        plan=plan,
+        split_tokens=split_tokens,
         batch_tokens=config.batch_tokens or default_batch_tokens(device),
         precision=str(dtype).removeprefix("torch."),
         processor=device_kind(device),
@@ -242,7 +244,7 @@ def _with_prompts(backbone: Backbone, prompts: Prompts, window: int, for_queries
     return backbone.with_tokenizer(query if for_queries else document)
 
 
-def _plan(
+def _splitting(
     group: Sequence[Task],
     backbone: Backbone,
     window: int,
@@ -253,7 +255,7 @@ def _plan(
     """What the heads of a pass read of a document, and the overlap of its windows."""
     size = window - backbone.n_special
     if not reads_all:
-        return partial(plan_ends, size=size), None
+        return partial(split_ends, size=size), None
     overlap = _trained_overlap(group, window) if config.overlap is None else config.overlap
     if overlap is None:
         overlap = default_overlap(size)
@@ -263,7 +265,7 @@ def _plan(
             f"overlap must be in [0, {size}) for {names} with a window of {window}, "
             f"got {overlap}: try {default_overlap(size)}"
         )
-    return partial(plan_windows, size=size, overlap=overlap), overlap
+    return partial(split_windows, size=size, overlap=overlap), overlap
 
 
 def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
@@ -280,12 +282,12 @@ def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> 
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
-    plan = partial(passage_windows, size=config.passage)
+    split_tokens = partial(passage_windows, size=config.passage)
     tokenizer = pass_.tokenizer
     is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
     n_left_out = len(tokenizer.prefix) if is_left_out else 0
     head = PassageEmbeddingHead(task.settings, n_left_out=n_left_out)
-    return Pass(pass_.backbone, (head,), plan, pass_.batch_tokens)
+    return Pass(pass_.backbone, (head,), split_tokens, pass_.batch_tokens)
 
 
 def _settings(
