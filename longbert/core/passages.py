@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import IntArray
 from longbert.core.windows import Window
-
-IntArray = npt.NDArray[np.int64]
 
 
 def passage_starts(n_tokens: int, *, size: int) -> IntArray:

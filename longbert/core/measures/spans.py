@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from longbert.arrays import IntArray
 from longbert.core.measures.counts import (
     GOLD,
     N_RESAMPLES,
     Estimate,
-    Integers,
     LabelScores,
     estimate,
     label_scores,
@@ -71,7 +71,7 @@ class EntityMeasures:
     f1: Estimate
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
-    confusion: Integers
+    confusion: IntArray
     n_errors: Mapping[ErrorKind, int]
 
     def to_json(self) -> dict[str, Any]:

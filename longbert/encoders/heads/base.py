@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
 from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.errors import DocumentError
-from longbert.records import Classification, Entity, FloatMatrix, FloatVector, WindowScore
+from longbert.records import Classification, Entity, WindowScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Head(Protocol):
         """
 
 
-def check_finite(values: npt.NDArray[np.floating[Any]]) -> None:
+def check_finite(values: AnyFloatArray) -> None:
     """Refuse NaN and infinity, which pooling and decoding may hide.
 
     Raises:

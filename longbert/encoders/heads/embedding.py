@@ -7,18 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.core.passages import owned_pieces, passage_starts
 from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.errors import ModelError
-
-DoubleMatrix = npt.NDArray[np.float64]
-DoubleVector = npt.NDArray[np.float64]
 
 _POOLINGS = ("mean", "cls", "max")
 
@@ -103,10 +100,10 @@ class MeanPartial:
             Shapes: (width,), ().
     """
 
-    passages: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-    sums: DoubleMatrix
-    specials: tuple[tuple[DoubleVector, int], ...]
+    passages: IntArray
+    counts: IntArray
+    sums: DoubleArray
+    specials: tuple[tuple[DoubleArray, int], ...]
 
 
 class MeanEmbeddingHead:
@@ -143,9 +140,7 @@ class MeanEmbeddingHead:
         last = states[-1].float().cpu().numpy()
         return [self._partial(last[row], batch, row) for row in range(len(batch.windows))]
 
-    def _partial(
-        self, states: npt.NDArray[np.float32], batch: WindowBatch, row: int
-    ) -> MeanPartial:
+    def _partial(self, states: FloatArray, batch: WindowBatch, row: int) -> MeanPartial:
         token_window = batch.windows[row]
         window = token_window.window
         first = batch.content_starts[row]
@@ -206,8 +201,8 @@ class PooledPartial:
         counts: tokens that each window owns. Shape: (n_windows,).
     """
 
-    vectors: DoubleMatrix
-    counts: npt.NDArray[np.int64]
+    vectors: DoubleArray
+    counts: IntArray
 
 
 class _PooledHead:
@@ -292,7 +287,7 @@ def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
     }
 
 
-def _vectors(vectors: npt.NDArray[np.float64], normalize: bool) -> npt.NDArray[np.float32]:
+def _vectors(vectors: DoubleArray, normalize: bool) -> FloatArray:
     if normalize:
         norms = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
         vectors = vectors / np.maximum(norms, 1e-12)

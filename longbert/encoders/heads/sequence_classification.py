@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import Array, FloatArray, IntArray
 from longbert.core.passages import passage_spans
 from longbert.core.scores import pool_logits, sigmoid, softmax
 from longbert.core.windows import Window
@@ -33,8 +33,8 @@ class ClassificationPartial:
         counts: tokens that each window owns. Shape: (n_windows,).
     """
 
-    window_features: Mapping[str, npt.NDArray[Any]]
-    counts: npt.NDArray[np.int64]
+    window_features: Mapping[str, Array]
+    counts: IntArray
 
 
 class Classifier(Protocol):
@@ -56,17 +56,13 @@ class Classifier(Protocol):
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """What each window says, each array with a first axis of one window."""
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of each window by itself. Shape: (n_windows, n_labels)."""
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of all windows as learned. Shape: (n_labels,)."""
 
 
@@ -84,21 +80,17 @@ class CheckpointClassifier:
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """The logits of each window."""
         for logits in self._model.logits(states[-1], batch).numpy():
             yield {"logits": logits[None]}
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """As they are."""
-        logits: npt.NDArray[np.float32] = window_features["logits"]
+        logits: FloatArray = window_features["logits"]
         return logits
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Never learned."""
         raise NotImplementedError
 
@@ -159,9 +151,7 @@ class ClassificationHead:
         ]
 
     @staticmethod
-    def partial_of(
-        window_features: Mapping[str, npt.NDArray[Any]], window: Window
-    ) -> ClassificationPartial:
+    def partial_of(window_features: Mapping[str, Array], window: Window) -> ClassificationPartial:
         """The partial of one window."""
         return ClassificationPartial(window_features, np.array([window.n_owned]))
 
@@ -184,7 +174,7 @@ class ClassificationHead:
             window_scores=tuple(self._of_windows(text, tokens, partial)),
         )
 
-    def classify(self, logits: npt.NDArray[np.float32]) -> tuple[Classification, ...]:
+    def classify(self, logits: FloatArray) -> tuple[Classification, ...]:
         """A row for each label from the logits of a document. Shape of these: (n_labels,)."""
         scores = self._scores(logits)
         if self.classifier.problem_type == "regression":
@@ -203,7 +193,7 @@ class ClassificationHead:
             for index, score in enumerate(scores)
         )
 
-    def logits(self, partial: ClassificationPartial) -> npt.NDArray[np.float32]:
+    def logits(self, partial: ClassificationPartial) -> FloatArray:
         """Logits of the document from the partial of all its windows. Shape: (n_labels,).
 
         Raises:
@@ -221,7 +211,7 @@ class ClassificationHead:
     def _chooses_one(self) -> bool:
         return self.classifier.problem_type in _SINGLE_LABEL and len(self.classifier.id2label) > 1
 
-    def _scores(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _scores(self, logits: FloatArray) -> FloatArray:
         if self.classifier.problem_type == "regression":
             return logits
         return softmax(logits) if self._chooses_one else sigmoid(logits)

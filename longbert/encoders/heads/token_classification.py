@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import FloatArray
 from longbert.core.crf import decode_crf, ends_at_line_breaks, masked_emissions
 from longbert.core.entity_decoding import EntitySpan, TagScheme, decode_entities
 from longbert.core.scores import softmax
@@ -44,14 +43,12 @@ class Tagger(Protocol):
 
     id2label: Mapping[int, str]
     digest: str
-    transitions: npt.NDArray[np.float32] | None
+    transitions: FloatArray | None
     temperature: float
     reads_layers: bool
     reads_words: bool
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels)."""
 
 
@@ -65,12 +62,10 @@ class CheckpointTagger:
         self._model = model
         self.id2label: Mapping[int, str] = model.id2label
         self.digest = model.digest
-        self.transitions: npt.NDArray[np.float32] | None = None
+        self.transitions: FloatArray | None = None
         self.temperature = 1.0
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Logits of the content tokens of each window."""
         logits = self._model.logits(states[-1], batch).numpy()
         for row, window in enumerate(batch.windows):
@@ -140,7 +135,7 @@ class EntityHead:
             partials.append(self.partial_of(logits, token_window.window))
         return partials
 
-    def partial_of(self, logits: npt.NDArray[np.float32], window: Window) -> EntityPartial:
+    def partial_of(self, logits: FloatArray, window: Window) -> EntityPartial:
         """The partial of one window from the logits of all its content tokens."""
         start, stop = kept_tokens(window, stitching=self._stitching)
         kept = logits[start - window.start : stop - window.start]
@@ -171,7 +166,7 @@ class EntityHead:
 
     def decode_crf(
         self, text: str, tokens: TokenizedText, partial: EntityPartial
-    ) -> list[tuple[EntitySpan, npt.NDArray[np.float32]]]:
+    ) -> list[tuple[EntitySpan, FloatArray]]:
         """Entities by learned transitions, each with the logits that its score is made of.
 
         Raises:

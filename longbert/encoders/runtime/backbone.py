@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from longbert.arrays import IdArray
 from longbert.config import ModelConfig
 from longbert.core.windows import Window
 from longbert.core.word_shape import WordShapes
@@ -180,7 +181,7 @@ class TokenWindow:
         words: what its words look like, where a head asks for it.
     """
 
-    ids: np.ndarray[Any, np.dtype[np.int32]]
+    ids: IdArray
     window: Window
     is_first: bool
     is_last: bool

@@ -12,8 +12,8 @@ from itertools import islice
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import BoolArray, IdArray, IntArray
 from longbert.errors import ModelError
 
 _PIECE_CHARS = 20_000
@@ -38,10 +38,10 @@ class TokenizedText:
         is_unknown: Shape: (n_tokens,).
     """
 
-    ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    starts_word: npt.NDArray[np.bool_]
-    is_unknown: npt.NDArray[np.bool_]
+    ids: IdArray
+    offsets: IntArray
+    starts_word: BoolArray
+    is_unknown: BoolArray
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -114,8 +114,8 @@ class FastTokenizer:
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text; long ones piece by piece where that gives the same tokens."""
-        ids: list[npt.NDArray[np.int32]] = []
-        offsets: list[npt.NDArray[np.int64]] = []
+        ids: list[IdArray] = []
+        offsets: list[IntArray] = []
         starts = self._piece_starts(text)
         pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
         while batch := list(islice(pieces, _PIECES_AT_ONCE)):
@@ -159,16 +159,14 @@ class FastTokenizer:
                 start += 1
         return start
 
-    def _starts_word(
-        self, text: str, ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.bool_]:
+    def _starts_word(self, text: str, ids: IdArray, offsets: IntArray) -> BoolArray:
         if self._continues_word is not None:
             return ~self._continues_word[ids]
         # Without marks on the tokens a word is what white space surrounds.
         is_space = np.fromiter((char.isspace() for char in text), np.bool_, len(text))
         is_space = np.append(is_space, True)
         starts = offsets[:, 0]
-        starts_word: npt.NDArray[np.bool_] = (
+        starts_word: BoolArray = (
             (starts == 0) | is_space[starts] | is_space[np.maximum(starts, 1) - 1]
         )
         return starts_word
@@ -206,7 +204,7 @@ def around_content(
     )
 
 
-def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _with_marks(text: str, offsets: IntArray) -> IntArray:
     """Let each token end with the marks that follow its last character.
 
     Where a normaliser drops or composes them, the library gives the span of the base alone.
@@ -222,7 +220,7 @@ def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     return offsets
 
 
-def _with_quotes(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _with_quotes(text: str, offsets: IntArray) -> IntArray:
     """Let a token begin with the first of two quotes that a normaliser, as ALBERT's, makes one.
 
     The library gives the span of the second.
@@ -289,7 +287,7 @@ def _crosses_lines(token: dict[str, Any]) -> bool:
 
 def _continuing_ids(
     model: dict[str, Any], vocabulary: dict[str, int], n_ids: int
-) -> npt.NDArray[np.bool_] | None:
+) -> BoolArray | None:
     """Ids of tokens marked as continuing a word, None where the vocabulary has no such mark."""
     prefix = model.get("continuing_subword_prefix")
     if not prefix:

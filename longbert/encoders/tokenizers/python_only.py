@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import IntArray
 from longbert.encoders.tokenizers.fast import (
     FastTokenizer,
     TokenizedText,
@@ -258,7 +258,7 @@ def _words(text: str) -> Iterator[_Traced]:
         yield _Traced(match.group(), range(start, stop), range(start + 1, stop + 1))
 
 
-def _without_gaps(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _without_gaps(text: str, offsets: IntArray) -> IntArray:
     """Let a token end with visible characters behind it that a rewriting removed.
 
     Such as a reference to no character, ``&#0;&nosuch;``; those before all tokens join the first.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from longbert.arrays import Array, FloatArray
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -53,29 +52,25 @@ class LearnedClassifier:
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """Each window's part of the sums that the attention is made of."""
         for row in range(len(batch.windows)):
             yield self.window_features_of(owned_states(self._layers, states, batch, row))
 
-    def window_features_of(self, inputs: Tensor) -> Mapping[str, npt.NDArray[Any]]:
+    def window_features_of(self, inputs: Tensor) -> Mapping[str, Array]:
         """The same from the tokens that one window owns. Shape: (n_owned, n_inputs)."""
         with torch.inference_mode():
             return attention_sums(*self._module.attend(inputs.to(self._device)))
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits as if each window were the document. Shape: (n_windows, n_labels)."""
         n_windows = len(window_features["peak"])
         alone = ({k: v[i : i + 1] for k, v in window_features.items()} for i in range(n_windows))
         return np.stack([self.document_logits(one) for one in alone])
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of the document. Shape: (n_labels,)."""
-        logits: npt.NDArray[np.float32] = self._module.classify(gather(window_features))
+        logits: FloatArray = self._module.classify(gather(window_features))
         return logits / self._temperature
 
 

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import Array
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.encoders.tokenizers.fast import TokenizedText
 
-WindowFeatures = Mapping[str, npt.NDArray[Any]]
+WindowFeatures = Mapping[str, Array]
 """Arrays by name, each with a row for each word or token of a window."""
 
 ReadFeatures = Callable[[Sequence[Tensor], WindowBatch, int], WindowFeatures]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from longbert.arrays import FloatArray
 from longbert.core.word_shape import WordShapes
 from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.heads.learned.folder import HeadConfig
@@ -31,9 +31,7 @@ class LearnedTagger:
     def __init__(self, module: WordTagger, config: HeadConfig, *, device: torch.device) -> None:
         self._module = module.to(device)
         self.temperature = config.temperature
-        self.transitions: npt.NDArray[np.float32] | None = (
-            module.transitions.detach().cpu().numpy().copy()
-        )
+        self.transitions: FloatArray | None = module.transitions.detach().cpu().numpy().copy()
         self._device = device
         self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
         self.digest = weights_digest(
@@ -41,15 +39,13 @@ class LearnedTagger:
             extra={"labels": config.labels, "temperature": config.temperature},
         )
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Emissions of the content tokens of each window; a word's tokens have the same."""
         for row in range(len(batch.windows)):
             features = tagger_features(self._module.shape.layers, states, batch, row)
             yield self.token_logits(features, len(batch.windows[row].ids))
 
-    def token_logits(self, features: WindowFeatures, n_tokens: int) -> npt.NDArray[np.float32]:
+    def token_logits(self, features: WindowFeatures, n_tokens: int) -> FloatArray:
         """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
         inputs = [
             torch.from_numpy(np.array(features[name])).to(self._device)[None]
