@@ -154,12 +154,9 @@ def train(layers: str | None, **options: Any) -> None:
     config = TrainConfig(**options, layers=None if layers is None else _numbers(layers))
     check_plots()
 
-    from longbert.cli.run import silence
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
-    if not click.get_current_context().find_root().params.get("debug"):
-        silence()
     with _Display(Console(stderr=True)) as display:
         outcome = train_head(config, display, command=_command())
     console = Console(highlight=False, markup=False, emoji=False)
