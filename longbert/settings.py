@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from functools import cache
 from typing import Any, get_type_hints
 
 import msgspec
@@ -32,8 +31,7 @@ def check_settings(config: Any, *, names: Mapping[str, str] | None = None) -> No
         object.__setattr__(config, field, check_setting(name, getattr(config, field), kind))
 
 
-@cache
-def types_of(config: Any) -> Mapping[str, Any]:
+def types_of(config: type) -> Mapping[str, Any]:
     """The declared types of a dataclass's fields, by name."""
     return get_type_hints(config, include_extras=True)
 

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from longbert import api
+from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    debug_option,
     field_options,
     format_option,
     given,
@@ -29,7 +29,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES)
 @click.option(
     "--gold",
     type=PATH,
@@ -59,7 +59,6 @@ Examples:
     help="Write all mistakes to this file as JSON lines.  [default: only show the first ones]",
 )
 @format_option(FORMATS, "Tables to look at, or all measures as JSON.")
-@debug_option
 def evaluate(
     gold: str | None,
     folder: str,

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import click
 
-from longbert.cli.options import debug_option, is_debug
-from longbert.cli.streams import failures_of_stdout
+from longbert.cli.command import debug_option, is_debug
+from longbert.cli.streams import writing_to_stdout
 from longbert.cli.wording import escaped
 from longbert.errors import LongbertError, OutputError, nearest
 
@@ -50,11 +50,10 @@ class _Commands(click.Group):
             )
         return super().resolve_command(ctx, args)
 
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Help and version are printed here, before a command is invoked."""
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         try:
-            with failures_of_stdout():
-                return super().main(*args, **kwargs)
+            with writing_to_stdout():
+                return super().make_context(*args, **kwargs)
         except OutputError as error:
             _end(error, error.exit_status)
 

@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import click
 
-from longbert.cli.streams import silence_libraries
 from longbert.config import DEFAULT_OUTPUT, DEVICES, PRECISIONS, ModelConfig, RunConfig
 from longbert.tasks import TASKS
 
@@ -33,9 +32,6 @@ class LocalPath(click.ParamType[str]):
 
 
 PATH = LocalPath()
-
-_DEBUG = "longbert.debug"
-"""Where click keeps it for a command and for the group above it."""
 
 
 def together(*decorators: Decorator[Any]) -> Decorator[Any]:
@@ -64,27 +60,6 @@ def default_of(config: type, setting: str) -> str:
     assert default is not MISSING
     return f"[default: {default}]"
 
-
-def is_debug() -> bool:
-    """Whether ``--debug`` was given, before the command or after it."""
-    return bool(click.get_current_context().meta.get(_DEBUG))
-
-
-def _set_debug(context: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta[_DEBUG] = True
-    # Before the command's own options are read, it is not known whether --debug is among them.
-    if context.parent is not None and not is_debug():
-        silence_libraries()
-
-
-debug_option = click.option(
-    "--debug",
-    is_flag=True,
-    expose_value=False,
-    callback=_set_debug,
-    help="Show the traceback of an error, and what the libraries say.",
-)
 
 task_options = together(
     *(

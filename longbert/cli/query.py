@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from longbert import api
+from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    debug_option,
     format_option,
     index_option,
     query_prompt_option,
@@ -38,7 +38,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("text", metavar="[TEXT]", nargs=-1)
 @click.option(
     "--queries",
@@ -74,7 +74,6 @@ Examples:
     "A table to look at; query_id, rank, document_id, score and passages as a JSON list or as "
     "JSON lines; or a TREC run.",
 )
-@debug_option
 def query(
     text: tuple[str, ...],
     queries: str | None,

@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from longbert import api
+from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    debug_option,
     default_of,
     field_options,
     given,
@@ -53,7 +53,7 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES)
 @click.option(
     "--input",
     "input_",
@@ -138,7 +138,6 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
     is_flag=True,
     help="Print the settings as a file for --config, and run nothing.",
 )
-@debug_option
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 @click.pass_context
 def run(

@@ -19,7 +19,7 @@ from longbert.errors import OutputError
 
 @contextmanager
 def standard_output(*, for_programs: bool) -> Iterator[IO[str]]:
-    """Standard output, to be written to inside the block.
+    """Standard output, for the block to write to.
 
     Args:
         for_programs: UTF-8 whatever the locale; a terminal gets what it can show.
@@ -33,17 +33,16 @@ def standard_output(*, for_programs: bool) -> Iterator[IO[str]]:
             sys.stdout.reconfigure(encoding="utf-8")
         else:
             sys.stdout.reconfigure(errors="replace")
-    with failures_of_stdout():
+    with writing_to_stdout():
         yield sys.stdout
         sys.stdout.flush()
 
 
 @contextmanager
-def failures_of_stdout() -> Iterator[None]:
-    """Tell that standard output cannot be written to, other than that nobody reads it any more.
+def writing_to_stdout() -> Iterator[None]:
+    """Raise OutputError where the block's writing to standard output fails.
 
-    Raises:
-        OutputError: in place of the OSError of the block.
+    What the block does besides must raise no OSError.
     """
     try:
         yield

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longbert.cli.command import Command
 from longbert.cli.wording import counted
 from longbert.config import DEVICES, PRECISIONS
 from longbert.training.config import CLASS_WEIGHTS, TASKS
@@ -25,6 +26,7 @@ _LINE_SECONDS = 10.0
 
 
 @click.command(
+    cls=Command,
     epilog="""
 \b
 Examples:
@@ -33,7 +35,7 @@ Examples:
   longbert train --task ner --data novels.jsonl.gz --label-field outer_entities \\
       --output literary
   longbert run --input docs/ --classify my-sentiment --ner my-people
-"""
+""",
 )
 @click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
 @click.option(

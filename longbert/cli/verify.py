@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from longbert import api
-from longbert.cli.options import PATH, debug_option
+from longbert.cli.command import Command
+from longbert.cli.options import PATH
 from longbert.cli.streams import standard_output
 from longbert.cli.wording import counted, escaped
 from longbert.config import DEFAULT_OUTPUT
@@ -19,9 +20,8 @@ Examples:
 """
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("folder", type=PATH, metavar="[DIR]", default=DEFAULT_OUTPUT)
-@debug_option
 def verify(folder: str) -> None:
     """Check the output folder DIR: manifest, checksums, accounting, spans, and the index.
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from longbert import api
+from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    debug_option,
     field_options,
     format_option,
     given,
@@ -31,13 +31,14 @@ _BAR_WIDTH = 48
 
 
 @click.command(
+    cls=Command,
     epilog="""
 \b
 Examples:
   longbert windows docs/guide.md
   longbert windows docs/guide.md --window 128 --overlap 32
   longbert windows cases.jsonl.gz --id 2019-117 --format json
-"""
+""",
 )
 @click.argument("file", type=PATH, metavar="FILE")
 @click.option(
@@ -49,7 +50,6 @@ Examples:
 @field_options
 @format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
-@debug_option
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
     """Show how a document is split: its windows, the tokens each owns, its passages.
 
