@@ -26,7 +26,7 @@ from longbert.errors import ConfigError
 if TYPE_CHECKING:
     from longbert.engine.encoder import Encoder
     from longbert.engine.evaluate import Evaluation
-    from longbert.engine.run import Outcome
+    from longbert.engine.finish import RunResult
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
     from longbert.store.folder import OutputFolder
@@ -62,8 +62,12 @@ def run(
         {"input": inputs, "output": output, **execution_settings, **settings}
     )
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
-        outcome = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
-    return {} if outcome is None else dict(outcome.manifest)
+        result = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
+    if result is None:
+        return {}
+    from longbert.store.manifest import to_builtins
+
+    return to_builtins(result.manifest)
 
 
 def load(**settings: Any) -> Encoder:
@@ -158,31 +162,33 @@ def run_job(
     *,
     meter_folder: str,
     notify: Callable[[str], None],
-) -> Outcome | None:
+) -> RunResult | None:
     """Run a configuration.
 
     Args:
-        meter_folder: local; all processes count their work there, for whoever shows progress.
+        meter_folder: local, of this run alone; all processes on this machine count their work
+            there, for whoever shows progress.
         notify: told in a sentence what is not done as it was asked for.
 
     Returns:
         None where Beam only wrote a job, as for a template.
     """
+    from longbert.engine.context import RunContext
+    from longbert.engine.finish import RunInfo
     from longbert.engine.meter import FileMeter
-    from longbert.engine.run import RunInfo, run_in_process
-    from longbert.engine.session import Session
+    from longbert.engine.run import run_in_process
 
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)
     if execution.runner == NO_BEAM:
         files = filesystem_for(config.output, *config.inputs)
-        return run_in_process(Session(config, files, meter), info)
+        return run_in_process(RunContext(config, files, meter), info)
     from longbert.beam.filesystem import BeamFileSystem
     from longbert.beam.runners import local_threads, run_on_beam
 
-    session = Session(config, BeamFileSystem(), meter, local_threads(execution.workers))
-    return run_on_beam(session, info, beam_options=execution.beam_options)
+    context = RunContext(config, BeamFileSystem(), meter, local_threads(execution.workers))
+    return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
 
 
 def filesystem_for(*paths: str) -> FileSystem:

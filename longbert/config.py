@@ -136,6 +136,8 @@ class RunConfig:
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
+        accept_drift: go on with an output whose rows were made by other library versions or on
+            another processor.
     """
 
     inputs: tuple[str, ...]
@@ -143,6 +145,7 @@ class RunConfig:
     id_field: str = "id"
     text_field: str = "text"
     unit_bytes: Count = 1_000_000
+    accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:

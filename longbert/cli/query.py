@@ -24,7 +24,7 @@ from longbert.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from longbert.cli.results import Results
-    from longbert.index import Index
+    from longbert.index.search import Index
 
 TEXT_QUERY_ID = "query"
 

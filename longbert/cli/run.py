@@ -127,6 +127,12 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
     help=f"Input bytes of a unit of work.  {default_of(RunConfig, 'unit_bytes')}",
 )
 @click.option(
+    "--accept-drift",
+    is_flag=True,
+    help="Go on with an output whose rows were made by other library versions or on another "
+    "processor.  [default: refused]",
+)
+@click.option(
     "--config",
     "config_file",
     type=PATH,
@@ -179,14 +185,14 @@ def _run(config: RunConfig, execution: Execution) -> int:
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
         reader = FileMeterReader(meter_folder)
         with ProgressDisplay(reader, Console(stderr=True)):
-            outcome = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
+            result = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
         totals = reader.totals()
-    if outcome is None:
+    if result is None:
         say("the job was written, not run")
         return 0
-    for line in summary_lines(outcome, totals, config.output):
+    for line in summary_lines(result, totals, config.output):
         say(line)
-    return int(outcome.manifest["counts"].get("errors", 0))
+    return int(result.manifest.counts.get("errors", 0))
 
 
 def _from_file(config_file: str | None) -> dict[str, Any]:

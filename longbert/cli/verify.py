@@ -7,7 +7,7 @@ import click
 from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import PATH
-from longbert.cli.streams import standard_output
+from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
 from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import OutputError
@@ -28,7 +28,7 @@ def verify(folder: str) -> None:
     Prints a line for each problem, and exits with 1 if there is one. DIR is longbert-output if
     left out.
     """
-    from longbert.engine.verify import verify_output
+    from longbert.engine.verify import environments_of, verify_output
 
     output = api.output_folder(folder)
     n_problems = 0
@@ -41,9 +41,9 @@ def verify(folder: str) -> None:
             f"{folder}: {counted(n_problems, 'problem')}. Restore the files from a copy, or remove "
             "the folder and run again"
         )
-    manifest = output.manifest()
-    assert manifest is not None
-    counts = manifest["counts"]
+    for line in environments_of(output):
+        say(f"mixed: {line}")
+    counts = output.finished().counts
     with standard_output(for_programs=False) as stream:
         print(
             f"{escaped(folder)} is whole: {counted(counts.get('documents', 0), 'document')}, "
