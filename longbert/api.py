@@ -230,4 +230,5 @@ def _n_cores() -> int:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+    # Of whoever called `run`, past the functions in between.
+    warnings.warn(sentence, RuntimeWarning, stacklevel=5)
