@@ -34,6 +34,7 @@ from longbert.config import (
     write_toml,
 )
 from longbert.errors import ConfigError
+from longbert.tasks import TASKS
 
 _EXAMPLES = """
 \b
@@ -53,7 +54,26 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 """
 
 
-@click.command(cls=Command, epilog=_EXAMPLES)
+SECTIONS = {
+    "Input and output": (
+        "input_",
+        "output",
+        "id_field",
+        "text_field",
+        "unit_bytes",
+        "accept_drift",
+    ),
+    "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
+    "Windows and passages": ("window", "overlap", "passage"),
+    "Results": (
+        *("entity_strategy", "entity_stitching", "entity_decoding"),
+        *("classify_pooling", "window_scores", "metric"),
+    ),
+    "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
+}
+
+
+@click.command(cls=Command, epilog=_EXAMPLES, sections=SECTIONS)
 @click.option(
     "--input",
     "input_",

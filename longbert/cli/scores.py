@@ -74,8 +74,7 @@ def account_lines(evaluation: Evaluation) -> list[str]:
             lines.append(f"{counted(len(ids), 'labelled document')} {where}: {_first(ids)}")
     if evaluation.n_not_in_gold:
         lines.append(
-            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels: "
-            "ignored"
+            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels: ignored"
         )
     if evaluation.n_dropped_spans:
         lines.append(
@@ -138,7 +137,10 @@ def write_measures(measures: Measures, console: Console) -> None:
         console.print("labelled (down) and predicted (across)")
         console.print(_confusion_table(names, measures.confusion.tolist()))
     else:
-        console.print(f"{len(names)} labels are too many for a confusion matrix here: see --format json", soft_wrap=True)
+        console.print(
+            f"{len(names)} labels are too many for a confusion matrix here: see --format json",
+            soft_wrap=True,
+        )
     if not isinstance(measures, SingleLabelMeasures):
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in measures.n_errors.items())
         console.print(f"errors: {kinds}", soft_wrap=True)

@@ -102,7 +102,9 @@ def test_a_confusion_of_many_labels_is_left_to_programs(
     rows = [{"id": "a", "entities": [[i, i + 1, f"L{i:02}"] for i in range(20)]}]
     path = write_gold(tmp_path / "many.jsonl", rows)
     result = call("evaluate", "--gold", path, "--index", good)
-    assert "23 labels are too many for a confusion matrix here: see --format json\n" in result.stdout
+    assert (
+        "23 labels are too many for a confusion matrix here: see --format json\n" in result.stdout
+    )
     assert "L00, L01, L02," in result.stdout
 
 

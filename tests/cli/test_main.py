@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import Result
 from support.runs import command, command_line, run, some_texts, write_texts
@@ -39,8 +40,6 @@ def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_and_argument_is_explained(name: str) -> None:
-    import click
-
     loaded = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
     assert loaded is not None
     assert loaded.help
@@ -50,6 +49,27 @@ def test_every_option_and_argument_is_explained(name: str) -> None:
             if not (parameter.is_flag or parameter.required or parameter.show_default):
                 has_default = re.search(r"\[(default: .+|required.*)\]$", parameter.help)
                 assert has_default or parameter.name in _WITHOUT_DEFAULT, parameter.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_option_once(call: Call, name: str) -> None:
+    loaded = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+    _, _, sections = call(name, "--help").stdout.partition(":\n")
+    listed = re.findall(r"^  (?:-h, )?(--?[a-z-]+)", sections, re.MULTILINE)
+    assert sorted(listed) == sorted(
+        {parameter.opts[0] for parameter in loaded.params if isinstance(parameter, click.Option)}
+        | {"--help"}
+    )
+
+
+def test_help_of_a_run_has_sections_without_unknown_names(call: Call) -> None:
+    from longbert.cli.run import SECTIONS, run
+
+    assert {name for names in SECTIONS.values() for name in names} < {
+        parameter.name for parameter in run.params
+    }
+    shown = re.findall(r"^([A-Z][a-z ]+):$", call("run", "--help").stdout, re.MULTILINE)
+    assert shown == [*SECTIONS, "Options"]
 
 
 def test_help_names_all_commands(call: Call) -> None:
