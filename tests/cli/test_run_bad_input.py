@@ -262,7 +262,7 @@ class TestOptions:
         assert result.exit_code == 0
         assert "window 32, overlap 0" in result.stderr
         manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-        assert manifest["settings"]["models"]["backbones"][0]["overlap"] == 0
+        assert manifest["rows"]["settings"]["passes"][0]["overlap"] == 0
 
 
 class TestConfigurationFile:
@@ -314,7 +314,7 @@ class TestConfigurationFile:
         assert result.exit_code == 0, result.stderr
         assert not (tmp_path / "wrong").exists()
         manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-        assert manifest["settings"]["models"]["passage"] == 7
+        assert manifest["rows"]["settings"]["passage"] == 7
 
 
 class TestOutputs:
@@ -368,7 +368,7 @@ class TestOutputs:
         refuse(
             call,
             [*arguments, "--passage", "9"],
-            r"out' was made with other settings:\n  models.passage: 64 -> 9\nGo back .*--output",
+            r"made with other models or settings:\n  passage: 64 -> 9\nGo back .*--output",
             status=4,
         )
         assert files_of(tmp_path / "out") == before

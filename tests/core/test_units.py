@@ -63,7 +63,7 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
-def test_the_order_in_which_stubs_arrive_does_not_matter(
+def test_the_order_in_which_references_arrive_does_not_matter(
     ids: list[str], draw: random.Random
 ) -> None:
     refs = [ref(row, document_id) for row, document_id in enumerate(ids)]
@@ -132,7 +132,7 @@ class Output:
 
     @property
     def parts(self) -> list[Part]:
-        return [Part(name, documents) for name, documents in self.rows.items()]
+        return [Part(name, documents, "f") for name, documents in self.rows.items()]
 
     @property
     def identities(self) -> list[str]:
@@ -161,7 +161,7 @@ class Output:
         return encoded
 
 
-def stubs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
+def refs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
     return [
         ref(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
         for row, (document_id, version) in lines.items()
@@ -180,9 +180,9 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
     output = Output()
     for lines in history:
         before = output.identities
-        fresh = plan_units(stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
+        fresh = plan_units(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
         plan = plan_units(
-            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+            refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
 
         encoded = output.apply(plan)
@@ -197,15 +197,25 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         assert ordinals == sorted(set(ordinals))
 
         again = plan_units(
-            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+            refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
         assert again.units == ()
         assert again.parts == plan.parts
 
 
+def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
+    (first,) = plan_units(documents[:2], unit_bytes=10**6, fingerprint="old").units
+
+    plan = plan_units(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
+
+    assert [unit.part.fingerprint for unit in plan.units] == ["old", "new"]
+    assert [unit.copy_from for unit in plan.units] == [first.part.name, None]
+
+
 def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     def documents(*versions: int) -> Sequence[DocumentRef]:
-        return stubs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
+        return refs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
 
     first = plan_units(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
     output = Output()

@@ -119,11 +119,11 @@ def settings(family: str, embed: Path, classify: Path, ner: Path) -> dict[str, A
 class TestEveryFamily:
     def test_heads_share_one_pass(self, done: Callable[[str], Done], family: str) -> None:
         one = done(family)
-        (backbone,) = one.manifest["settings"]["models"]["backbones"]
+        (backbone,) = one.manifest["rows"]["settings"]["passes"]
         assert len(backbone["heads"]) == 3
         assert backbone["batch_invariant"] == (family not in NOT_BATCH_INVARIANT)
         # Where batches decide on bits they belong to what a later run must agree with.
-        fixed = "batch_tokens" in one.manifest["settings"]["models"]
+        fixed = one.manifest["rows"]["settings"]["batch_tokens"] is not None
         assert fixed == (family in NOT_BATCH_INVARIANT)
 
     def test_classes_are_those_of_transformers(

@@ -33,7 +33,7 @@ def test_the_shape_of_bert_large(models: Callable[..., Path], tmp_path: Path) ->
 
     manifest = run(docs, tmp_path / "out", embed=ner, ner=[str(ner)], window=64)
 
-    (backbone,) = manifest["settings"]["models"]["backbones"]
+    (backbone,) = manifest["rows"]["settings"]["passes"]
     assert len(backbone["heads"]) == 2
     assert problems(tmp_path / "out") == []
     documents = {row["document_id"]: row for row in rows(tmp_path / "out", "documents")}

@@ -280,7 +280,7 @@ def test_a_document_of_many_windows_is_the_mean_over_its_tokens(
 
 def test_documents_with_a_prompt_do_not_depend_on_each_other(models: Build) -> None:
     loaded = load(models("roberta", sentence_transformers={"prompts": E5}), window=32)
-    assert all(one["batch_invariant"] for one in loaded.description["backbones"])
+    assert all(one.batch_invariant for one in loaded.settings)
     together = encode(loaded, LONG)
     alone = [encode(loaded, [document])[0] for document in LONG]
     for one, other in zip(together, alone, strict=True):
@@ -328,10 +328,10 @@ def test_heads_without_a_prompt_have_a_pass_of_their_own_and_the_same_rows(
     assert len(others.heads) == 2
     # One set of weights in memory, one length of windows.
     assert embedding.backbone._model is others.backbone._model
-    described = prompted.description["backbones"]
-    assert [one["window"] for one in described] == [40, 40]
-    assert [one["prompt"] for one in described] == ["passage: ", ""]
-    assert len({one["digest"] for one in described}) == 1
+    described = prompted.settings
+    assert [one.window for one in described] == [40, 40]
+    assert [one.prompt for one in described] == ["passage: ", ""]
+    assert len({one.digest for one in described}) == 1
     for one, other in zip(encode(prompted, LONG), encode(without, LONG), strict=True):
         assert one.entities == other.entities
         assert one.classifications == other.classifications
@@ -414,9 +414,9 @@ def test_the_document_prompt_is_part_of_the_description_and_the_query_prompt_is_
     models: Build,
 ) -> None:
     folder = models("bert", sentence_transformers={"prompts": E5})
-    common = load(folder).description
-    assert load(folder, query_prompt="q ").description == common
-    assert load(folder, document_prompt="d ").description != common
+    common = load(folder).settings
+    assert load(folder, query_prompt="q ").settings == common
+    assert load(folder, document_prompt="d ").settings != common
 
 
 # Room ---------------------------------------------------------------------------------------------
