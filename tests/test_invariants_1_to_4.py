@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from support.heads import build_head
+from support.hf_entities import entity_pipeline, promised
 from support.models import NER_LABELS
 from support.texts import HOSTILE_TEXTS, long_text
 from transformers import (
@@ -161,7 +162,14 @@ def test_invariant_1_coverage_of_characters(models: Models, family: str) -> None
         assert spans[-1][1] == len(text)
         assert all(left[1] == right[0] for left, right in pairwise(spans))
         assert "".join(passage.text for passage in result.passages) == text
-        assert len(result.passages) == -(-result.n_tokens // 7)
+        assert all(start < stop for start, stop in spans)
+        # Elsewhere a letter may have several tokens, and all of them are in one passage.
+        if family == "bert":
+            assert len(result.passages) == -(-result.n_tokens // 7)
+        (pass_,) = encoder.models.passes
+        offsets = pass_.tokenizer.tokenize(text).offsets
+        for border, _ in spans[1:]:
+            assert not ((offsets[:, 0] < border) & (offsets[:, 1] > border)).any()
         assert result.n_windows == len(plan_windows(result.n_tokens, size=17, overlap=3))
         assert result.n_chars_unknown <= len(text)
 
@@ -202,7 +210,7 @@ def one_window_batch(pass_: Pass, texts: Sequence[str]) -> WindowBatch:
     windows: list[TokenWindow] = []
     for text in texts:
         tokens = pass_.tokenizer.tokenize(text)
-        windows += token_windows(tokens, pass_.plan(len(tokens)))
+        windows += token_windows(tokens, pass_.plan(tokens))
     assert len(windows) == len(texts)
     longest = max(len(window.ids) for window in windows)
     n_special = len(pass_.tokenizer.prefix) + len(pass_.tokenizer.suffix)
@@ -290,28 +298,31 @@ def test_invariant_2_equality_of_the_packaged_model(minilm: Path) -> None:
         assert np.abs(result.embedding - expected).max() < 1e-6
 
 
-@pytest.mark.parametrize("family", ["bert", "bert-cased", "roberta", "xlm-roberta", "modernbert"])
+@pytest.mark.parametrize(
+    "family",
+    [*("bert", "bert-cased", "roberta", "xlm-roberta", "modernbert", "albert", "deberta-v3")],
+)
 @pytest.mark.parametrize("labels", [NER_LABELS, PREFIX_FREE], ids=["BIO", "prefix-free"])
 def test_invariant_2_equality_of_entities(
     models: Models, family: str, labels: tuple[str, ...]
 ) -> None:
     folder = models(family, task="ner", labels=labels, **OPTIONS.get(family, {}))
     texts = [one_line(n_words, seed) for seed, n_words in enumerate((1, 2, 5, 20, 60, 120))]
-    reference = pipeline("token-classification", model=str(folder), device="cpu")
+    reference = entity_pipeline(folder, words_apart=True)
     n_entities = 0
     for strategy in ENTITY_STRATEGIES:
         results = load(ner=folder, entity_strategy=strategy, batch_tokens=512).encode(texts)
         for text, result in zip(texts, results, strict=True):
             assert result.n_windows == 1
-            expected = reference(text, aggregation_strategy=strategy)
+            expected = list(promised(text, reference(text, aggregation_strategy=strategy)))
             assert [(e.label, e.char_start, e.char_end) for e in result.entities] == [
-                (entity["entity_group"], entity["start"], entity["end"]) for entity in expected
+                (label, start, end) for label, start, end, _ in expected
             ]
             assert [entity.score for entity in result.entities] == pytest.approx(
-                [entity["score"] for entity in expected], abs=1e-5
+                [score for *_, score in expected], abs=1e-5
             )
             n_entities += len(expected)
-    assert n_entities > 100
+    assert n_entities > 20
 
 
 @pytest.mark.parametrize(
@@ -412,6 +423,9 @@ def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
 POOLINGS_OF_WINDOWS = sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"})
 
 
+SEGMENTED = long_text(120, seed=4)
+
+
 def head_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
     common: dict[str, Any] = {"window": 24, "overlap": 7, "passage": 6, "precision": "float32"}
     for pooling in ("mean", "cls", "max"):
@@ -437,12 +451,11 @@ def heads_with_partials(
     models: Models, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[Any, Any, list[Any]]]:
     """Every head with the tokens of a document and the partials of its windows."""
-    text = long_text(120, seed=4)
     found = []
     for config in head_configurations(models, tmp_path_factory.mktemp("heads")):
         for pass_ in load_models(config).passes:
-            tokens = pass_.tokenizer.tokenize(text)
-            windows = pass_.split(text, tokens)
+            tokens = pass_.tokenizer.tokenize(SEGMENTED)
+            windows = pass_.split(SEGMENTED, tokens)
             assert len(windows) > 8
             by_head = pass_.run(windows, 24)
             for head, partials in zip(pass_.heads, by_head, strict=True):
@@ -458,16 +471,16 @@ def test_invariant_4_segments_of_windows_merge_to_the_whole(
     heads_with_partials: list[tuple[Any, Any, list[Any]]], data: st.DataObject
 ) -> None:
     for head, tokens, partials in heads_with_partials:
-        whole = bits(head.finish("", tokens, head.merge(partials)))
+        whole = bits(head.finish(SEGMENTED, tokens, head.merge(partials)))
         assert any(whole)
         cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
         borders = [0, *sorted(cuts), len(partials)]
         segments = [head.merge(partials[start:stop]) for start, stop in pairwise(borders)]
-        assert bits(head.finish("", tokens, head.merge(segments))) == whole
+        assert bits(head.finish(SEGMENTED, tokens, head.merge(segments))) == whole
         left = segments[0]
         for segment in segments[1:]:
             left = head.merge([left, segment])
-        assert bits(head.finish("", tokens, left)) == whole
+        assert bits(head.finish(SEGMENTED, tokens, left)) == whole
 
 
 @lru_cache

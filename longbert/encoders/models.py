@@ -10,7 +10,7 @@ from typing import Any
 
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
-from longbert.core.passages import passage_windows
+from longbert.core.passages import passage_starts, passage_windows
 from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.embedding import (
@@ -26,6 +26,7 @@ from longbert.encoders.runtime.device import (
     device_kind,
 )
 from longbert.encoders.tasks import Reading, Task, load_tasks, make_head
+from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.errors import ConfigError
 
@@ -138,7 +139,7 @@ class LoadedBackbone:
         backbone: on its device.
         window: positions, special tokens included.
         overlap: content tokens.
-        plan: windows of a document of so many content tokens.
+        plan: windows of a document.
         batch_tokens: positions of a batch.
         precision, processor: that decide on the hidden states, too.
     """
@@ -147,7 +148,7 @@ class LoadedBackbone:
     backbone: Backbone
     window: int
     overlap: int
-    plan: Callable[[int], tuple[Window, ...]]
+    plan: Callable[[TokenizedText], tuple[Window, ...]]
     batch_tokens: int
     precision: str
     processor: str
@@ -222,11 +223,11 @@ def _plan(
     config: ModelConfig,
     *,
     reads_all: bool,
-) -> tuple[Callable[[int], tuple[Window, ...]], dict[str, Any]]:
+) -> tuple[Callable[[TokenizedText], tuple[Window, ...]], dict[str, Any]]:
     """What the heads of a pass read of a document, and what decides on it."""
     size = window - backbone.n_special
     if not reads_all:
-        return partial(plan_ends, size=size), {"reads": "ends"}
+        return partial(_ends, size=size), {"reads": "ends"}
     overlap = _trained_overlap(group, window) if config.overlap is None else config.overlap
     if overlap is None:
         overlap = default_overlap(size)
@@ -236,8 +237,20 @@ def _plan(
             f"overlap must be in [0, {size}) for {names} with a window of {window}, "
             f"got {overlap}: try {default_overlap(size)}"
         )
-    plan = partial(plan_windows, size=size, overlap=overlap)
+    plan = partial(_windows, size=size, overlap=overlap)
     return plan, {"reads": "all", "overlap": overlap}
+
+
+def _windows(tokens: TokenizedText, *, size: int, overlap: int) -> tuple[Window, ...]:
+    return plan_windows(len(tokens), size=size, overlap=overlap)
+
+
+def _ends(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
+    return plan_ends(len(tokens), size=size)
+
+
+def _passages(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
+    return passage_windows(passage_starts(tokens.offsets, size=size), len(tokens))
 
 
 def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
@@ -254,7 +267,7 @@ def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> 
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
-    plan = partial(passage_windows, size=config.passage)
+    plan = partial(_passages, size=config.passage)
     tokenizer = pass_.tokenizer
     is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
     n_left_out = len(tokenizer.prefix) if is_left_out else 0

@@ -11,20 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from longbert.errors import OutputError
-from longbert.records import Classification, LabelledSpan
+from longbert.records import Classification, LabelledSpan, ScoredSpan
 from longbert.store.folder import OutputFolder
 from longbert.store.tables import from_parquet
 
 _OF_EMBEDDING = "normalize"
 """A setting that heads for vectors have, and no others."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredSpan:
-    """A predicted entity with its score."""
-
-    span: LabelledSpan
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
