@@ -17,7 +17,7 @@ from longbert.core.passages import (
     passage_starts,
     passage_windows,
 )
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 
 
 def apart(n_tokens: int) -> np.ndarray:
@@ -163,7 +163,7 @@ def test_owned_pieces_partition_the_tokens_at_passage_borders(
     starts = [0, *sorted(borders)]
 
     passage_of = {}
-    for window in plan_windows(n_tokens, size=size, overlap=overlap):
+    for window in split_windows(n_tokens, size=size, overlap=overlap):
         pieces = list(owned_pieces(window, np.array(starts)))
         assert all(piece.start < piece.stop for piece in pieces)
         for piece in pieces:
@@ -175,7 +175,7 @@ def test_owned_pieces_partition_the_tokens_at_passage_borders(
 
 
 def test_pieces_of_a_worked_example() -> None:
-    (window,) = plan_windows(10, size=12, overlap=0)
+    (window,) = split_windows(10, size=12, overlap=0)
     starts = np.array([0, 4, 8])
     assert list(owned_pieces(window, starts)) == [Piece(0, 0, 4), Piece(1, 4, 8), Piece(2, 8, 10)]
 
