@@ -32,6 +32,7 @@ from longbert.index.backend import DISTRIBUTIONS, load_faiss
 from longbert.index.build import build_index
 from longbert.readers.documents import read, scan
 from longbert.readers.inputs import Listing, list_inputs
+from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, DocumentResult, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import FORMAT, OutputFolder, Receipt, entry_of
@@ -43,7 +44,7 @@ from longbert.store.tables import (
     to_parquet,
 )
 
-_LIBRARIES = ("chardet", "inscriptis", "lxml", "pyarrow")
+_LIBRARIES = ("pyarrow",)
 # Errors that are the machine's and not the document's.
 _PASSING_ERRORS = {
     ("read", "unreadable"),
@@ -161,12 +162,7 @@ class Session:
 
     def scan_file(self, file: InputFile) -> Iterator[DocumentRef]:
         """The documents of a file, without their texts."""
-        return scan(
-            self.filesystem,
-            file,
-            id_field=self.config.id_field,
-            text_field=self.config.text_field,
-        )
+        return scan(self.filesystem, file, ReadSettings.of_run(self.config))
 
     def plan(self, refs: Iterable[DocumentRef], run_fingerprint: str) -> Plan:
         """Plan units against what the output holds already."""
@@ -287,14 +283,7 @@ class Session:
 
     def _encode(self, unit: Unit) -> tuple[dict[str, pa.Table], dict[str, int]]:
         with timed(self.meter, "reading"):
-            items = list(
-                read(
-                    self.filesystem,
-                    unit.refs,
-                    id_field=self.config.id_field,
-                    text_field=self.config.text_field,
-                )
-            )
+            items = list(read(self.filesystem, unit.refs, ReadSettings.of_run(self.config)))
         documents = [item for item in items if isinstance(item, Document)]
         encoded = encode_documents(
             self.models,

@@ -1,32 +1,20 @@
-"""From the fields of a record to id, text and metadata; shared by JSON lines and Parquet."""
+"""From the fields of a record to id, text and metadata."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
 from longbert.errors import DocumentError
-from longbert.records import DocumentRef, ErrorRow, InputFile
-from longbert.store.filesystem import FileSystem
+from longbert.readers.settings import ReadSettings
 
 MOST_ID_CHARS = 1_000
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
-_CHUNK_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Names of the fields that hold id and text; all others are metadata."""
-
-    id_field: str
-    text_field: str
 
 
 def replace_surrogates(text: str) -> tuple[str, int]:
@@ -39,16 +27,16 @@ def printable(text: str) -> str:
     return replace_surrogates(text)[0]
 
 
-def document_id(record: Mapping[str, Any], fields: Fields, *, without: str) -> str:
-    """The record's own id, or ``without`` if it has none.
+def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
+    """The id that the record names, None if it names none.
 
     Raises:
         DocumentError: the id is empty, too long, or neither a string nor an integer.
     """
-    value = record.get(fields.id_field)
+    value = record.get(settings.id_field)
     if value is None:
-        return without
-    name = f"id field {printable(fields.id_field)!r}"
+        return None
+    name = f"id field {printable(settings.id_field)!r}"
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DocumentError(
             "plan",
@@ -67,15 +55,15 @@ def document_id(record: Mapping[str, Any], fields: Fields, *, without: str) -> s
     return printable(identifier)
 
 
-def text(record: Mapping[str, Any], fields: Fields) -> str:
+def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
     """The record's text as it is, lone surrogates included.
 
     Raises:
         DocumentError: there is none, or it is not a string.
     """
-    value = record.get(fields.text_field)
-    name = f"text field {printable(fields.text_field)!r}"
-    if value is None and fields.text_field in record:
+    value = record.get(settings.text_field)
+    name = f"text field {printable(settings.text_field)!r}"
+    if value is None and settings.text_field in record:
         raise DocumentError("plan", "no_text", f"{name} is null: give it a string, or leave it out")
     if value is None:
         raise DocumentError(
@@ -94,9 +82,9 @@ def text(record: Mapping[str, Any], fields: Fields) -> str:
     return value
 
 
-def metadata(record: Mapping[str, Any], fields: Fields) -> dict[str, str]:
+def metadata(record: Mapping[str, Any], settings: ReadSettings) -> dict[str, str]:
     """All other fields as strings; what is not a string as compact JSON, null left out."""
-    own = (fields.id_field, fields.text_field)
+    own = (settings.id_field, settings.text_field)
     return {
         printable(name): printable(_as_string(value))
         for name, value in record.items()
@@ -130,66 +118,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return str(value)
-
-
-def digest_of(data: bytes) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
-
-
-def digest_of_file(filesystem: FileSystem, path: str) -> tuple[str, int]:
-    """SHA-256 of a file's bytes and their number, in bounded memory; raises OSError."""
-    digest = hashlib.sha256()
-    n_bytes = 0
-    with filesystem.open(path) as stream:
-        while chunk := stream.read(_CHUNK_BYTES):
-            digest.update(chunk)
-            n_bytes += len(chunk)
-    return digest.hexdigest(), n_bytes
-
-
-def unreadable(stage: str, error: OSError) -> DocumentError:
-    """A file that the file system does not give."""
-    return DocumentError(
-        stage,
-        "unreadable",
-        f"the file cannot be read: {error.strerror or type(error).__name__}: "
-        "make it readable, or leave it out of the inputs",
-    )
-
-
-def changed() -> DocumentError:
-    """A document that is not what was planned."""
-    return DocumentError("read", "changed", "the document changed since it was planned: run again")
-
-
-def error_row(source: str, identifier: str | None, error: DocumentError) -> ErrorRow:
-    """The row of the table ``errors``; its message begins with the source."""
-    return ErrorRow(source, identifier, error.stage, error.error, f"{source}: {error.message}")
-
-
-def error_for(ref: DocumentRef, error: DocumentError) -> ErrorRow:
-    """As :func:`error_row`, for a document that was planned."""
-    return error_row(ref.source, ref.document_id, error)
-
-
-def failed_file(
-    filesystem: FileSystem, file: InputFile, error: DocumentError, *, row: int = 0
-) -> DocumentRef:
-    """The ref of a file that cannot be read from ``row`` on."""
-    source = printable(file.path) + (f"#{row + 1}" if row else "")
-    identifier = file.document_id if file.kind in ("text", "html") else None
-    try:
-        digest, n_bytes = digest_of_file(filesystem, file.path)
-    except OSError:
-        digest, n_bytes = digest_of(error.error.encode()), file.n_bytes
-    return DocumentRef(
-        file=file,
-        row=row,
-        start=0,
-        stop=n_bytes,
-        document_id=identifier,
-        source=source,
-        digest=digest,
-        error=error_row(source, identifier, error),
-    )

@@ -9,16 +9,9 @@ from dataclasses import dataclass
 
 from longbert.errors import InputError
 from longbert.readers.fields import printable
+from longbert.readers.kinds import kind_of, known_suffixes
 from longbert.records import InputFile
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, FileSystem
-
-KINDS: Mapping[str, tuple[str, ...]] = {
-    "text": (".txt", ".md", ".rst"),
-    "html": (".html", ".htm"),
-    "jsonl": (".jsonl", ".jsonl.gz"),
-    "parquet": (".parquet",),
-}
-"""Suffixes, in lower case, of each kind of input."""
 
 _WILDCARD = re.compile(r"[*?\[]")
 
@@ -73,7 +66,7 @@ def list_inputs(filesystem: FileSystem, inputs: Sequence[str]) -> Listing:
         others: Counter[str] = Counter()
         n_known = 0
         for relative, info in resolved.files:
-            kind, suffix = _kind(info.path)
+            kind, suffix = kind_of(info.path)
             if kind is None:
                 others[suffix] += info.path not in seen
                 seen.add(info.path)
@@ -86,11 +79,12 @@ def list_inputs(filesystem: FileSystem, inputs: Sequence[str]) -> Listing:
             files.append(
                 InputFile(
                     path=info.path,
-                    kind=kind,
+                    kind=kind.name,
                     compressed=suffix.endswith(".gz"),
                     document_id=printable(identifier),
                     order=len(files),
                     n_bytes=info.n_bytes,
+                    source=printable(info.path),
                 )
             )
         if n_known == 0:
@@ -146,18 +140,8 @@ def _joined(resolved: _Input, relative: str) -> str:
     return f"{resolved.prefix.rstrip('/')}/{relative}"
 
 
-def _kind(path: str) -> tuple[str | None, str]:
-    """The kind of a file, None if unknown, and its suffix in lower case."""
-    name = path.rsplit("/", 1)[-1].lower()
-    stem, dot, last = name.rpartition(".")
-    suffix = dot + last if stem else ""
-    if suffix == ".gz" and "." in stem:
-        suffix = f".{stem.rpartition('.')[2]}.gz"
-    return next((kind for kind, known in KINDS.items() if suffix in known), None), suffix
-
-
 def _nothing_in(name: str, others: Mapping[str, int], *, is_single: bool) -> str:
-    known = " ".join(suffix for suffixes in KINDS.values() for suffix in suffixes)
+    known = known_suffixes()
     if is_single:
         return (
             f"input {printable(name)} is of a kind that longbert does not read: "

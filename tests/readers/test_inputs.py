@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from longbert.errors import InputError
-from longbert.readers.inputs import KINDS, Listing, list_inputs
+from longbert.readers.inputs import Listing, list_inputs
+from longbert.readers.kinds import KINDS
 from longbert.store.filesystem import FileInfo, LocalFileSystem
 
 
@@ -61,7 +62,7 @@ def test_a_folder_is_listed_recursively_in_code_point_order(docs: Path) -> None:
     ]
     assert [file.order for file in listing.files] == list(range(8))
     assert {file.n_bytes for file in listing.files} == {4}
-    assert {file.kind for file in listing.files} == set(KINDS)
+    assert {file.kind for file in listing.files} == {kind.name for kind in KINDS}
     assert listing.skipped == {"": 1, ".pdf": 2, ".txt.gz": 1}
     assert pickle.loads(pickle.dumps(listing)) == listing
 

@@ -1,76 +1,77 @@
-"""Files that are one document each: plain text and HTML."""
+"""Files that are one document each, whatever their kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from longbert.errors import DocumentError
-from longbert.readers.decoding import decode
-from longbert.readers.fields import (
-    Fields,
+from longbert.readers.fields import replace_surrogates
+from longbert.readers.kinds import DocumentReader, Kind
+from longbert.readers.refs import (
     changed,
+    check_reader,
     digest_of,
     digest_of_file,
     error_for,
     failed_file,
-    printable,
-    replace_surrogates,
     unreadable,
 )
-from longbert.readers.html import html_text
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
 
 
-def scan(filesystem: FileSystem, file: InputFile, fields: Fields) -> Iterator[DocumentRef]:
-    """See :func:`longbert.readers.documents.scan`."""
+def scan(filesystem: FileSystem, file: InputFile, kind: Kind) -> Iterator[DocumentRef]:
+    """The one document of a file."""
     try:
-        digest, n_bytes = digest_of_file(filesystem, file.path)
+        found = digest_of_file(filesystem, file.path)
     except OSError as error:
-        yield failed_file(filesystem, file, unreadable("plan", error))
+        yield failed_file(filesystem, file, kind, unreadable("plan", error))
         return
-    if n_bytes == 0:
+    if found.n_bytes == 0:
         empty = DocumentError("plan", "empty", "the file has 0 bytes: leave it out of the inputs")
-        yield failed_file(filesystem, file, empty)
+        yield failed_file(filesystem, file, kind, empty)
         return
     yield DocumentRef(
         file=file,
-        row=0,
+        row=None,
         start=0,
-        stop=n_bytes,
+        stop=found.n_bytes,
         document_id=file.document_id,
-        source=printable(file.path),
-        digest=digest,
+        digest=found.digest,
+        reader=kind.fingerprint(is_utf8=found.is_utf8),
     )
 
 
 def read(
-    filesystem: FileSystem, refs: Sequence[DocumentRef], fields: Fields
+    filesystem: FileSystem, refs: Sequence[DocumentRef], kind: Kind
 ) -> Iterator[Document | ErrorRow]:
-    """See :func:`longbert.readers.documents.read`."""
+    """The documents of refs to one file, all of them the same one."""
+    reader = kind.document_reader()
+    known = (kind.fingerprint(), kind.fingerprint(is_utf8=False))
     for ref in refs:
         if ref.error is not None:
             yield ref.error
             continue
+        check_reader(ref, known)
         try:
-            yield _document(filesystem, ref)
+            yield _document(filesystem, ref, reader)
         except DocumentError as error:
             yield error_for(ref, error)
         except OSError as error:
             yield error_for(ref, unreadable("read", error))
 
 
-def _document(filesystem: FileSystem, ref: DocumentRef) -> Document:
+def _document(filesystem: FileSystem, ref: DocumentRef, reader: DocumentReader) -> Document:
     with filesystem.open(ref.file.path) as stream:
         data = stream.read()
     if digest_of(data) != ref.digest:
         raise changed()
-    decoded = html_text(data) if ref.file.kind == "html" else decode(data)
-    content, n_replaced = replace_surrogates(decoded)
+    extract = reader.extract(data)
+    content, n_replaced = replace_surrogates(extract.text)
     return Document(
         document_id=ref.document_id or ref.file.document_id,
         text=content,
         source=ref.source,
-        metadata={},
+        metadata=extract.metadata,
         n_chars_replaced=n_replaced,
     )
