@@ -208,8 +208,8 @@ def known_suffixes() -> str:
     return " ".join(suffix for kind in KINDS for suffix in kind.suffixes)
 
 
-def fingerprints() -> dict[str, str]:
-    """The readers' fingerprint: for each kind the versions that can change what it reads."""
+def reader_versions() -> dict[str, str]:
+    """The readers' fingerprint: by kind, the versions that can change what it reads."""
     return {kind.name: kind.fingerprint(is_utf8=False) for kind in KINDS}
 
 

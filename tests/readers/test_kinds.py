@@ -119,14 +119,14 @@ def test_our_own_version_is_part_of_the_fingerprint(
 ) -> None:
     from dataclasses import replace
 
-    before = kinds.fingerprints()
+    before = kinds.reader_versions()
     assert before[name].startswith(f"{name} {kind_named(name).version}")
     newer = tuple(
         replace(kind, version=kind.version + 1) if kind.name == name else kind
         for kind in kinds.KINDS
     )
     monkeypatch.setattr(kinds, "KINDS", newer)
-    after = kinds.fingerprints()
+    after = kinds.reader_versions()
     assert {one for one in before if before[one] != after[one]} == {name}
 
 

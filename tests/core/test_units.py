@@ -136,7 +136,7 @@ class Output:
 
     @property
     def parts(self) -> list[Part]:
-        return [Part(name, documents) for name, documents in self.rows.items()]
+        return [Part(name, documents, "f") for name, documents in self.rows.items()]
 
     @property
     def identities(self) -> list[str]:
