@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from longbert.errors import DocumentError
-from longbert.readers.fields import replace_surrogates
+from longbert.readers.fields import check_text_size, replace_surrogates
 from longbert.readers.kinds import DocumentReader, Kind
 from longbert.readers.refs import (
     changed,
@@ -14,14 +14,23 @@ from longbert.readers.refs import (
     digest_of_file,
     error_for,
     failed_file,
+    failed_ref,
     unreadable,
 )
+from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
 
 
-def scan(filesystem: FileSystem, file: InputFile, kind: Kind) -> Iterator[DocumentRef]:
+def scan(
+    filesystem: FileSystem, file: InputFile, kind: Kind, settings: ReadSettings
+) -> Iterator[DocumentRef]:
     """The one document of a file."""
+    limit: int = getattr(settings, kind.size_limit)
+    if file.n_bytes > limit:
+        large = settings.too_large("the file", file.n_bytes, kind.size_limit, remedy="split it")
+        yield failed_ref(file, kind, large, digest=digest_of(b""), n_bytes=file.n_bytes)
+        return
     try:
         found = digest_of_file(filesystem, file.path)
     except OSError as error:
@@ -43,7 +52,7 @@ def scan(filesystem: FileSystem, file: InputFile, kind: Kind) -> Iterator[Docume
 
 
 def read(
-    filesystem: FileSystem, refs: Sequence[DocumentRef], kind: Kind
+    filesystem: FileSystem, refs: Sequence[DocumentRef], kind: Kind, settings: ReadSettings
 ) -> Iterator[Document | ErrorRow]:
     """The documents of refs to one file, all of them the same one."""
     reader = kind.document_reader()
@@ -54,19 +63,22 @@ def read(
             continue
         check_reader(ref, known)
         try:
-            yield _document(filesystem, ref, reader)
+            yield _document(filesystem, ref, reader, settings)
         except DocumentError as error:
             yield error_for(ref, error)
         except OSError as error:
             yield error_for(ref, unreadable("read", error))
 
 
-def _document(filesystem: FileSystem, ref: DocumentRef, reader: DocumentReader) -> Document:
+def _document(
+    filesystem: FileSystem, ref: DocumentRef, reader: DocumentReader, settings: ReadSettings
+) -> Document:
     with filesystem.open(ref.file.path) as stream:
         data = stream.read()
     if digest_of(data) != ref.digest:
         raise changed()
     extract = reader.extract(data)
+    check_text_size(extract.text, settings, stage="read")
     content, n_replaced = replace_surrogates(extract.text)
     return Document(
         document_id=ref.document_id or ref.file.document_id,

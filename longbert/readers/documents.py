@@ -39,7 +39,7 @@ def scan(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Ite
     if kind.holds_records:
         yield from record_files.scan(filesystem, file, kind, settings)
     else:
-        yield from document_files.scan(filesystem, file, kind)
+        yield from document_files.scan(filesystem, file, kind, settings)
 
 
 def read(
@@ -68,7 +68,7 @@ def read(
         if kind.holds_records:
             yield from record_files.read(filesystem, of_file, kind, settings)
         else:
-            yield from document_files.read(filesystem, of_file, kind)
+            yield from document_files.read(filesystem, of_file, kind, settings)
 
 
 def records(

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
-from collections.abc import Mapping
-from datetime import date, datetime, time
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from longbert.errors import DocumentError
-from longbert.readers.settings import ReadSettings
+from longbert.readers.settings import ReadSettings, utf8_size
+from longbert.readers.values import WrittenNumber, as_string, plain
 
 MOST_ID_CHARS = 1_000
+_MOST_SHOWN_CHARS = 60
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -41,7 +41,7 @@ def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
         raise DocumentError(
             "plan",
             "bad_id",
-            f"{name} must be a string or an integer, got {type(value).__name__}: "
+            f"{name} must be a string or an integer, got {_type_name(value)}: "
             "convert it, or name another field with --id-field",
         )
     identifier = str(value)
@@ -55,11 +55,15 @@ def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
     return printable(identifier)
 
 
+def _type_name(value: Any) -> str:
+    return "float" if isinstance(value, WrittenNumber) else type(value).__name__
+
+
 def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
     """The record's text as it is, lone surrogates included.
 
     Raises:
-        DocumentError: there is none, or it is not a string.
+        DocumentError: there is none, it is not a string, or it is too long.
     """
     value = record.get(settings.text_field)
     name = f"text field {printable(settings.text_field)!r}"
@@ -76,45 +80,63 @@ def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
         raise DocumentError(
             "plan",
             "bad_text",
-            f"{name} must be a string, got {type(value).__name__}: "
+            f"{name} must be a string, got {_type_name(value)}: "
             "convert it, or name another field with --text-field",
         )
+    check_text_size(value, settings)
     return value
 
 
+def check_text_size(text: str, settings: ReadSettings, *, stage: str = "plan") -> None:
+    """Raise DocumentError if a text has too many bytes in UTF-8."""
+    limit = settings.max_text_bytes
+    # Four bytes at most are a character, so that few texts need to be measured.
+    if len(text) > limit // 4 and (n_bytes := utf8_size(text)) > limit:
+        raise settings.too_large(
+            "the text", n_bytes, "max_text_bytes", remedy="split the document", stage=stage
+        )
+
+
 def metadata(record: Mapping[str, Any], settings: ReadSettings) -> dict[str, str]:
-    """All other fields as strings; what is not a string as compact JSON, null left out."""
+    """All other fields as strings; what is not a string as compact JSON, null left out.
+
+    Raises:
+        DocumentError: there is too much of it, or it is nested too deeply.
+    """
     own = (settings.id_field, settings.text_field)
-    return {
-        printable(name): printable(_as_string(value))
-        for name, value in record.items()
-        if name not in own and value is not None
-    }
+    try:
+        fields = {
+            printable(name): printable(as_string(value))
+            for name, value in record.items()
+            if name not in own and value is not None
+        }
+    except RecursionError:
+        raise DocumentError(
+            "plan", "bad_metadata", "a field is nested too deeply: leave it out"
+        ) from None
+    sizes = {name: utf8_size(name) + utf8_size(value) for name, value in fields.items()}
+    n_bytes = sum(sizes.values())
+    if n_bytes > settings.max_metadata_bytes:
+        largest = max(sizes, key=lambda name: sizes[name])
+        remedy = f"leave fields out; the largest is {shown_name(largest)}"
+        raise settings.too_large("the metadata", n_bytes, "max_metadata_bytes", remedy=remedy)
+    return fields
 
 
-def names(record: Mapping[str, Any], *, most: int = 20, most_chars: int = 60) -> str:
-    """The names of a record's fields for a message, cut to a readable length."""
-    listed = [printable(name)[:most_chars] for name in list(record)[:most]]
-    more = len(record) - len(listed)
+def names(record: Iterable[str], *, most: int = 20) -> str:
+    """The names of fields for a message, cut to a readable length."""
+    all_names = list(record)
+    listed = [shown_name(name, quoted=False) for name in all_names[:most]]
+    more = len(all_names) - len(listed)
     return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")
+
+
+def shown_name(name: str, *, quoted: bool = True) -> str:
+    """The name of a field for a message."""
+    shown = printable(name)[:_MOST_SHOWN_CHARS]
+    return repr(shown) if quoted else shown
 
 
 def canonical_json(record: Mapping[str, Any]) -> bytes:
     """One and the same bytes for the same fields, in whatever order they come."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=_plain).encode()
-
-
-def _as_string(value: Any) -> str:
-    plain = value if isinstance(value, str | int | float | list | dict) else _plain(value)
-    if isinstance(plain, str):
-        return plain
-    return json.dumps(plain, ensure_ascii=False, separators=(",", ":"), default=_plain)
-
-
-def _plain(value: Any) -> str:
-    """Values that Parquet has and JSON has not."""
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return str(value)
+    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=plain).encode()

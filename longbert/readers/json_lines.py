@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
 from longbert.errors import DocumentError
 from longbert.readers.decoding import BOM_UTF8, has_wide_bom
+from longbert.readers.fields import shown_name
 from longbert.readers.kinds import Row
 from longbert.readers.refs import changed, digest_of
 from longbert.readers.settings import ReadSettings
+from longbert.readers.values import WrittenNumber, parse_float, parse_int
 from longbert.records import DocumentRef, InputFile
 from longbert.store.filesystem import FileSystem
 
 _WHITE_SPACE = b" \t\r\n"
+_LINE_BREAK = b"\r\n"
+_PIECE_BYTES = 1 << 20
 _DAMAGED = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
@@ -30,15 +36,23 @@ def rows(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Ite
     """
     row = 0
     start = 0
+    most = settings.max_record_bytes + len(_LINE_BREAK)
     with _opened(filesystem, file) as stream:
-        while line := _readline(stream):
+        while line := _readline(stream, most):
             if start == 0 and has_wide_bom(line):
                 raise DocumentError(
                     "plan", "encoding", "the file begins as UTF-16 or UTF-32: convert it to UTF-8"
                 )
-            if _content(line, start):
-                yield _row(row, start, line)
-            row, start = row + 1, start + len(line)
+            is_whole = line.endswith(b"\n") or len(line) < most
+            if not is_whole or len(line.rstrip(_LINE_BREAK)) > settings.max_record_bytes:
+                found = _too_long(row, start, line, stream, settings)
+                yield found
+                start = found.stop
+            else:
+                if _content(line, start):
+                    yield _row(row, start, line)
+                start += len(line)
+            row += 1
 
 
 @contextmanager
@@ -67,9 +81,10 @@ class _Lines:
         return _row(ref.row, ref.start, line)
 
 
-def _readline(stream: IO[bytes]) -> bytes:
+def _readline(stream: IO[bytes], most: int) -> bytes:
+    """The rest of the line, or its first ``most`` bytes."""
     try:
-        return stream.readline()
+        return stream.readline(most)
     except _DAMAGED:
         raise DocumentError(
             "plan",
@@ -77,6 +92,17 @@ def _readline(stream: IO[bytes]) -> bytes:
             "the gzip data is damaged or cut short from here on: "
             "copy or compress the file again (gzip -t checks it)",
         ) from None
+
+
+def _too_long(row: int, start: int, line: bytes, stream: IO[bytes], settings: ReadSettings) -> Row:
+    """Pass over a line in pieces; ``line`` is its beginning."""
+    digest = hashlib.sha256(line)
+    n_bytes = len(line)
+    while not line.endswith(b"\n") and (line := _readline(stream, _PIECE_BYTES)):
+        digest.update(line)
+        n_bytes += len(line)
+    error = settings.too_large("the line", n_bytes, "max_record_bytes", remedy="split the document")
+    return Row(row, start, start + n_bytes, digest.hexdigest(), error)
 
 
 @contextmanager
@@ -106,7 +132,7 @@ def _content(line: bytes, start: int) -> bytes:
 
 def _record(line: bytes) -> dict[str, Any]:
     try:
-        record = json.loads(line.decode())
+        record = _DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         raise DocumentError(
             "plan",
@@ -119,8 +145,6 @@ def _record(line: bytes) -> dict[str, Any]:
         # `msg` names what was expected; the exception itself may quote the document.
         what = error.msg.split(":")[0].removesuffix(" at")
         raise _bad_json(f"{what} at character {error.pos}") from None
-    except ValueError:
-        raise _bad_json("a number in it has too many digits") from None
     if not isinstance(record, dict):
         raise DocumentError(
             "plan",
@@ -131,11 +155,30 @@ def _record(line: bytes) -> dict[str, Any]:
     return record
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in names.items() if count > 1)
+        raise DocumentError(
+            "plan",
+            "duplicate_field",
+            f"the key {shown_name(twice)} stands {names[twice]} times in one object, and only one "
+            "of its values could be kept: give each key once",
+        )
+    return record
+
+
+# The standard library's parser reads 200 to 300 MB/s of long texts. Faster ones let the last of
+# two equal keys win without a word, and none keeps numbers as they are written.
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=parse_float, parse_int=parse_int)
+
 _JSON_NAMES = {
     list: "array",
     str: "string",
     int: "number",
     float: "number",
+    WrittenNumber: "number",
     bool: "boolean",
     type(None): "null",
 }

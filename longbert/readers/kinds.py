@@ -109,6 +109,7 @@ class Kind:
         libraries: distributions whose version can change the text of every file.
         detectors: distributions whose version can change the text of files that are not UTF-8.
         extra: of ``pip install 'longbert[EXTRA]'``, if the libraries come with one.
+        size_limit: of :class:`ReadSettings`, for a file that is one document.
     """
 
     name: str
@@ -119,6 +120,7 @@ class Kind:
     libraries: tuple[str, ...] = ()
     detectors: tuple[str, ...] = ()
     extra: str | None = None
+    size_limit: str = "max_record_bytes"
 
     def fingerprint(self, *, is_utf8: bool = True) -> str:
         """The versions that decide on what is read; part of a document's identity.
@@ -157,6 +159,7 @@ KINDS: tuple[Kind, ...] = (
         holds_records=False,
         version=1,
         detectors=("chardet",),
+        size_limit="max_text_bytes",
     ),
     Kind(
         name="html",

@@ -15,6 +15,7 @@ from longbert.readers.fields import names, own_id, printable, replace_surrogates
 from longbert.readers.inputs import list_inputs
 from longbert.readers.kinds import KINDS, kind_named
 from longbert.readers.settings import ReadSettings
+from longbert.readers.values import WrittenNumber
 from longbert.records import LabelledDocument, LabelledSpan
 from longbert.store.filesystem import FileSystem
 
@@ -231,7 +232,7 @@ def _kind(value: Any, where: str, kinds: Collection[LabelKind]) -> LabelKind | N
     kind: LabelKind | None = None
     if isinstance(value, str):
         kind = "label"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, int | float | WrittenNumber) and not isinstance(value, bool):
         kind = "number"
     elif isinstance(value, list):
         if not value and not {"labels", "entities"}.isdisjoint(kinds):
@@ -351,5 +352,9 @@ def _shown(value: Any) -> str:
     """A value for a message, cut to a readable length; texts by their length alone."""
     if isinstance(value, str) and len(value) > _SHOWN_CHARS:
         return f"a string of {len(value):,} characters"
-    shown = json.dumps(value, default=lambda other: type(other).__name__)
+    shown = json.dumps(value, default=_spelled)
     return shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
+
+
+def _spelled(value: Any) -> Any:
+    return float(value) if isinstance(value, WrittenNumber) else type(value).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,31 +11,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longbert.errors import DocumentError
-from longbert.readers.fields import canonical_json, names, printable
+from longbert.readers.fields import canonical_json, names, shown_name
 from longbert.readers.kinds import Row
+from longbert.readers.record_batch import RecordBatch
 from longbert.readers.refs import changed, digest_of
 from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
 from longbert.store.filesystem import FileSystem
 
 _BATCH_BYTES = 8 << 20
-_MOST_BATCH_ROWS = 4_096
+_MOST_BATCH_ROWS = 1_024
 _BUFFER_BYTES = 1 << 20
-_BAD_VALUES = (ValueError, OverflowError, NotImplementedError)
 
 
 def rows(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Iterator[Row]:
     """Every row; its size is that of its fields as JSON.
 
     Raises:
-        DocumentError: the file has no text column, or is not Parquet from here on.
+        DocumentError: the columns do not make records, or the file is not Parquet from here on.
         OSError: the file system does not give the file.
     """
     with _failures("plan"), _opened(filesystem, file) as table:
-        _check_columns(table.schema_arrow.names, settings)
-        for position, batch in _batches(table, first=0):
-            for row, record in enumerate(_records(batch), start=position):
-                yield _row(row, record)
+        _check_columns(table.schema_arrow, settings)
+        for position, batch in _batches(table, first=0, settings=settings):
+            for index in range(len(batch)):
+                yield _row(position + index, batch[index])
 
 
 @contextmanager
@@ -43,18 +44,19 @@ def open_rows(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -
     with ExitStack() as stack:
         with _failures("read"):
             table = stack.enter_context(_opened(filesystem, file))
-        yield _Rows(table)
+        yield _Rows(table, settings)
 
 
 class _Rows:
     """Rows by position, read onward; row groups without a wanted row are not touched."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, settings: ReadSettings) -> None:
         self._table = table
-        self._batches: Iterator[tuple[int, Any]] = iter(())
+        self._settings = settings
+        self._batches: Iterator[tuple[int, RecordBatch]] = iter(())
         self._group = -1
         self._first = 0
-        self._records: Sequence[dict[str, Any] | DocumentError] = ()
+        self._batch: RecordBatch | None = None
 
     def row(self, ref: DocumentRef) -> Row:
         """The row of a ref; raises DocumentError or OSError."""
@@ -62,24 +64,44 @@ class _Rows:
         with _failures("read"):
             group = _group_of(self._table, wanted)
             if group != self._group or wanted < self._first:
-                self._batches = _batches(self._table, first=wanted)
-                self._group, self._first, self._records = group, wanted, ()
-            while wanted >= self._first + len(self._records):
-                self._first, batch = next(self._batches, (wanted, None))
-                if batch is None:
+                self._batches = _batches(self._table, first=wanted, settings=self._settings)
+                self._group, self._first, self._batch = group, wanted, None
+            while self._batch is None or wanted >= self._first + len(self._batch):
+                following = next(self._batches, None)
+                if following is None:
+                    self._group = -1
                     raise changed()
-                self._records = _records(batch)
-        return _row(wanted, self._records[wanted - self._first])
+                self._first, self._batch = following
+            return _row(wanted, self._batch[wanted - self._first])
 
 
 @contextmanager
 def _opened(filesystem: FileSystem, file: InputFile) -> Iterator[Any]:
-    with (
-        filesystem.open(file.path) as stream,
-        # Without a buffer Arrow reads the whole column chunk of a row group at once.
-        pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False) as table,
-    ):
-        yield table
+    with filesystem.open(file.path) as stream:
+        metadata = pq.read_metadata(stream)
+        stream.seek(0)
+        with pq.ParquetFile(
+            stream,
+            metadata=metadata,
+            # A value that stands in many rows is kept once, however long it is.
+            read_dictionary=_dictionaries(metadata),
+            # Without a buffer Arrow reads the whole column chunk of a row group at once.
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+        ) as table:
+            yield table
+
+
+def _dictionaries(metadata: Any) -> list[str]:
+    """Columns of strings or bytes that the file keeps as dictionaries."""
+    found: dict[str, None] = {}
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
+                found[column.path_in_schema] = None
+    return list(found)
 
 
 @contextmanager
@@ -97,7 +119,9 @@ def _failures(stage: str) -> Iterator[None]:
         ) from None
 
 
-def _batches(table: Any, *, first: int) -> Iterator[tuple[int, Any]]:
+def _batches(
+    table: Any, *, first: int, settings: ReadSettings
+) -> Iterator[tuple[int, RecordBatch]]:
     """Batches from the row group of row ``first`` on, each with the position of its first row."""
     start = 0
     for group in range(table.metadata.num_row_groups):
@@ -111,7 +135,7 @@ def _batches(table: Any, *, first: int) -> Iterator[tuple[int, Any]]:
             position = start
             for batch in batches:
                 if position + batch.num_rows > first:
-                    yield position, batch
+                    yield position, RecordBatch(batch, settings)
                 position += batch.num_rows
         start = stop
 
@@ -125,43 +149,37 @@ def _group_of(table: Any, row: int) -> int:
     return -1
 
 
-def _records(batch: Any) -> list[dict[str, Any] | DocumentError]:
-    """The rows of a batch; nanoseconds as text, since Python's times end at microseconds."""
-    columns = {
-        name: column.cast(pa.string())
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
-    try:
-        values = zip(*(column.to_pylist() for column in columns.values()), strict=True)
-        return [dict(zip(columns, row, strict=True)) for row in values]
-    except _BAD_VALUES:
-        return [_record(columns, index) for index in range(batch.num_rows)]
-
-
-def _record(columns: dict[str, Any], index: int) -> dict[str, Any] | DocumentError:
-    try:
-        return {name: column[index].as_py() for name, column in columns.items()}
-    except _BAD_VALUES as error:
-        return DocumentError(
-            "plan",
-            "bad_row",
-            f"the row holds a value that cannot be read ({type(error).__name__}): "
-            "write the table again with valid UTF-8 and values in range",
-        )
-
-
 def _row(row: int, record: dict[str, Any] | DocumentError) -> Row:
     content = record.error.encode() if isinstance(record, DocumentError) else canonical_json(record)
     return Row(row, 0, len(content), digest_of(content), record)
 
 
-def _check_columns(columns: Sequence[str], settings: ReadSettings) -> None:
-    if settings.text_field not in columns:
+def _check_columns(schema: Any, settings: ReadSettings) -> None:
+    twice = _field_twice(list(schema))
+    if twice is not None:
+        raise DocumentError(
+            "plan",
+            "duplicate_field",
+            f"two columns, or two fields of one, are called {shown_name(twice)}, and only one of "
+            "them could be kept: rename or drop the other",
+        )
+    if settings.text_field not in schema.names:
         raise DocumentError(
             "plan",
             "no_text",
-            f"there is no text column {printable(settings.text_field)!r}; the columns are "
-            f"{names(dict.fromkeys(columns))}: name the one that holds the text with --text-field",
+            f"there is no text column {shown_name(settings.text_field)}; the columns are "
+            f"{names(schema.names)}: name the one that holds the text with --text-field",
         )
+
+
+def _field_twice(fields: Sequence[Any]) -> str | None:
+    """The first name that two fields share, in a table or inside one of its columns."""
+    counts = Counter(field.name for field in fields)
+    inside = (
+        _field_twice([field.type.field(n) for n in range(field.type.num_fields)])
+        for field in fields
+        if pa.types.is_nested(field.type)
+    )
+    return next((name for name, count in counts.items() if count > 1), None) or next(
+        (name for name in inside if name is not None), None
+    )

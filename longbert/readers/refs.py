@@ -107,12 +107,19 @@ def failed_file(
     filesystem: FileSystem, file: InputFile, kind: Kind, error: DocumentError, *, row: int = 0
 ) -> DocumentRef:
     """The ref of a file that cannot be read from ``row`` on."""
-    source = f"{file.source}#{row + 1}" if row else file.source
-    identifier = None if kind.holds_records else file.document_id
     try:
         digest, n_bytes, _ = digest_of_file(filesystem, file.path)
     except OSError:
         digest, n_bytes = digest_of(error.error.encode()), file.n_bytes
+    return failed_ref(file, kind, error, digest=digest, n_bytes=n_bytes, row=row)
+
+
+def failed_ref(
+    file: InputFile, kind: Kind, error: DocumentError, *, digest: str, n_bytes: int, row: int = 0
+) -> DocumentRef:
+    """As :func:`failed_file`, for a file whose digest is known."""
+    source = f"{file.source}#{row + 1}" if row else file.source
+    identifier = None if kind.holds_records else file.document_id
     return DocumentRef(
         file=file,
         row=row if kind.holds_records else None,
