@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from longbert.errors import DocumentError
+from longbert.readers.encodings import is_over_ascii, named_encoding
 from longbert.readers.fields import check_text_size, replace_surrogates
 from longbert.readers.kinds import DocumentReader, Kind
 from longbert.readers.refs import (
@@ -47,7 +48,7 @@ def scan(
         stop=found.n_bytes,
         document_id=file.document_id,
         digest=found.digest,
-        reader=kind.fingerprint(is_utf8=found.is_utf8),
+        reader=_reader(kind, _encoding(file, kind, settings), is_utf8=found.is_utf8),
     )
 
 
@@ -56,28 +57,45 @@ def read(
 ) -> Iterator[Document | ErrorRow]:
     """The documents of refs to one file, all of them the same one."""
     reader = kind.document_reader()
-    known = (kind.fingerprint(), kind.fingerprint(is_utf8=False))
     for ref in refs:
         if ref.error is not None:
             yield ref.error
             continue
-        check_reader(ref, known)
+        encoding = _encoding(ref.file, kind, settings)
+        check_reader(ref, [_reader(kind, encoding, is_utf8=is_utf8) for is_utf8 in (True, False)])
         try:
-            yield _document(filesystem, ref, reader, settings)
+            yield _document(filesystem, ref, reader, encoding, settings)
         except DocumentError as error:
             yield error_for(ref, error)
         except OSError as error:
             yield error_for(ref, unreadable("read", error))
 
 
+def _encoding(file: InputFile, kind: Kind, settings: ReadSettings) -> str | None:
+    """The encoding that was named for a file, if its kind has one."""
+    return named_encoding(file, settings.encodings) if kind.detectors else None
+
+
+def _reader(kind: Kind, encoding: str | None, *, is_utf8: bool) -> str:
+    """What decides on the text beside the bytes: a name that was given, or the detector's guess."""
+    if encoding is None:
+        return kind.fingerprint(is_utf8=is_utf8)
+    is_passed_over = is_utf8 and is_over_ascii(encoding)
+    return kind.fingerprint() if is_passed_over else f"{kind.fingerprint()}, encoding {encoding}"
+
+
 def _document(
-    filesystem: FileSystem, ref: DocumentRef, reader: DocumentReader, settings: ReadSettings
+    filesystem: FileSystem,
+    ref: DocumentRef,
+    reader: DocumentReader,
+    encoding: str | None,
+    settings: ReadSettings,
 ) -> Document:
     with filesystem.open(ref.file.path) as stream:
         data = stream.read()
     if digest_of(data) != ref.digest:
         raise changed()
-    extract = reader.extract(data)
+    extract = reader.extract(data, encoding=encoding)
     check_text_size(extract.text, settings, stage="read")
     content, n_replaced = replace_surrogates(extract.text)
     return Document(

@@ -23,7 +23,7 @@ _DECLARED_WITHIN_BYTES = 4_096
 _MOST_DEPTH = 150
 
 
-def extract(data: bytes) -> Extract:
+def extract(data: bytes, *, encoding: str | None = None) -> Extract:
     """Decode a page and lay out its text.
 
     The charset that the page declares counts where neither a byte order mark nor UTF-8
@@ -33,7 +33,8 @@ def extract(data: bytes) -> Extract:
         DocumentError: the page cannot be decoded or parsed without losing text.
     """
     found = _DECLARED.search(data[:_DECLARED_WITHIN_BYTES])
-    page = decode(data, declared=found[1].decode("ascii", "replace") if found else None)
+    declared = found[1].decode("ascii", "replace") if found else None
+    page = decode(data, declared=declared, named=encoding)
     page = _XML_DECLARATION.sub("", page, count=1)
     if not page.strip():
         return Extract("")

@@ -56,8 +56,13 @@ class DocumentReader(Protocol):
     pieces with their offsets, beside ``extract``.
     """
 
-    def extract(self, data: bytes, /) -> Extract:
+    def extract(self, data: bytes, /, *, encoding: str | None) -> Extract:
         """Turn a whole file into text.
+
+        Args:
+            data: the file.
+            encoding: the codec that the user names for it, if any; where it is no matter, it may
+                be passed over.
 
         Raises:
             DocumentError: the file cannot be read without losing text.

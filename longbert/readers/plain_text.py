@@ -6,10 +6,10 @@ from longbert.readers.decoding import decode
 from longbert.readers.kinds import Extract
 
 
-def extract(data: bytes) -> Extract:
+def extract(data: bytes, *, encoding: str | None = None) -> Extract:
     """Decode a file; nothing else is done to the text.
 
     Raises:
         DocumentError: it cannot be decoded with confidence.
     """
-    return Extract(decode(data))
+    return Extract(decode(data, named=encoding))

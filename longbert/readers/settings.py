@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from longbert.config import RunConfig
 from longbert.errors import DocumentError
+from longbert.readers.encodings import NamedEncoding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class ReadSettings:
     Attributes:
         id_field, text_field: fields of a record that hold its id and its text; all others are
             metadata.
+        encodings: of text files and pages that are not UTF-8, as the user names them.
         max_record_bytes: of what has to be parsed in one piece: a JSON line, a Parquet row, a page.
         max_text_bytes: of a text in UTF-8; of a text file as it lies on disk.
         max_metadata_bytes: of all names and values together.
@@ -24,6 +26,7 @@ class ReadSettings:
 
     id_field: str = "id"
     text_field: str = "text"
+    encodings: tuple[NamedEncoding, ...] = ()
     max_record_bytes: int = 32 << 20
     max_text_bytes: int = 1 << 30
     max_metadata_bytes: int = 1 << 20

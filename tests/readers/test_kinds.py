@@ -31,7 +31,7 @@ MEMO = Kind(
 def memo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A new kind of input: its module, and its record."""
     module = ModuleType("memo_reader")
-    module.extract = lambda data: Extract(data.decode()[::-1], {"title": "M"})  # type: ignore[attr-defined]
+    module.extract = lambda data, *, encoding: Extract(data.decode()[::-1], {"title": "M"})  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "memo_reader", module)
     monkeypatch.setattr(kinds, "KINDS", (*kinds.KINDS, MEMO))
     return module
