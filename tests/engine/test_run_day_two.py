@@ -161,13 +161,13 @@ def test_of_two_documents_with_one_id_the_first_stays(tmp_path: Path, settings: 
     assert error["source"] == f"{docs}/1.jsonl#1"
     assert f"{docs}/0.jsonl#1" in error["message"]
     found = {row["document_id"]: row["source"] for row in rows(output, "documents")}
-    assert found == {"same": f"{docs}/0.jsonl#1", "other.txt": f"{docs}/other.txt"}
+    assert found == {"same": f"{docs}/0.jsonl", "other.txt": f"{docs}/other.txt"}
 
     (docs / "0.jsonl").unlink()
     run(docs, output, **settings)
     assert rows(output, "errors") == []
     found = {row["document_id"]: row["source"] for row in rows(output, "documents")}
-    assert found == {"same": f"{docs}/1.jsonl#1", "other.txt": f"{docs}/other.txt"}
+    assert found == {"same": f"{docs}/1.jsonl", "other.txt": f"{docs}/other.txt"}
     assert last_run(output)["measured"]["documents"] == 1
     assert problems(output) == []
 
@@ -176,6 +176,24 @@ def test_of_two_documents_with_one_id_the_first_stays(tmp_path: Path, settings: 
     run(docs, tmp_path / "fresh", **settings)
     assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
     assert problems(output) == []
+
+
+def test_a_row_put_in_the_middle_costs_one_row(tmp_path: Path, settings: Settings) -> None:
+    rows_ = [{"id": f"d{n}", "text": long_text(20, seed=n)} for n in range(6)]
+    lines = [json.dumps(row) for row in rows_]
+    docs = write_texts(tmp_path / "docs", {"rows.jsonl": "\n".join(lines)})
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    lines.insert(3, json.dumps({"id": "new", "text": long_text(20, seed=9)}))
+    write_texts(docs, {"rows.jsonl": "\n".join(lines)})
+
+    run(docs, output, **settings)
+
+    assert last_run(output)["measured"]["documents"] == 1
+    assert (last_run(output)["unchanged"], last_run(output)["removed"]) == (6, 0)
+    assert {row["source"] for row in rows(output, "documents")} == {f"{docs}/rows.jsonl"}
+    run(docs, tmp_path / "fresh", **settings)
+    assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
 
 
 @pytest.mark.parametrize(

@@ -219,7 +219,8 @@ def test_documents_tell_of_their_text(output: Output) -> None:
         assert np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-6)
         own = [one for one in rows(output.folder, "passages") if one["document_id"] == name]
         assert "".join(one["text"] for one in own) == text
-    assert by_id["z"]["source"] == f"{output.docs}/b.jsonl#1"
+    assert by_id["z"]["source"] == f"{output.docs}/b.jsonl"
+    assert by_id["b.jsonl#3"]["source"] == f"{output.docs}/b.jsonl#3"
     assert by_id["00.txt"]["source"] == f"{output.docs}/00.txt"
 
 
