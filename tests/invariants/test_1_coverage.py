@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.encoding import encode, hostile_documents, load
 
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 
 Models = Callable[..., Path]
 
@@ -32,7 +32,7 @@ def slow_owners(starts: Sequence[int], size: int, n_tokens: int) -> np.ndarray:
 
 
 def check_plan(n_tokens: int, size: int, overlap: int) -> None:
-    windows = plan_windows(n_tokens, size=size, overlap=overlap)
+    windows = split_windows(n_tokens, size=size, overlap=overlap)
 
     if n_tokens <= size:
         assert len(windows) == (n_tokens > 0)
@@ -81,7 +81,7 @@ def test_invariant_1_coverage_of_characters(models: Models, family: str) -> None
         assert all(left[1] == right[0] for left, right in pairwise(spans))
         assert "".join(passage.text for passage in result.passages) == text
         assert len(result.passages) == -(-result.n_tokens // 7)
-        assert result.n_windows == len(plan_windows(result.n_tokens, size=17, overlap=3))
+        assert result.n_windows == len(split_windows(result.n_tokens, size=17, overlap=3))
         assert result.n_chars_unknown <= len(text)
 
 

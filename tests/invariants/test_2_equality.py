@@ -40,7 +40,7 @@ def one_window_batch(pass_: Pass, texts: Sequence[str]) -> WindowBatch:
     windows: list[TokenWindow] = []
     for text in texts:
         tokens = pass_.tokenizer.tokenize(text)
-        windows += token_windows(tokens, pass_.plan(len(tokens)))
+        windows += token_windows(tokens, pass_.split_tokens(len(tokens)))
     assert len(windows) == len(texts)
     longest = max(len(window.ids) for window in windows)
     n_special = len(pass_.tokenizer.prefix) + len(pass_.tokenizer.suffix)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from longbert.engine.session import Session
 
 import longbert
 from longbert.config import run_config
 from longbert.engine.run import Outcome, RunInfo, run_in_process
-from longbert.engine.session import Session
 from longbert.engine.verify import verify_output
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
 from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
 from longbert.encoders.heads.learned.features import FeatureHead
@@ -24,7 +24,7 @@ def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
         starts_word=np.arange(n_tokens) % 2 == 0,
         is_unknown=np.zeros(n_tokens, dtype=np.bool_),
     )
-    windows = plan_windows(n_tokens, size=8, overlap=4)
+    windows = split_windows(n_tokens, size=8, overlap=4)
     shapes = [
         WordShapes(
             np.flatnonzero((np.arange(w.start, w.stop) % 2 == 0) | (np.arange(w.n_tokens) == 0)),
