@@ -118,7 +118,7 @@ def test_errors_of_our_own_have_a_traceback_with_debug_only(call: Call, tmp_path
     assert result.stderr.startswith("longbert: error: ")
     assert "Traceback" not in result.stderr
     result = call("--debug", "verify", tmp_path / "no")
-    assert type(result.exception).__name__ == "OutputError"
+    assert type(result.exception).__name__ == "ConfigError"
 
 
 def test_an_interrupt_is_no_error(
