@@ -114,6 +114,7 @@ class ClassificationHead:
     """
 
     reads_words = False
+    passage_tokens: int | None = None
 
     def __init__(
         self,
