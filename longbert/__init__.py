@@ -24,7 +24,7 @@ from longbert.errors import (
 
 if TYPE_CHECKING:
     from longbert.engine.encoder import Encoder
-    from longbert.engine.run import Outcome
+    from longbert.engine.finish import RunResult
     from longbert.index.search import Index
 
 __all__ = [
@@ -82,7 +82,11 @@ def run(
             beam_options=beam_options,
             meter_folder=meter_folder,
         )
-    return {} if outcome is None else dict(outcome.manifest)
+    if outcome is None:
+        return {}
+    from longbert.store.manifest import to_builtins
+
+    return to_builtins(outcome.manifest)
 
 
 def run_job(
@@ -92,15 +96,16 @@ def run_job(
     workers: int | None,
     beam_options: Sequence[str],
     meter_folder: str,
-) -> Outcome | None:
+) -> RunResult | None:
     """Run a configuration and count the work in a local folder, for who shows progress.
 
     Returns:
         None where Beam only wrote a job, as for a template.
     """
+    from longbert.engine.context import RunContext
+    from longbert.engine.finish import RunInfo
     from longbert.engine.meter import FileMeter
-    from longbert.engine.run import RunInfo, run_in_process
-    from longbert.engine.session import Session
+    from longbert.engine.run import run_in_process
 
     if workers is not None and (type(workers) is not int or workers < 1):
         raise ConfigError(f"workers must be a whole number of at least 1, got {workers!r}")
@@ -113,13 +118,13 @@ def run_job(
             raise ConfigError(
                 "workers and Beam options need Beam, but the runner is none: use DirectRunner"
             )
-        session = Session(config, filesystem_for(config.output, *config.inputs), meter)
-        return run_in_process(session, info)
+        context = RunContext(config, filesystem_for(config.output, *config.inputs), meter)
+        return run_in_process(context, info)
     from longbert.beam.filesystem import BeamFileSystem
     from longbert.beam.runners import local_threads, run_on_beam
 
-    session = Session(config, BeamFileSystem(), meter, local_threads(workers))
-    return run_on_beam(session, info, beam_options=beam_options)
+    context = RunContext(config, BeamFileSystem(), meter, local_threads(workers))
+    return run_on_beam(context, info, run_folder=meter_folder, beam_options=beam_options)
 
 
 def load(**settings: Any) -> Encoder:

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from longbert.errors import ConfigError, nearest
+from longbert.tasks import TASKS, Task
 
 NONE = "none"
 """The name that switches a task off."""
 
-DEFAULT_EMBED = "minilm"
-DEFAULT_CLASSIFY = ("sentiment-en",)
-DEFAULT_NER = ("entities-en",)
 DEFAULT_OUTPUT = "longbert-output"
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -51,7 +49,7 @@ class ModelConfig:
             a document; None: what it declares; empty: nothing.
     """
 
-    embed: str = DEFAULT_EMBED
+    embed: str = TASKS["embed"].default
     classify: tuple[str, ...] = ()
     ner: tuple[str, ...] = ()
     window: int | None = None
@@ -73,8 +71,8 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _types(self)
-        object.__setattr__(self, "classify", _switched_on(self.classify))
-        object.__setattr__(self, "ner", _switched_on(self.ner))
+        for task in _REPEATABLE:
+            object.__setattr__(self, task, _switched_on(getattr(self, task)))
         _at_least("window", self.window, 3)
         _at_least("overlap", self.overlap, 0)
         _at_least("passage", self.passage, 1)
@@ -91,16 +89,22 @@ class ModelConfig:
             _one_of("metric", self.metric, METRICS)
         for name in ("query_prompt", "document_prompt"):
             self._check_prompt(name, getattr(self, name))
-        if self.embed == NONE and not self.classify and not self.ner:
+        if not any(self.models_of(task) for task in TASKS.values()):
+            *names, last = TASKS
             raise ConfigError(
-                "embed, classify and ner are all none, so there is nothing to do: "
+                f"{', '.join(names)} and {last} are all none, so there is nothing to do: "
                 "name a model for at least one of them"
             )
+
+    def models_of(self, task: Task) -> tuple[str, ...]:
+        """The models named for a task; none where it is switched off."""
+        named = getattr(self, task.name)
+        return named if task.is_repeatable else _switched_on((named,))
 
     def _check_prompt(self, name: str, prompt: str | None) -> None:
         if not prompt:
             return
-        if self.embed == NONE:
+        if not any(self.models_of(task) for task in TASKS.values() if task.takes_prompts):
             raise ConfigError(
                 f"{name} is read by the embedding model, but embed is none: name a model for it, "
                 "or leave the prompt out"
@@ -123,6 +127,8 @@ class RunConfig:
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
         unit_bytes: input bytes that a unit of work holds; a larger document is a unit alone.
+        accept_drift: go on with an output whose rows were made by other library versions or on
+            another processor.
     """
 
     inputs: tuple[str, ...]
@@ -130,6 +136,7 @@ class RunConfig:
     id_field: str = "id"
     text_field: str = "text"
     unit_bytes: int = 1_000_000
+    accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -146,14 +153,13 @@ class RunConfig:
 _RUN_KEYS = {"input" if f.name == "inputs" else f.name for f in fields(RunConfig)} - {"models"}
 _MODEL_KEYS = {f.name for f in fields(ModelConfig)}
 _EXECUTION_KEYS = {"runner", "workers"}
-_TASKS = {"embed", "classify", "ner"}
+_REPEATABLE = tuple(task.name for task in TASKS.values() if task.is_repeatable)
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:
     """Build a configuration from flat settings named as on the command line.
 
-    Where none of ``embed``, ``classify`` and ``ner`` is given, the packaged heads run beside the
-    packaged embedding model.
+    Where no task is given a model, the packaged models of all tasks run.
 
     Args:
         settings: ``input``, ``output``, ``embed``, ...; lists where several may be given.
@@ -172,8 +178,8 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     run = {key: value for key, value in given.items() if key in _RUN_KEYS}
     run["inputs"] = run.pop("input", ())
     models = {key: value for key, value in given.items() if key in _MODEL_KEYS}
-    if not _TASKS & models.keys():
-        models |= {"classify": DEFAULT_CLASSIFY, "ner": DEFAULT_NER}
+    if not TASKS.keys() & models.keys():
+        models |= {task.name: (task.default,) for task in TASKS.values() if not task.always_runs}
     return RunConfig(**run, models=ModelConfig(**models))
 
 
@@ -203,7 +209,7 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
 
 def _frozen(key: str, value: Any) -> Any:
     """Lists as tuples; a single name where a list is meant as a list of one."""
-    if key in ("input", "classify", "ner"):
+    if key == "input" or key in _REPEATABLE:
         return (value,) if isinstance(value, str) else _as_tuple(value)
     return value
 

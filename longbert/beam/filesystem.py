@@ -9,12 +9,13 @@ from typing import Any, BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from typing_extensions import override
 
 from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 
 
 @dataclass(frozen=True)
-class BeamFileSystem:
+class BeamFileSystem(FileSystem):
     """Paths with a scheme go to Beam, all others to the local file system.
 
     An object store shows an object only when it is whole, so that writing one needs no rename.
@@ -22,14 +23,14 @@ class BeamFileSystem:
 
     local: FileSystem = field(default_factory=LocalFileSystem)
 
+    @override
     def is_folder(self, path: str) -> bool:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.is_folder(path)
         return next(self.files(path), None) is not None
 
+    @override
     def files(self, path: str) -> Iterator[FileInfo]:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.files(path)
         prefix = path.rstrip("/") + "/"
@@ -37,16 +38,16 @@ class BeamFileSystem:
         found = self.match(re.sub(r"[*?\[]", "?", prefix) + "**")
         return (info for info in found if info.path.startswith(prefix))
 
+    @override
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(pattern):
             return self.local.match(pattern)
         with _os_errors(pattern):
             (result,) = FileSystems.match([pattern])
         return (FileInfo(entry.path, entry.size_in_bytes) for entry in result.metadata_list)
 
+    @override
     def open(self, path: str) -> BinaryIO:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             return self.local.open(path)
         with _os_errors(path):
@@ -55,8 +56,12 @@ class BeamFileSystem:
             handle = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
         return cast(BinaryIO, handle)
 
+    @override
+    def local_path(self, path: str) -> str | None:
+        return None if _has_scheme(path) else self.local.local_path(path)
+
+    @override
     def write(self, path: str, data: bytes) -> None:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             self.local.write(path, data)
             return
@@ -66,8 +71,8 @@ class BeamFileSystem:
         ):
             file.write(data)
 
+    @override
     def remove(self, path: str) -> None:
-        """See :class:`longbert.store.filesystem.FileSystem`."""
         if not _has_scheme(path):
             self.local.remove(path)
             return

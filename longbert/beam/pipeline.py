@@ -1,140 +1,191 @@
-"""The Beam graph: the steps of a session, wired.
+"""The Beam graph: the steps of a run, wired.
 
-What crosses a shuffle is small: file names, refs (ids and digests), names of parts. Texts,
-tokens, hidden states and vectors stay inside one step.
+What crosses a shuffle is small: file names, document references (ids and digests), names of
+parts. Texts, tokens, hidden states and vectors stay inside one step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
+from apache_beam.utils.shared import Shared
 
+from longbert.beam.failures import Failures, NoFailures
 from longbert.core.units import Plan, Unit
-from longbert.engine.run import RunInfo, finish_run
-from longbert.engine.session import PlanSummary, Session
+from longbert.encoders.models import Models
+from longbert.engine.context import RunContext, load_run_models
+from longbert.engine.finish import RunInfo, finish
+from longbert.engine.plan import PlanSummary, list_files, plan, scan_file, summarize
+from longbert.engine.prepare import Prepared, check_machine, prepare, row_fingerprint
+from longbert.engine.unit import process_unit
 from longbert.errors import LongbertError
 from longbert.records import DocumentRef, InputFile
 
 
 @dataclass(frozen=True)
-class Step:
-    """A function of a session, which workers import by its name.
-
-    An error of our own is left where the driver finds it, since Beam passes on text only.
+class Job:
+    """What the steps of a graph are given.
 
     Attributes:
-        session: the run; the function's first argument.
-        function: at the top level of a module: of a nested one the code itself would be put into
-            the graph, with the paths of the machine that starts the job.
+        context: the run.
+        info: metadata of the run.
+        failures: where an error of ours is left for the process that waits.
+        shared: keeps one copy of the models in each process.
     """
 
-    session: Session
-    function: Callable[..., Any]
+    context: RunContext
+    info: RunInfo
+    failures: Failures = field(default_factory=NoFailures)
+    shared: Shared = field(default_factory=Shared)
 
-    def __call__(self, *args: Any) -> Any:
-        """Do it, on the element and the side inputs."""
+    def models(self) -> Models:
+        """The models, loaded once in a process however many threads it has.
+
+        Raises:
+            ModelError, ConfigError: models or settings do not fit.
+        """
+        models: Models = self.shared.acquire(lambda: load_run_models(self.context))
+        return models
+
+    @contextmanager
+    def reporting(self) -> Iterator[None]:
+        """Leave an error of ours where the waiting process finds it."""
         try:
-            return self.function(self.session, *args)
+            yield
         except LongbertError as error:
-            self.session.meter.report(error)
+            self.failures.report(error)
             raise
 
 
-class MakeUnit(beam.DoFn):  # type: ignore[misc]
-    """Makes parts; the models are loaded once in a process.
+class Prepare(beam.DoFn):  # type: ignore[misc]
+    """None to :class:`Prepared`: claims the output folder."""
 
-    Args:
-        session: the run.
-    """
+    def __init__(self, job: Job) -> None:
+        self._job = job
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def process(self, _: None) -> Iterator[Prepared]:
+        """Yield what later steps need to know of the models."""
+        with self._job.reporting():
+            yield prepare(self._job.context, self._job.models())
+
+
+class ListFiles(beam.DoFn):  # type: ignore[misc]
+    """None to the files of the inputs."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, _: None) -> Iterator[InputFile]:
+        """Yield the files in order."""
+        with self._job.reporting():
+            yield from list_files(self._job.context).files
+
+
+class ScanFile(beam.DoFn):  # type: ignore[misc]
+    """A file to references of its documents."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, file: InputFile) -> Iterator[DocumentRef]:
+        """Yield the documents, in order."""
+        with self._job.reporting():
+            yield from scan_file(self._job.context, file)
+
+
+class PlanUnits(beam.DoFn):  # type: ignore[misc]
+    """None and all document references to the plan."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, _: None, refs: Iterable[DocumentRef], prepared: Prepared) -> Iterator[Plan]:
+        """Yield the one plan."""
+        with self._job.reporting():
+            yield plan(self._job.context, refs, prepared)
+
+
+class ProcessUnit(beam.DoFn):  # type: ignore[misc]
+    """A unit to whether there was anything to do."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
 
     def setup(self) -> None:
         """Load the models before the first unit comes."""
-        Step(self._session, _load_models)()
+        with self._job.reporting():
+            self._job.models()
 
-    def process(self, unit: Unit, run_fingerprint: str) -> Iterator[bool]:
-        """Yield whether there was anything to do."""
-        yield Step(self._session, Session.make)(unit, run_fingerprint)
+    def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
+        """Make the unit's part, if this machine writes the rows that were planned."""
+        context = self._job.context
+        with self._job.reporting():
+            models = self._job.models()
+            check_machine(prepared.rows, row_fingerprint(context.config, models))
+            yield process_unit(context, unit, models)
+
+
+class Finish(beam.DoFn):  # type: ignore[misc]
+    """None and what is left of the plan to the finished output."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(
+        self, _: None, summary: PlanSummary, n_resumed: int, prepared: Prepared
+    ) -> Iterator[None]:
+        """Write index, manifest and history."""
+        with self._job.reporting():
+            done = replace(summary, n_units_resumed=n_resumed)
+            finish(self._job.context, done, prepared, self._job.info)
+            yield None
 
 
 class RunDocuments(beam.PTransform):  # type: ignore[misc]
-    """A whole run: ``pipeline | RunDocuments(session, info)``.
+    """A whole run: ``pipeline | RunDocuments(job)``.
 
     Args:
-        session: the run.
-        info: what is told of it in ``run.json``.
+        job: what the steps are given.
     """
 
-    def __init__(self, session: Session, info: RunInfo) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
-        self._session = session
-        self._circumstances = info
+        self._job = job
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
         """Wire the steps; the last one yields a single None."""
-
-        def step(function: Callable[..., Any]) -> Step:
-            return Step(self._session, function)
-
+        job = self._job
         start = pipeline | "Start" >> beam.Create([None])
-        run_fingerprint = start | "Prepare" >> beam.Map(step(_prepare))
+        prepared = AsSingleton(start | "Prepare" >> beam.ParDo(Prepare(job)))
         refs = (
             start
-            | "List files" >> beam.FlatMap(step(_list_files))
+            | "List files" >> beam.ParDo(ListFiles(job))
             | "Spread files" >> beam.Reshuffle()
-            | "Scan files" >> beam.FlatMap(step(Session.scan_file))
+            | "Scan files" >> beam.ParDo(ScanFile(job))
         )
-        planned = start | "Plan" >> beam.Map(
-            step(_plan), AsIter(refs), AsSingleton(run_fingerprint)
-        )
-        # The plan itself, as large as all refs, goes no further than to the step that it feeds.
-        summary = planned | "Summarize" >> beam.Map(step(_summarize))
+        planned = start | "Plan" >> beam.ParDo(PlanUnits(job), AsIter(refs), prepared)
+        # The plan itself, as large as all references, goes no further than the step it feeds.
+        summary = planned | "Summarize" >> beam.Map(summarize)
         n_resumed = (
             planned
             | "Units" >> beam.FlatMap(_units)
             | "Spread units" >> beam.Reshuffle()
-            | "Make units" >> beam.ParDo(MakeUnit(self._session), AsSingleton(run_fingerprint))
+            | "Process units" >> beam.ParDo(ProcessUnit(job), prepared)
             | "Resumed" >> beam.Filter(_was_resumed)
             | "Count resumed" >> beam.combiners.Count.Globally()
         )
-        return start | "Finish" >> beam.Map(
-            step(_finish), self._circumstances, AsSingleton(summary), AsSingleton(n_resumed)
+        return start | "Finish" >> beam.ParDo(
+            Finish(job), AsSingleton(summary), AsSingleton(n_resumed), prepared
         )
 
 
-def _load_models(session: Session) -> None:
-    _ = session.models
-
-
-def _prepare(session: Session, _: None) -> str:
-    return session.prepare()
-
-
-def _list_files(session: Session, _: None) -> tuple[InputFile, ...]:
-    return session.list_files().files
-
-
-def _plan(session: Session, _: None, refs: Iterable[DocumentRef], run_fingerprint: str) -> Plan:
-    return session.plan(refs, run_fingerprint)
-
-
-def _summarize(session: Session, plan: Plan) -> PlanSummary:
-    return session.summarize(plan, n_resumed=0)
-
-
-def _units(plan: Plan) -> tuple[Unit, ...]:
-    return plan.units
+def _units(planned: Plan) -> tuple[Unit, ...]:
+    return planned.units
 
 
 def _was_resumed(was_made: bool) -> bool:
     return not was_made
-
-
-def _finish(session: Session, _: None, info: RunInfo, summary: PlanSummary, n_resumed: int) -> None:
-    finish_run(session, replace(summary, n_units_resumed=n_resumed), info)

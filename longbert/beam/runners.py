@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -17,14 +16,16 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from longbert import errors
 from longbert.beam import worker
+from longbert.beam.failures import FailureFile, NoFailures, quoted_error
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import CounterMeter
-from longbert.beam.pipeline import RunDocuments
+from longbert.beam.pipeline import Job, RunDocuments
+from longbert.engine.context import RunContext
+from longbert.engine.finish import RunInfo, RunResult, read_result
 from longbert.engine.meter import NullMeter
-from longbert.engine.run import Outcome, RunInfo, read_outcome
-from longbert.engine.session import Session
+from longbert.engine.plan import list_files
+from longbert.engine.prepare import prepare
 from longbert.errors import ConfigError, LongbertError
 
 LOCAL = "DirectRunner"
@@ -36,8 +37,12 @@ _REFUSED = {
 
 
 def run_on_beam(
-    session: Session, info: RunInfo, *, beam_options: Sequence[str] = ()
-) -> Outcome | None:
+    context: RunContext,
+    info: RunInfo,
+    *,
+    run_folder: str,
+    beam_options: Sequence[str] = (),
+) -> RunResult | None:
     """Run the pipeline and wait for it.
 
     ``DirectRunner`` means Beam's FnApiRunner: the name alone would make Beam look for a runner
@@ -45,8 +50,9 @@ def run_on_beam(
     without it stays in this one.
 
     Args:
-        session: the run.
+        context: the run.
         info: its runner is the one to take.
+        run_folder: local, of this run alone, for what processes on this machine leave.
         beam_options: as on a command line, ``--name=value``.
 
     Returns:
@@ -68,28 +74,30 @@ def run_on_beam(
         )
     options = _options(name, is_local, info.workers, beam_options)
     if is_local:
-        # Models, settings and output are checked here first, where an error is plain to see.
-        rehearsal = replace(session, meter=NullMeter(), threads=None)
-        rehearsal.list_files()
-        rehearsal.prepare()
+        job = Job(context, info, FailureFile(run_folder))
+        # Inputs, models, settings and output are checked here first, where an error is plain to
+        # see.
+        list_files(replace(context, meter=NullMeter()))
+        prepare(context, job.models())
     else:
-        session = replace(session, filesystem=BeamFileSystem(), meter=CounterMeter())
+        context = replace(context, filesystem=BeamFileSystem(), meter=CounterMeter())
+        job = Job(context, info, NoFailures())
     try:
         runner = _local_runner(info.workers) if is_local else None
         pipeline = beam.Pipeline(runner=runner, options=options)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
         raise ConfigError(f"runner {name}: {_squeezed(error)}") from error
-    pipeline | RunDocuments(session, info)
+    pipeline | RunDocuments(job)
     try:
         result = pipeline.run()
         if not is_local and _only_writes_job(options):
             return None
         state = result.wait_until_finish()
     except Exception as error:
-        raise _own_error(session, error) from error
+        raise _own_error(job, error) from error
     if state != PipelineState.DONE:
         raise LongbertError(f"the Beam pipeline ended as {state}: run again to go on")
-    return read_outcome(session)
+    return read_result(context)
 
 
 def local_threads(workers: int | None) -> int | None:
@@ -156,15 +164,11 @@ def _only_writes_job(options: PipelineOptions) -> bool:
     return bool(values.get("template_location") or values.get("dry_run"))
 
 
-def _own_error(session: Session, error: Exception) -> Exception:
+def _own_error(job: Job, error: Exception) -> Exception:
     """The error that a step of ours left, or that Beam quotes, or one that tells what Beam said."""
-    own = session.meter.reported()
+    own = job.failures.first() or quoted_error(f"{_name(error)}: {error}")
     if own is not None:
         return own
-    quoted = re.search(r"longbert\.errors\.(\w+): (.+)", f"{_name(error)}: {error}")
-    if quoted is not None and hasattr(errors, quoted[1]):
-        kind: type[LongbertError] = getattr(errors, quoted[1])
-        return kind(quoted[2].partition(" [while running ")[0])
     # Dataflow ends with the line "None" where it knows of no message.
     lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
     last = (lines or [type(error).__name__])[-1]

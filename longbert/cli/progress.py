@@ -6,14 +6,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from longbert.cli.wording import counted
+from longbert.engine.finish import RunResult
 from longbert.engine.meter import FileMeterReader
-from longbert.engine.run import Outcome
+from longbert.store.manifest import PassSettings
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0
@@ -143,34 +143,34 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _pass_line(number: int, backbone: Mapping[str, Any]) -> str:
-    heads = [head["name"] for head in backbone["heads"]]
-    shared = f"shared by {', '.join(heads)}" if len(heads) > 1 else f"for {heads[0]}"
+def _pass_line(number: int, settings: PassSettings) -> str:
+    names = [head.name for head in settings.heads]
+    shared = f"shared by {', '.join(names)}" if len(names) > 1 else f"for {names[0]}"
     reads = {
-        "all": f"overlap {backbone.get('overlap')}",
+        "all": f"overlap {settings.overlap}",
         "ends": "of the first and last tokens",
         "passages": "each passage alone",
-    }[backbone["reads"]]
-    note = "" if backbone["batch_invariant"] else "; results depend on the batch here"
-    return f"pass {number} {shared} (window {backbone['window']}, {reads}{note})"
+    }[settings.reads]
+    note = "" if settings.batch_invariant else "; results depend on the batch here"
+    return f"pass {number} {shared} (window {settings.window}, {reads}{note})"
 
 
-def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) -> list[str]:
+def summary_lines(outcome: RunResult, totals: Mapping[str, float], output: str) -> list[str]:
     """What a run did, for people."""
     entry, manifest = outcome.entry, outcome.manifest
-    counts = manifest["counts"]
+    counts = manifest.counts
     n_errors = counts.get("errors", 0)
-    n_new = entry["documents"] - entry["unchanged"]
+    n_new = entry.documents - entry.unchanged
     if outcome.found_all_done:
         return [
-            f"nothing to do: all of {counted(entry['documents'], 'document')} are in {output} "
+            f"nothing to do: all of {counted(entry.documents, 'document')} are in {output} "
             "already" + (f", {n_errors:,} of them as errors" if n_errors else "")
         ]
-    head = f"{counted(entry['documents'], 'document')}: {n_new:,} new"
-    if entry["unchanged"]:
-        head += f", {entry['unchanged']:,} unchanged"
-    if entry["removed"]:
-        head += f", {entry['removed']:,} removed or changed"
+    head = f"{counted(entry.documents, 'document')}: {n_new:,} new"
+    if entry.unchanged:
+        head += f", {entry.unchanged:,} unchanged"
+    if entry.removed:
+        head += f", {entry.removed:,} removed or changed"
     if totals.get("resumed_documents"):
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]
@@ -196,16 +196,16 @@ def summary_lines(outcome: Outcome, totals: Mapping[str, float], output: str) ->
         for stage in _STAGES
         if f"seconds_{stage}" in totals
     ]
-    stages.append(f"in all {entry['seconds']:.1f}")
+    stages.append(f"in all {entry.seconds:.1f}")
     lines.append(f"seconds: {', '.join(stages)}")
-    models = manifest["settings"]["models"]
-    passes = models["backbones"]
-    heads = sum(len(backbone["heads"]) for backbone in passes)
+    settings = manifest.rows.settings
+    heads = sum(len(one.heads) for one in settings.passes)
     lines.append(
-        f"{entry['device']}, {models['precision']}: {counted(len(passes), 'pass', 'passes')} for "
+        f"{entry.device}, {settings.precision}: "
+        f"{counted(len(settings.passes), 'pass', 'passes')} for "
         f"{counted(heads, 'head')}"
     )
-    lines += [_pass_line(number, backbone) for number, backbone in enumerate(passes, 1)]
+    lines += [_pass_line(number, one) for number, one in enumerate(settings.passes, 1)]
     if totals.get("unknown_script"):
         lines.append(
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "

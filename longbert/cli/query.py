@@ -14,7 +14,7 @@ from longbert.core.ranking import DEFAULT_RANK, RANKS
 from longbert.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from longbert.index import Index
+    from longbert.index.search import Index
 
 TEXT_QUERY_ID = "query"
 

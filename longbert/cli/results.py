@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 from longbert.cli.wording import printable
 
 if TYPE_CHECKING:
-    from longbert.index import Hit, HitPassage
+    from longbert.index.search import Hit, HitPassage
 
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""

@@ -182,6 +182,12 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     help="Input bytes of a unit of work.  [default: 1000000]",
 )
 @click.option(
+    "--accept-drift",
+    is_flag=True,
+    help="Go on with an output whose rows were made by other library versions or on another "
+    "processor.",
+)
+@click.option(
     "--config",
     "config_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -247,7 +253,7 @@ def _run(
         return 0
     for line in summary_lines(outcome, totals, config.output):
         click.echo(f"longbert: {line}", err=True)
-    return int(outcome.manifest["counts"].get("errors", 0))
+    return int(outcome.manifest.counts.get("errors", 0))
 
 
 def _merge(config_file: Path | None, options: dict[str, Any]) -> dict[str, Any]:

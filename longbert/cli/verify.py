@@ -21,7 +21,7 @@ def verify(folder: str) -> None:
 
     Prints a line for each problem and exits with 1 if there is one.
     """
-    from longbert.engine.verify import verify_output
+    from longbert.engine.verify import environments_of, verify_output
     from longbert.store.folder import OutputFolder
 
     output = OutputFolder(longbert.filesystem_for(folder), folder)
@@ -29,14 +29,14 @@ def verify(folder: str) -> None:
     for problem in verify_output(output):
         click.echo(problem)
         n_problems += 1
-    manifest = output.manifest()
-    assert manifest is not None
-    counts = manifest["counts"]
+    counts = output.finished().counts
     if n_problems:
         raise longbert.OutputError(
             f"{folder}: {counted(n_problems, 'problem')}. Restore the files from a copy, or remove "
             "the folder and run again"
         )
+    for line in environments_of(output):
+        click.echo(f"longbert: mixed: {line}", err=True)
     click.echo(
         f"{folder} is whole: {counted(counts.get('documents', 0), 'document')}, "
         f"{counted(counts.get('errors', 0), 'error')}, "

@@ -19,7 +19,7 @@ class Batch:
     """Windows that run through the model together.
 
     Attributes:
-        indices: positions in the list that was planned.
+        indices: positions in the list that was packed.
         padded_length: positions of every row.
     """
 
@@ -35,7 +35,7 @@ def padded_length(n_positions: int, *, limit: int) -> int:
     return min(max(-(-n_positions // _MULTIPLE) * _MULTIPLE, _LEAST), limit)
 
 
-def plan_batches(lengths: Sequence[int], *, batch_tokens: int, limit: int) -> list[Batch]:
+def pack_batches(lengths: Sequence[int], *, batch_tokens: int, limit: int) -> list[Batch]:
     """Pack windows into batches of at most ``batch_tokens`` positions, padding included.
 
     Windows that need no padding do not share a batch with those that do: a mask of ones is

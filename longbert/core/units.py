@@ -23,7 +23,7 @@ class PlannedDocument:
     """A document as receipts remember it.
 
     Attributes:
-        identity: digest of all that decides on its rows but the run fingerprint.
+        identity: digest of all that decides on its rows but the row fingerprint.
         document_id: None if it could not be learnt.
         source: as in the tables.
         failed: whether planning has shown that it cannot be done.
@@ -44,10 +44,17 @@ class PlannedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A unit's committed output: its name, and whose rows it holds."""
+    """A unit's committed output.
+
+    Attributes:
+        name: see :func:`part_name`.
+        documents: whose rows it holds.
+        fingerprint: digest of the row fingerprint that they were made with.
+    """
 
     name: str
     documents: tuple[PlannedDocument, ...]
+    fingerprint: str
 
     @property
     def ordinal(self) -> int:
@@ -106,7 +113,7 @@ def plan_units(
         refs: in any order; of those with one id the first in the order of the inputs stays and
             the others become errors.
         unit_bytes: a document larger than that is a unit alone.
-        fingerprint: of the run; it is part of the names.
+        fingerprint: digest of the row fingerprint of the run; it enters the names of new parts.
         earlier: parts of the output that is there, in order.
     """
     documents = [(ref, PlannedDocument.from_stub(ref)) for ref in _refuse_duplicates(refs)]
@@ -121,7 +128,9 @@ def plan_units(
         if not kept:
             continue
         if len(kept) < len(part.documents):
-            copy = Part(part_name(part.ordinal, kept, fingerprint), kept)
+            # Its rows are still those of the fingerprint that they were made with.
+            name = part_name(part.ordinal, kept, part.fingerprint)
+            copy = Part(name, kept, part.fingerprint)
             units.append(Unit(copy, copy_from=part.name))
             parts.append(copy.name)
         else:
@@ -130,7 +139,7 @@ def plan_units(
     first = 1 + max((part.ordinal for part in earlier), default=-1)
     for ordinal, packed in enumerate(_pack(new, unit_bytes), start=first):
         planned = tuple(document for _, document in packed)
-        part = Part(part_name(ordinal, planned, fingerprint), planned)
+        part = Part(part_name(ordinal, planned, fingerprint), planned, fingerprint)
         units.append(Unit(part, refs=tuple(ref for ref, _ in packed)))
         parts.append(part.name)
     return Plan(
@@ -143,7 +152,7 @@ def plan_units(
 
 
 def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: str) -> str:
-    """The name of a part: its place, and a digest of its documents and the run fingerprint."""
+    """The name of a part: its place, and a digest of its documents and the row fingerprint."""
     digest = _digest([fingerprint, [document.identity for document in documents]])
     return f"{ordinal:06d}-{digest[:_DIGEST_LENGTH]}"
 

@@ -38,7 +38,7 @@ def default_overlap(size: int) -> int:
     return size // 4
 
 
-def plan_windows(n_tokens: int, *, size: int, overlap: int) -> tuple[Window, ...]:
+def split_windows(n_tokens: int, *, size: int, overlap: int) -> tuple[Window, ...]:
     """Cover a document with overlapping windows.
 
     Windows start every ``size - overlap`` tokens; the last one is moved left to end with the
@@ -75,7 +75,7 @@ def plan_windows(n_tokens: int, *, size: int, overlap: int) -> tuple[Window, ...
     )
 
 
-def plan_ends(n_tokens: int, *, size: int) -> tuple[Window, ...]:
+def split_ends(n_tokens: int, *, size: int) -> tuple[Window, ...]:
     """The first and the last tokens of a document, to be read as one window.
 
     A quarter of the window from the beginning and the rest from the end, as the 128 and 382 of
@@ -89,7 +89,7 @@ def plan_ends(n_tokens: int, *, size: int) -> tuple[Window, ...]:
         One or two runs of tokens, ``size`` in all at most; none of an empty document.
     """
     if n_tokens <= size:
-        return plan_windows(n_tokens, size=size, overlap=0)
+        return split_windows(n_tokens, size=size, overlap=0)
     n_first = (size + 2) // 4
     n_last = size - n_first
     runs = ((0, n_first), (n_tokens - n_last, n_tokens))

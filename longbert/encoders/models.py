@@ -6,12 +6,12 @@ import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Literal
 
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.passages import passage_windows
-from longbert.core.windows import Window, default_overlap, plan_ends, plan_windows
+from longbert.core.windows import Window, default_overlap, split_ends, split_windows
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.embedding import (
     PassageEmbeddingHead,
@@ -24,10 +24,12 @@ from longbert.encoders.runtime.device import (
     default_batch_tokens,
     device_description,
     device_kind,
+    set_threads,
 )
 from longbert.encoders.tasks import Reading, Task, load_tasks, make_head
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.errors import ConfigError
+from longbert.store.manifest import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
 
@@ -38,9 +40,12 @@ class Models:
 
     Attributes:
         passes: those that read whole documents come first, that of the first head before others.
-        description: everything about models and machine that decides on the output.
+        settings: of the passes, as far as they can change a row.
+        decisive_batch_tokens: positions of a batch where they can change a row, else None.
+        libraries: versions that can change a row, by name.
+        processor: its kind, on which bits depend.
         device: for people.
-        precision: for people.
+        precision: number type.
         width: of the embedding; None without an embedding model.
         metric: ``cosine`` or ``dot``; None without an embedding model.
         prompts: of the embedding model; None without one.
@@ -48,7 +53,10 @@ class Models:
     """
 
     passes: tuple[Pass, ...]
-    description: Mapping[str, Any]
+    settings: tuple[PassSettings, ...]
+    decisive_batch_tokens: int | None
+    libraries: Mapping[str, str]
+    processor: str
     device: str
     precision: str
     width: int | None
@@ -57,7 +65,9 @@ class Models:
     embed_digest: str | None
 
 
-def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
+def load_models(
+    config: ModelConfig, *, for_queries: bool = False, threads: int | None = None
+) -> Models:
     """Find, check and load the models of a configuration, grouped into passes.
 
     Heads whose backbones have equal digests share one pass and its windows. Those that read the
@@ -67,12 +77,15 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
     Args:
         config: models and how documents are split for them.
         for_queries: put the prompt of queries before a text, and make no passages.
+        threads: of torch in this process; None: what torch chooses.
 
     Raises:
         ModelError: a model is missing, incomplete or of the wrong kind.
         ConfigError: window, overlap, passage or a prompt do not fit a backbone; two heads of one
             name.
     """
+    if threads is not None:
+        set_threads(threads)
     device = choose_device(config.device)
     dtype = choose_precision(config.precision, device)
     batch_tokens = config.batch_tokens or default_batch_tokens(device)
@@ -86,8 +99,8 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
     backbones: dict[str, Backbone] = {}
     passes: list[Pass] = []
     extra_passes: list[Pass] = []
-    described: list[dict[str, Any]] = []
-    extra_described: list[dict[str, Any]] = []
+    settings: list[PassSettings] = []
+    extra_settings: list[PassSettings] = []
     for reading, group in sorted(readings.items(), key=lambda item: not item[0].reads_all):
         if reading.digest not in backbones:
             backbones[reading.digest] = Backbone(group[0].checkpoint, device=device, dtype=dtype)
@@ -96,30 +109,45 @@ def load_models(config: ModelConfig, *, for_queries: bool = False) -> Models:
         window = _window(sharing[reading.digest, reading.reads_all], backbone, config)
         if group[0].prompts is not None:
             backbone = _with_prompts(backbone, group[0].prompts, window, for_queries)
-        plan, about = _plan(group, backbone, window, config, reads_all=reading.reads_all)
+        split_tokens, overlap = _splitting(
+            group, backbone, window, config, reads_all=reading.reads_all
+        )
         heads = tuple(make_head(task, backbone.tokenizer, config, device, dtype) for task in group)
-        pass_ = Pass(backbone, heads, plan, batch_tokens, reading.reads_all)
+        pass_ = Pass(backbone, heads, split_tokens, batch_tokens, reading.reads_all)
         passes.append(pass_)
         embedding = next((task for task in group if task.task == "embed"), None)
         if embedding is not None and embedding.settings.pooling != "mean" and not for_queries:
             extra_pass = _passage_pass(embedding, pass_, window, config)
-            about_passages = _describe(extra_pass, config.passage + backbone.n_special)
             extra_passes.append(extra_pass)
-            extra_described.append(about_passages | {"reads": "passages", "prompt": reading.prompt})
-        described.append(_describe(pass_, window) | about | {"prompt": reading.prompt})
-    description: dict[str, Any] = {
-        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
-        "processor": device_kind(device),
-        "precision": str(dtype).removeprefix("torch."),
-        "passage": config.passage,
-        "backbones": [*described, *extra_described],
-    }
-    if not all(about["batch_invariant"] for about in (*described, *extra_described)):
-        description["batch_tokens"] = batch_tokens
+            extra_settings.append(
+                _settings(
+                    extra_pass,
+                    [embedding],
+                    window=config.passage + backbone.n_special,
+                    overlap=None,
+                    reads="passages",
+                    prompt=reading.prompt,
+                )
+            )
+        settings.append(
+            _settings(
+                pass_,
+                group,
+                window=window,
+                overlap=overlap,
+                reads="all" if reading.reads_all else "ends",
+                prompt=reading.prompt,
+            )
+        )
+    all_settings = (*settings, *extra_settings)
+    is_invariant = all(one.batch_invariant for one in all_settings)
     embedding = next((task for task in tasks if task.task == "embed"), None)
     return Models(
         passes=(*passes, *extra_passes),
-        description=description,
+        settings=all_settings,
+        decisive_batch_tokens=None if is_invariant else batch_tokens,
+        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        processor=device_kind(device),
         device=device_description(device),
         precision=str(dtype).removeprefix("torch."),
         width=None if embedding is None else embedding.checkpoint.base.config.hidden_size,
@@ -138,7 +166,7 @@ class LoadedBackbone:
         backbone: on its device.
         window: positions, special tokens included.
         overlap: content tokens.
-        plan: windows of a document of so many content tokens.
+        split_tokens: windows of a document of so many content tokens.
         batch_tokens: positions of a batch.
         precision, processor: that decide on the hidden states, too.
     """
@@ -147,14 +175,14 @@ class LoadedBackbone:
     backbone: Backbone
     window: int
     overlap: int
-    plan: Callable[[int], tuple[Window, ...]]
+    split_tokens: Callable[[int], tuple[Window, ...]]
     batch_tokens: int
     precision: str
     processor: str
 
     def pass_for(self, head: Head) -> Pass:
         """A pass of one head over whole documents."""
-        return Pass(self.backbone, (head,), self.plan, self.batch_tokens)
+        return Pass(self.backbone, (head,), self.split_tokens, self.batch_tokens)
 
 
 def load_backbone(config: ModelConfig) -> LoadedBackbone:
@@ -168,13 +196,14 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
     (task,) = load_tasks(config)
     backbone = Backbone(task.checkpoint, device=device, dtype=dtype)
     window = _window([task], backbone, config)
-    plan, about = _plan([task], backbone, window, config, reads_all=True)
+    split_tokens, overlap = _splitting([task], backbone, window, config, reads_all=True)
+    assert overlap is not None
     return LoadedBackbone(
         checkpoint=task.checkpoint,
         backbone=backbone,
         window=window,
-        overlap=about["overlap"],
-        plan=plan,
+        overlap=overlap,
+        split_tokens=split_tokens,
         batch_tokens=config.batch_tokens or default_batch_tokens(device),
         precision=str(dtype).removeprefix("torch."),
         processor=device_kind(device),
@@ -215,18 +244,18 @@ def _with_prompts(backbone: Backbone, prompts: Prompts, window: int, for_queries
     return backbone.with_tokenizer(query if for_queries else document)
 
 
-def _plan(
+def _splitting(
     group: Sequence[Task],
     backbone: Backbone,
     window: int,
     config: ModelConfig,
     *,
     reads_all: bool,
-) -> tuple[Callable[[int], tuple[Window, ...]], dict[str, Any]]:
-    """What the heads of a pass read of a document, and what decides on it."""
+) -> tuple[Callable[[int], tuple[Window, ...]], int | None]:
+    """What the heads of a pass read of a document, and the overlap of its windows."""
     size = window - backbone.n_special
     if not reads_all:
-        return partial(plan_ends, size=size), {"reads": "ends"}
+        return partial(split_ends, size=size), None
     overlap = _trained_overlap(group, window) if config.overlap is None else config.overlap
     if overlap is None:
         overlap = default_overlap(size)
@@ -236,8 +265,7 @@ def _plan(
             f"overlap must be in [0, {size}) for {names} with a window of {window}, "
             f"got {overlap}: try {default_overlap(size)}"
         )
-    plan = partial(plan_windows, size=size, overlap=overlap)
-    return plan, {"reads": "all", "overlap": overlap}
+    return partial(split_windows, size=size, overlap=overlap), overlap
 
 
 def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
@@ -254,27 +282,41 @@ def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> 
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
-    plan = partial(passage_windows, size=config.passage)
+    split_tokens = partial(passage_windows, size=config.passage)
     tokenizer = pass_.tokenizer
     is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
     n_left_out = len(tokenizer.prefix) if is_left_out else 0
     head = PassageEmbeddingHead(task.settings, n_left_out=n_left_out)
-    return Pass(pass_.backbone, (head,), plan, pass_.batch_tokens)
+    return Pass(pass_.backbone, (head,), split_tokens, pass_.batch_tokens)
 
 
-def _describe(pass_: Pass, window: int) -> dict[str, Any]:
-    """What decides on the output of a pass, and whether batches do."""
+def _settings(
+    pass_: Pass,
+    group: Sequence[Task],
+    *,
+    window: int,
+    overlap: int | None,
+    reads: Literal["all", "ends", "passages"],
+    prompt: str,
+) -> PassSettings:
+    """What can change a row of a pass; whether batches do is tried out."""
     backbone = pass_.backbone
     lengths = (max(backbone.n_special + 1, n) for n in (window, window // 4, 1))
     padded = {padded_length(n, limit=backbone.limit) for n in lengths}
-    return {
-        "digest": backbone.digest,
-        "attention": backbone.attention,
-        "window": window,
-        "batch_invariant": backbone.is_batch_invariant(
+    return PassSettings(
+        digest=backbone.digest,
+        attention=backbone.attention,
+        window=window,
+        overlap=overlap,
+        reads=reads,
+        prompt=prompt,
+        batch_invariant=backbone.is_batch_invariant(
             sorted(padded), batch_tokens=pass_.batch_tokens
         ),
-        "heads": [
-            {"name": head.name, "digest": head.digest, **head.settings} for head in pass_.heads
-        ],
-    }
+        heads=tuple(
+            HeadSettings(
+                name=head.name, task=task.task, digest=head.digest, settings=dict(head.settings)
+            )
+            for task, head in zip(group, pass_.heads, strict=True)
+        ),
+    )

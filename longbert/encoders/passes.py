@@ -20,7 +20,7 @@ class Pass:
     Attributes:
         backbone: the encoder.
         heads: what is made of its hidden states.
-        plan: the runs of a document of so many content tokens that are read.
+        split_tokens: the runs of a document of so many content tokens that are read.
         batch_tokens: positions of a batch, padding included.
         reads_all: whether each run is a window and all of them are the document; otherwise the
             runs are its beginning and its end, which make one window.
@@ -28,7 +28,7 @@ class Pass:
 
     backbone: Backbone
     heads: tuple[Head, ...]
-    plan: Callable[[int], tuple[Window, ...]]
+    split_tokens: Callable[[int], tuple[Window, ...]]
     batch_tokens: int
     reads_all: bool = True
 
@@ -44,7 +44,7 @@ class Pass:
 
     def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
         """The windows of a document that has at least one token."""
-        runs = self.plan(len(tokens))
+        runs = self.split_tokens(len(tokens))
         if not self.reads_all:
             return [joined_window(tokens, runs)]
         windows = list(token_windows(tokens, runs))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from longbert.core.batching import Batch, plan_batches
+from longbert.core.batching import Batch, pack_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.encoders.heads.base import HeadResult
@@ -135,11 +135,11 @@ def _encode(
     slots: list[_Slot] = []
     with timed(meter, "tokenizing"):
         for state in states:
-            slots += _plan(pass_, state)
+            slots += _split(pass_, state)
     lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
     partials: list[list[Any]] = [[] for _ in slots]
     bytes_a_position = n_bytes / max(1, sum(lengths))
-    for batch in plan_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit):
+    for batch in pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit):
         began = time.perf_counter()
         _run_batch(pass_, batch, slots, partials)
         positions = sum(lengths[index] for index in batch.indices)
@@ -156,7 +156,7 @@ def _encode(
     return slots, partials
 
 
-def _plan(pass_: Pass, state: _State) -> list[_Slot]:
+def _split(pass_: Pass, state: _State) -> list[_Slot]:
     """Tokenize a document, unless a pass with the same tokenizer has, and cut its windows."""
     if state.error is not None:
         return []
@@ -256,7 +256,7 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     entities = tuple(entity for result in state.results for entity in result.entities)
     classes = tuple(row for result in state.results for row in result.classifications)
     window_scores = tuple(row for result in state.results for row in result.window_scores)
-    covered = count_covered_chars(text, tokens.offsets, first.plan(len(tokens)))
+    covered = count_covered_chars(text, tokens.offsets, first.split_tokens(len(tokens)))
     if covered != len(text) and first.reads_all:
         raise DocumentError(
             "tokenize",

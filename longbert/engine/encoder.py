@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from longbert.config import ModelConfig
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
-from longbert.errors import DocumentError, FingerprintError, OutputError
+from longbert.errors import DocumentError, FingerprintError
 from longbert.index.search import Index
 from longbert.readers.fields import replace_surrogates
 from longbert.records import Document, DocumentResult, FloatMatrix
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.manifest import NamedModels
 
 
 class Encoder:
@@ -92,37 +93,39 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
             encoder = _query_encoder(OutputFolder(filesystem, folder), query_prompt)
         return encoder.embed(texts)
 
-    return Index.open(filesystem, folder, encode=encode)
+    return Index.open(OutputFolder(filesystem, folder), encode=encode)
 
 
 def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
-    manifest: dict[str, Any] | None = output.manifest()
-    if manifest is None:
-        raise OutputError(f"{output.path} holds no finished output: run longbert run first")
-    models = manifest["settings"]["models"]
-    backbone = next(
-        one
-        for one in models["backbones"]
-        if any(head["name"] == "embedding" for head in one["heads"])
+    manifest = output.finished()
+    settings, named = manifest.rows.settings, manifest.models
+    own_pass = next(
+        one for one in settings.passes if any(head.name == "embedding" for head in one.heads)
     )
     if query_prompt is None:
-        query_prompt = manifest["models"].get("query_prompt", "")
-    document_prompt = backbone.get("prompt", "")
+        query_prompt = named.query_prompt or ""
     config = ModelConfig(
-        embed=manifest["models"]["embed"],
-        window=backbone["window"],
-        # Behind another prompt a window holds another number of tokens.
-        overlap=backbone["overlap"] if query_prompt == document_prompt else None,
-        precision=models["precision"],
+        embed=_recorded_model(named),
+        window=own_pass.window,
+        # Behind another prompt, a window has room for another number of tokens.
+        overlap=own_pass.overlap if query_prompt == own_pass.prompt else None,
+        precision=settings.precision,
         query_prompt=query_prompt,
-        document_prompt=document_prompt,
+        document_prompt=own_pass.prompt,
     )
     encoder = Encoder(config, for_queries=True)
-    wanted, found = manifest["models"]["embed_digest"], encoder.models.embed_digest
+    wanted, found = named.embed_digest or "", encoder.models.embed_digest or ""
     if wanted != found:
         raise FingerprintError(
             f"the index in {output.path} was made with another model than {config.embed} is now "
-            f"(backbone digest {wanted[:12]}, found {str(found)[:12]}): restore that model, or "
+            f"(backbone digest {wanted[:12]}, found {found[:12]}): restore that model, or "
             "run into another folder"
         )
     return encoder
+
+
+def _recorded_model(named: NamedModels) -> str:
+    """The model as named, or its recorded folder where that name is none from here."""
+    if named.embed_path is not None and not os.path.isdir(named.embed):
+        return named.embed_path
+    return named.embed

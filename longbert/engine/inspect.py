@@ -55,7 +55,7 @@ def split_document(
             raise DocumentError("tokenize", "no_tokens", "the document has no token")
         offsets = tokens.offsets
         windows = []
-        for window in pass_.plan(len(tokens)):
+        for window in pass_.split_tokens(len(tokens)):
             starts = (window.start, window.owned_start)
             stops = (window.stop, window.owned_stop)
             first, owned_first = (int(offsets[start, 0]) for start in starts)

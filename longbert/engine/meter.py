@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import time
@@ -12,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from longbert import errors
-from longbert.errors import LongbertError
+from typing_extensions import override
 
 
 class Meter(Protocol):
@@ -25,32 +23,20 @@ class Meter(Protocol):
     def totals(self) -> Mapping[str, float]:
         """Everything added so far, by all processes; empty where that is not known here."""
 
-    def report(self, error: LongbertError) -> None:
-        """Keep an error for the process that waits for this one."""
 
-    def reported(self) -> LongbertError | None:
-        """The first error that a process reported."""
-
-
-class NullMeter:
+class NullMeter(Meter):
     """Counts nothing."""
 
+    @override
     def add(self, amounts: Mapping[str, float]) -> None:
-        """See :class:`Meter`."""
+        pass
 
+    @override
     def totals(self) -> Mapping[str, float]:
-        """See :class:`Meter`."""
         return {}
 
-    def report(self, error: LongbertError) -> None:
-        """See :class:`Meter`."""
 
-    def reported(self) -> LongbertError | None:
-        """See :class:`Meter`."""
-        return None
-
-
-class FileMeter:
+class FileMeter(Meter):
     """Appends amounts to a file of this process, for another process to read.
 
     Args:
@@ -60,33 +46,15 @@ class FileMeter:
     def __init__(self, folder: str) -> None:
         self._folder = folder
 
+    @override
     def add(self, amounts: Mapping[str, float]) -> None:
-        """One line, in one write, so that a reader never sees half of it for long."""
+        # One line, in one write, so that a reader never sees half of it for long.
         with open(f"{self._folder}/{os.getpid()}.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(amounts)) + "\n")
 
+    @override
     def totals(self) -> Mapping[str, float]:
-        """See :class:`Meter`."""
         return FileMeterReader(self._folder).totals()
-
-    def report(self, error: LongbertError) -> None:
-        """See :class:`Meter`."""
-        with contextlib.suppress(FileExistsError), open(self._error_path, "x") as file:
-            json.dump([type(error).__name__, str(error)], file)
-
-    def reported(self) -> LongbertError | None:
-        """See :class:`Meter`."""
-        try:
-            with open(self._error_path, encoding="utf-8") as file:
-                name, message = json.load(file)
-        except FileNotFoundError:
-            return None
-        error: LongbertError = getattr(errors, name)(message)
-        return error
-
-    @property
-    def _error_path(self) -> str:
-        return f"{self._folder}/error.json"
 
 
 class FileMeterReader:

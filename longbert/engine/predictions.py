@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from longbert.errors import OutputError
 from longbert.records import Classification, LabelledSpan
 from longbert.store.folder import OutputFolder
-from longbert.store.tables import from_parquet
-
-_OF_EMBEDDING = "normalize"
-"""A setting that heads for vectors have, and no others."""
+from longbert.store.layout import part_file
+from longbert.store.manifest import PartEntry
+from longbert.store.parquet import from_parquet
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +58,9 @@ def read_predictions(output: OutputFolder, wanted: Collection[str]) -> Predictio
         wanted: ids of documents; they need not be in the output.
 
     Raises:
-        OutputError: the output is unfinished or damaged.
+        OutputError: it is unfinished or damaged.
     """
-    manifest = output.manifest()
-    if manifest is None:
-        raise OutputError(
-            f"{output.path} holds no finished output (no manifest.json): run longbert run, which "
-            "goes on where it was stopped, or name another folder with --index"
-        )
-    try:
-        return _read(output, manifest, wanted)
-    except (KeyError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise OutputError(
-            f"{output.path} is damaged ({type(error).__name__}: {error}): longbert verify tells "
-            "more; run longbert again into an empty folder"
-        ) from None
-
-
-def _read(
-    output: OutputFolder, manifest: Mapping[str, Any], wanted: Collection[str]
-) -> Predictions:
+    manifest = output.finished()
     ids = pa.array(sorted(wanted), type=pa.string())
     digests: dict[str, str] = {}
     failed: set[str] = set()
@@ -89,7 +69,7 @@ def _read(
     classifications: dict[str, dict[str, list[Classification]]] = {}
     entities: dict[str, dict[str, list[ScoredSpan]]] = {}
     entity_labels: dict[str, set[str]] = {}
-    for entry in manifest["parts"]:
+    for entry in manifest.parts:
         documents = _table(output, entry, "documents", ("document_id", "content_sha256"))
         if documents.num_rows and example_id is None:
             example_id = documents["document_id"][0].as_py()
@@ -113,14 +93,12 @@ def _read(
         for document_id, head, start, end, label, score in _rows(_of(rows, ids)):
             found = ScoredSpan(LabelledSpan(start, end, label), score)
             entities.setdefault(head, {}).setdefault(document_id, []).append(found)
-    heads = {
-        head["name"]
-        for backbone in manifest["settings"]["models"]["backbones"]
-        for head in backbone["heads"]
-        if _OF_EMBEDDING not in head
+    entity_heads = {
+        head.name
+        for one in manifest.rows.settings.passes
+        for head in one.heads
+        if head.task == "ner"
     }
-    # A head that found no entity has no row, but one that classifies has rows for every document.
-    entity_heads = heads - classifications.keys()
     return Predictions(
         digests=digests,
         failed=frozenset(failed - digests.keys()),
@@ -134,17 +112,8 @@ def _read(
     )
 
 
-def _table(
-    output: OutputFolder, entry: Mapping[str, Any], table: str, columns: tuple[str, ...]
-) -> Any:
-    file = output.table_file(table, entry["name"])
-    data = output.read(file)
-    if data is None or hashlib.sha256(data).hexdigest() != entry["files"][table]["sha256"]:
-        what = "is missing" if data is None else "does not have the SHA-256 of the manifest"
-        raise OutputError(
-            f"{output.join(file)} {what}: longbert verify tells more; run longbert again, which "
-            "makes the part anew"
-        )
+def _table(output: OutputFolder, entry: PartEntry, table: str, columns: tuple[str, ...]) -> Any:
+    data = output.read_checked(part_file(table, entry.name), entry.files[table].sha256)
     return from_parquet(data).select(list(columns))
 
 

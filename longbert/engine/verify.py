@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import pyarrow as pa
 
-from longbert.core.fingerprint import fingerprint
 from longbert.core.passages import passage_id
 from longbert.core.units import part_name
-from longbert.errors import OutputError
+from longbert.engine.plan import planned_documents
 from longbert.index.verify import index_problems
-from longbert.store.folder import OutputFolder, Receipt
-from longbert.store.tables import WINDOW_SCORES, counts_of_tables, from_parquet, table_names
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import part_file, receipt_file
+from longbert.store.manifest import Manifest, PartEntry, Receipt
+from longbert.store.parquet import from_parquet
+from longbert.store.tables import counts_of_tables, table_names
 
 Rows = list[dict[str, Any]]
 
@@ -29,91 +30,101 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
     Raises:
         OutputError: there is no finished output to check.
     """
-    manifest = output.manifest()
-    if manifest is None:
-        raise OutputError(
-            f"{output.path} holds no finished output (no manifest.json): run longbert run, which "
-            "goes on where it was stopped, or name another folder"
-        )
-    try:
-        yield from _problems(output, manifest)
-    except (KeyError, TypeError, AttributeError) as error:
-        yield f"manifest.json is damaged: it lacks {error} where it belongs"
-
-
-def _problems(output: OutputFolder, manifest: Mapping[str, Any]) -> Iterator[str]:
-    if manifest["fingerprint"] != fingerprint(manifest["settings"]):
+    manifest = output.finished()
+    if manifest.fingerprint != manifest.rows.digest:
         yield "manifest.json: the fingerprint does not belong to the settings"
     totals: Counter[str] = Counter()
     seen: set[str] = set()
-    for entry in manifest["parts"]:
-        totals.update(entry["counts"])
+    for entry in manifest.parts:
+        totals.update(entry.counts)
         yield from _part_problems(output, entry, manifest, seen)
-    if dict(totals) != manifest["counts"]:
+    if dict(totals) != manifest.counts:
         yield "manifest.json: the counts are not the sums of those of the parts"
-    names = [entry["name"] for entry in manifest["parts"]]
-    for file in sorted(output.foreign_tables()):
-        yield f"{file} is not of this output, but who reads the folder reads it: remove it"
-    if manifest["index"] is not None:
-        yield from index_problems(output.filesystem, output.path, names, manifest["index"])
-    elif manifest["models"]["embed_digest"] is not None and totals["documents"]:
+    for file in sorted(output.stray_files(manifest)):
+        yield (
+            f"{file} is not of this output, but readers that glob the folder will pick it up: "
+            "remove it"
+        )
+    if manifest.index is not None:
+        yield from index_problems(output, manifest.part_names, manifest.index)
+    elif manifest.index_settings is not None and totals["documents"]:
         yield "manifest.json: there is an embedding model, but no index"
 
 
+def environments_of(output: OutputFolder) -> Iterator[str]:
+    """A line for each environment that rows of an output were made in, where there are several.
+
+    Raises:
+        OutputError: there is no finished output to check.
+    """
+    manifest = output.finished()
+    if len(manifest.environments) < 2:
+        return
+    parts = Counter(entry.fingerprint for entry in manifest.parts)
+    for digest, environment in manifest.environments.items():
+        libraries = ", ".join(
+            f"{name} {version}" for name, version in sorted(environment.libraries.items())
+        )
+        yield (
+            f"{parts[digest]:,} parts were made with longbert {environment.longbert}, {libraries} "
+            f"on {environment.processor}"
+        )
+
+
 def _part_problems(
-    output: OutputFolder, entry: Mapping[str, Any], manifest: Mapping[str, Any], seen: set[str]
+    output: OutputFolder, entry: PartEntry, manifest: Manifest, seen: set[str]
 ) -> Iterator[str]:
-    name = entry["name"]
+    name = entry.name
     receipt = output.receipt(name)
     if receipt is None:
-        yield f"receipts/{name}.json is missing or damaged"
+        yield f"{receipt_file(name)} is missing or damaged"
         return
-    yield from _receipt_problems(receipt, entry, manifest["fingerprint"])
-    settings = manifest["settings"]
-    names = table_names(window_scores=settings["window_scores"])
+    yield from _receipt_problems(receipt, entry, manifest)
+    settings = manifest.rows.settings
+    names = table_names(settings)
     tables: dict[str, pa.Table] = {}
     for table in names:
-        file = output.table_file(table, name)
+        file = part_file(table, name)
+        if table not in entry.files:
+            yield f"manifest.json: part {name} has no file of the table {table}"
+            continue
         data = output.read(file)
         if data is None:
             yield f"{file} is missing"
-        elif hashlib.sha256(data).hexdigest() != entry["files"][table]["sha256"]:
+        elif hashlib.sha256(data).hexdigest() != entry.files[table].sha256:
             yield f"{file} does not have the SHA-256 that the manifest names"
         else:
             tables[table] = from_parquet(data)
-            if tables[table].num_rows != entry["files"][table]["n_rows"]:
+            if tables[table].num_rows != entry.files[table].n_rows:
                 yield f"{file} has {tables[table].num_rows} rows, not as the manifest says"
     if len(tables) == len(names):
         # Passes over whole documents come first.
-        reads_all = settings["models"]["backbones"][0]["reads"] == "all"
+        reads_all = settings.passes[0].reads == "all"
         yield from _count_problems(receipt, entry, tables)
         yield from _row_problems(name, tables, seen, reads_all=reads_all)
 
 
-def _receipt_problems(
-    receipt: Receipt, entry: Mapping[str, Any], run_fingerprint: str
-) -> Iterator[str]:
-    file = f"receipts/{entry['name']}.json"
-    part = receipt.part
-    if receipt.fingerprint != run_fingerprint:
-        yield f"{file} is of another run fingerprint than the manifest"
-    elif part.name != entry["name"] or part.name != part_name(
-        part.ordinal, part.documents, run_fingerprint
-    ):
+def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) -> Iterator[str]:
+    file = receipt_file(entry.name)
+    if receipt.fingerprint not in manifest.environments:
+        yield f"{file} has a row fingerprint that the manifest does not name"
+    ordinal = int(receipt.part.partition("-")[0])
+    if receipt.part != part_name(ordinal, planned_documents(receipt), receipt.fingerprint):
         yield f"{file} does not name the documents that the part was made of"
     for what, here, there in (
-        ("counts", dict(receipt.counts), entry["counts"]),
-        ("files", {table: asdict(one) for table, one in receipt.files.items()}, entry["files"]),
+        ("row fingerprint", receipt.fingerprint, entry.fingerprint),
+        ("counts", receipt.counts, entry.counts),
+        ("files", receipt.files, entry.files),
     ):
         if here != there:
-            yield f"{file} has other {what} than the manifest"
+            yield f"{file} has another {what} than the manifest"
 
 
 def _count_problems(
-    receipt: Receipt, entry: Mapping[str, Any], tables: Mapping[str, pa.Table]
+    receipt: Receipt, entry: PartEntry, tables: Mapping[str, pa.Table]
 ) -> Iterator[str]:
-    name = entry["name"]
-    went_in = Counter((one.source, one.document_id) for one in receipt.part.documents)
+    name = entry.name
+    went_in = Counter((one.source, one.document_id) for one in receipt.documents)
     came_out = Counter(
         (row["source"], row["document_id"])
         for table in ("documents", "errors")
@@ -126,9 +137,9 @@ def _count_problems(
             "documents and errors"
         )
     for what, count in counts_of_tables(tables).items():
-        if entry["counts"].get(what) != count:
+        if entry.counts.get(what) != count:
             yield (
-                f"part {name}: the manifest counts {entry['counts'].get(what)} {what}, "
+                f"part {name}: the manifest counts {entry.counts.get(what)} {what}, "
                 f"the tables {count}"
             )
 
@@ -141,7 +152,7 @@ def _row_problems(
     passages = _by_document(tables["passages"])
     entities = _by_document(tables["entities"])
     classes = _by_document(tables["classifications"])
-    windows = _by_document(tables[WINDOW_SCORES]) if WINDOW_SCORES in tables else {}
+    windows = _by_document(tables["window_scores"]) if "window_scores" in tables else {}
     for row in documents:
         document_id = row["document_id"]
         where = f"part {part}, document {document_id!r}"
@@ -170,7 +181,7 @@ def _row_problems(
         ("passages", passages),
         ("entities", entities),
         ("classifications", classes),
-        (WINDOW_SCORES, windows),
+        ("window_scores", windows),
     ):
         for document_id in rest:
             yield f"{table}/{part}.parquet: document {document_id!r} is not in documents"

@@ -32,6 +32,19 @@ def load_faiss() -> ModuleType:
         ) from None
 
 
+def faiss_version() -> str:
+    """The version of the one build of FAISS that is installed, without importing it.
+
+    Raises:
+        LongbertError: it is missing or installed twice.
+    """
+    installed = [name for name in DISTRIBUTIONS if _is_installed(name)]
+    check_distributions(installed)
+    if not installed:
+        raise LongbertError(f"the similarity index needs FAISS, which is not installed: {_INSTALL}")
+    return importlib.metadata.version(installed[0])
+
+
 def check_distributions(installed: Iterable[str]) -> None:
     """Refuse two builds of FAISS in one environment.
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,61 +14,49 @@ from longbert.errors import ConfigError, OutputError, nearest
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import index_type
 from longbert.index.tables import (
-    Files,
     Integers,
     RowsDigest,
     document_batches,
     document_positions,
-    join,
     passage_batches,
 )
 from longbert.index.vectors import Vectors, lengths, unit_vectors
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import index_file
+from longbert.store.manifest import (
+    IndexDescription,
+    IndexEntry,
+    IndexFile,
+    IndexSettings,
+    to_json,
+)
 
-_DIGEST_CHARS = 12
 _LONGEST = 1e18
 """Length over which an inner product could leave the range of float32."""
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltIndex:
-    """An index as it was written.
-
-    Attributes:
-        file: path of the description, relative to the output folder.
-        sha256: of that file.
-        description: its content.
-    """
-
-    file: str
-    sha256: str
-    description: dict[str, Any]
-
-    @property
-    def entry(self) -> dict[str, str]:
-        """What ``manifest.json`` holds under ``"index"``."""
-        return {"file": self.file, "sha256": self.sha256}
-
-
 def build_index(
-    files: Files, folder: str, parts: Sequence[str], *, metric: str, kind: str = "flat"
-) -> BuiltIndex | None:
+    output: OutputFolder, parts: Sequence[str], settings: IndexSettings
+) -> IndexEntry | None:
     """Index the vectors of passages and of documents.
 
-    Every file is named by its content and written whole, so that the same tables give the
-    same files, and an index that a manifest names is never overwritten by another.
+    Every file is named by its content and written whole, so that the same tables give the same
+    files, and an index that a manifest names is never overwritten by another.
 
     Args:
-        folder: the output folder, with ``documents/`` and ``passages/`` in it.
+        output: the folder, with ``documents/`` and ``passages/`` in it.
         parts: names of the tables' files, without ``.parquet``, in order.
-        metric: ``"cosine"``: vectors are scaled to length 1 if they are not; ``"dot"``: as is.
-        kind: key of :data:`longbert.index.kinds.INDEX_TYPES`.
+        settings: with the metric ``"cosine"`` vectors are scaled to length 1 if they are not, with
+            ``"dot"`` they are kept as they are.
 
     Returns:
-        None if no row has a vector, as without an embedding model.
+        What the manifest names; None if no row has a vector.
 
     Raises:
+        ConfigError: the metric or the type is unknown.
         OutputError: a table is damaged, two passages have one id, or a file cannot be written.
     """
+    kind, metric = settings.type, settings.metric
     if metric not in METRICS:
         raise ConfigError(
             f"metric must be one of {', '.join(METRICS)}, got {metric!r}{nearest(metric, METRICS)}"
@@ -78,7 +64,7 @@ def build_index(
     digest = RowsDigest()
     documents = _Collector(kind, metric, "documents", has_ids=False)
     positions: dict[str, int] = {}
-    for rows in document_batches(files, folder, parts):
+    for rows in document_batches(output, parts):
         digest.add_documents(rows)
         documents.add(rows.vectors, rows.document_ids)
         for document_id in rows.document_ids:
@@ -91,7 +77,7 @@ def build_index(
     passages = _Collector(kind, metric, "passages", has_ids=True)
     ids: list[Integers] = []
     owners: list[Integers] = []
-    for batch in passage_batches(files, folder, parts):
+    for batch in passage_batches(output, parts):
         digest.add_passages(batch)
         passages.add(batch.vectors, batch.document_ids, batch.passage_ids)
         ids.append(batch.passage_ids)
@@ -105,25 +91,32 @@ def build_index(
             f"documents have {documents.width} dimensions and passages {passages.width}: "
             "the output mixes two embedding models, run longbert again into an empty folder"
         )
-    written = {
-        "passages": _write_index(files, folder, "passages", passages.index),
-        "documents": _write_index(files, folder, "documents", documents.index),
-    }
-    description = {
-        "type": kind,
-        "exact": index_type(kind).exact,
-        "metric": metric,
-        "dimensions": passages.width,
-        "documents": {**written["documents"], **documents.facts()},
-        "passages": {**written["passages"], **passages.facts()},
-        "recall_at_10": 1.0,
-        "memory_bytes": sum(int(one["n_bytes"]) for one in written.values()),
-        "rows_sha256": digest.hexdigest(),
-        "faiss_version": load_faiss().__version__,
-    }
-    data = (json.dumps(description, indent=2, sort_keys=True) + "\n").encode()
-    file, sha256 = _write(files, folder, "description", "json", data)
-    return BuiltIndex(file, sha256, description)
+    of_passages = _write_index(output, passages)
+    of_documents = _write_index(output, documents)
+    description = IndexDescription(
+        type=kind,
+        exact=index_type(kind).exact,
+        metric=metric,
+        dimensions=passages.width,
+        documents=of_documents,
+        passages=of_passages,
+        recall_at_10=1.0,
+        memory_bytes=of_documents.n_bytes + of_passages.n_bytes,
+        rows_sha256=digest.hexdigest(),
+        faiss_version=load_faiss().__version__,
+    )
+    file, sha256 = _write(output, "description", "json", to_json(description))
+    return IndexEntry(file=file, sha256=sha256)
+
+
+def index_files(output: OutputFolder, entry: IndexEntry) -> tuple[str, ...]:
+    """Names of all files of an index.
+
+    Raises:
+        OutputError: its description is missing or damaged.
+    """
+    description = output.index_description(entry)
+    return entry.file, description.passages.file, description.documents.file
 
 
 class _Collector:
@@ -136,7 +129,7 @@ class _Collector:
         self._kind = index_type(kind)
         self._metric = metric
         self._has_ids = has_ids
-        self._longest = 0.0
+        self.longest = 0.0
         self.rows = 0
 
     def add(
@@ -174,14 +167,11 @@ class _Collector:
                 "--precision float32"
             )
         stored = unit_vectors(vectors) if self._metric == "cosine" else vectors
-        self._longest = max(self._longest, float(lengths(stored).max()))
+        self.longest = max(self.longest, float(lengths(stored).max()))
         if self._has_ids:
             self.index.add_with_ids(np.ascontiguousarray(stored), passage_ids)
         else:
             self.index.add(np.ascontiguousarray(stored))
-
-    def facts(self) -> dict[str, Any]:
-        return {"count": self.rows, "longest_vector": self._longest}
 
 
 def _refuse_clash(
@@ -215,24 +205,24 @@ def _refuse_half(documents: _Collector, passages: _Collector) -> None:
     )
 
 
-def _write_index(files: Files, folder: str, name: str, index: Any) -> dict[str, Any]:
+def _write_index(output: OutputFolder, collector: _Collector) -> IndexFile:
     faiss = load_faiss()
     buffer = io.BytesIO()
     # serialize_index would hold the index three times in memory.
-    faiss.write_index(index, faiss.PyCallbackIOWriter(buffer.write))
+    faiss.write_index(collector.index, faiss.PyCallbackIOWriter(buffer.write))
     data = buffer.getvalue()
-    file, sha256 = _write(files, folder, name, "faiss", data)
-    return {"file": file, "sha256": sha256, "n_bytes": len(data)}
+    file, sha256 = _write(output, collector.table, "faiss", data)
+    return IndexFile(
+        file=file,
+        sha256=sha256,
+        n_bytes=len(data),
+        count=collector.rows,
+        longest_vector=collector.longest,
+    )
 
 
-def _write(files: Files, folder: str, name: str, suffix: str, data: bytes) -> tuple[str, str]:
+def _write(output: OutputFolder, name: str, suffix: str, data: bytes) -> tuple[str, str]:
     sha256 = hashlib.sha256(data).hexdigest()
-    file = f"index/{name}-{sha256[:_DIGEST_CHARS]}.{suffix}"
-    path = join(folder, file)
-    try:
-        files.write(path, data)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written ({error}): free space or choose another --output"
-        ) from error
+    file = index_file(name, sha256=sha256, suffix=suffix)
+    output.write(file, data)
     return file, sha256

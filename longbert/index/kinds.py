@@ -27,6 +27,8 @@ def _flat(width: int) -> Any:
     return load_faiss().IndexFlatIP(width)
 
 
+DEFAULT_TYPE = "flat"
+
 INDEX_TYPES: dict[str, IndexType] = {"flat": IndexType(exact=True, make=_flat)}
 
 

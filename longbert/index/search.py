@@ -25,9 +25,11 @@ from longbert.core.ranking import (
     top_passages,
 )
 from longbert.errors import ConfigError, FingerprintError, ModelError
-from longbert.index.snapshot import Opened, open_index
-from longbert.index.tables import Files, Integers, read_texts
+from longbert.index.snapshot import IndexSnapshot, open_snapshot
+from longbert.index.tables import Integers, read_texts
 from longbert.index.vectors import lengths, unit_vectors
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import IndexDescription
 
 Floats = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Floats]
@@ -78,33 +80,33 @@ class Index:
     tables, and no score depends on the other queries of a call.
     """
 
-    def __init__(self, opened: Opened, *, encode: Encode) -> None:
-        self._opened = opened
+    def __init__(self, snapshot: IndexSnapshot, *, encode: Encode) -> None:
+        self._snapshot = snapshot
         self._encode = encode
         self._positions: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, files: Files, folder: str, *, encode: Encode) -> Index:
+    def open(cls, output: OutputFolder, *, encode: Encode) -> Index:
         """Open the index that the manifest of an output folder names.
 
         Args:
+            output: the folder.
             encode: makes queries into vectors, by the model that made the output.
 
         Raises:
-            ConfigError: there is no such folder.
-            OutputError: the run is unfinished, made no vectors, or a file is damaged.
+            OutputError: there is no finished output, it has no vectors, or a file is damaged.
         """
-        return cls(open_index(files, folder), encode=encode)
+        return cls(open_snapshot(output), encode=encode)
 
     @property
     def document_ids(self) -> Sequence[str]:
         """Ids of all documents, in the order of the inputs."""
-        return self._opened.document_ids
+        return self._snapshot.document_ids
 
     @property
-    def description(self) -> dict[str, Any]:
+    def description(self) -> IndexDescription:
         """Type, metric, dimensions, counts and sizes of the index."""
-        return dict(self._opened.description)
+        return self._snapshot.description
 
     def search(self, text: str, k: int = 10, rank: str = DEFAULT_RANK) -> list[Hit]:
         """Find the ``k`` documents nearest to a text; see :meth:`search_many`."""
@@ -142,12 +144,12 @@ class Index:
         """
         _check(k, rank)
         position = self._position(document_id)
-        query = self._opened.documents.reconstruct_batch(np.array([position], np.int64))
+        query = self._snapshot.documents.reconstruct_batch(np.array([position], np.int64))
         return self._hits(self._search(query, k, rank, left_out=position))[0]
 
     def _encoded(self, texts: Sequence[str]) -> Floats:
         queries = np.ascontiguousarray(self._encode(texts), np.float32)
-        width = self._opened.description["dimensions"]
+        width = self._snapshot.description.dimensions
         if queries.shape != (len(texts), width):
             raise FingerprintError(
                 f"the encoder made an array of shape {queries.shape} of {len(texts)} queries, the "
@@ -157,20 +159,21 @@ class Index:
             raise ModelError(
                 "the model made a vector that is not finite of a query: try --precision float32"
             )
-        return unit_vectors(queries) if self._opened.description["metric"] == "cosine" else queries
+        return unit_vectors(queries) if self._snapshot.description.metric == "cosine" else queries
 
     def _search(
         self, queries: Floats, k: int, rank: str, *, left_out: int | None
     ) -> list[list[_Found]]:
         """Search for vectors, shape (n, width); all scores are computed one query at a time."""
         by_document = rank == "document"
-        index = self._opened.documents if by_document else self._opened.passages
-        facts = self._opened.description["documents" if by_document else "passages"]
+        index = self._snapshot.documents if by_document else self._snapshot.passages
+        description = self._snapshot.description
+        entry = description.documents if by_document else description.passages
         wanted = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k)
         if not len(queries) or not index.ntotal:
             return [[] for _ in queries]
         scores, rows = index.search(queries, min(wanted, index.ntotal))
-        slacks = _rounding(lengths(queries), facts["longest_vector"], queries.shape[1])
+        slacks = _rounding(lengths(queries), entry.longest_vector, queries.shape[1])
         found = []
         for number, query in enumerate(queries):
             first = rows[number], float(scores[number, -1]) + slacks[number]
@@ -205,9 +208,9 @@ class Index:
         while True:
             everything = len(rows) == index.ntotal
             if everything:
-                candidates = np.arange(len(self._opened.document_ids))
+                candidates = np.arange(len(self._snapshot.document_ids))
             else:
-                candidates = rows if rank == "document" else self._opened.table.document[rows]
+                candidates = rows if rank == "document" else self._snapshot.table.document[rows]
             new = np.setdiff1d(candidates, documents)
             new = new[new != left_out] if left_out is not None else new
             documents = np.concatenate([documents, new])
@@ -224,30 +227,30 @@ class Index:
 
     def _document_scores(self, query: Floats, documents: Integers, rank: str) -> Floats:
         if rank == "document":
-            return _exact(self._opened.documents, query, documents)
+            return _exact(self._snapshot.documents, query, documents)
         rows, sizes = self._rows(documents)
-        return document_scores(_exact(self._opened.passages, query, rows), sizes, rank=rank)
+        return document_scores(_exact(self._snapshot.passages, query, rows), sizes, rank=rank)
 
     def _rows(self, documents: Integers) -> tuple[Integers, Integers]:
-        places, sizes = rows_of(documents, self._opened.starts)
-        return self._opened.rows[places], sizes
+        places, sizes = rows_of(documents, self._snapshot.starts)
+        return self._snapshot.rows[places], sizes
 
     def _found(self, query: Floats, document: int, score: float) -> _Found:
         rows, _ = self._rows(np.array([document], np.int64))
-        scores = _exact(self._opened.passages, query, rows)
-        best = top_passages(scores, self._opened.table.ordinal[rows], MEAN_OF)
+        scores = _exact(self._snapshot.passages, query, rows)
+        best = top_passages(scores, self._snapshot.table.ordinal[rows], MEAN_OF)
         return _Found(document, score, rows[best], scores[best])
 
     def _hits(self, found: Sequence[Sequence[_Found]]) -> list[list[Hit]]:
         """Read the texts of all results together, then put them in."""
-        opened = self._opened
+        snapshot = self._snapshot
         wanted = [row for results in found for one in results for row in one.rows.tolist()]
-        texts = read_texts(opened.files, opened.table, wanted)
+        texts = read_texts(snapshot.output, snapshot.table, wanted)
         return [
             [
                 Hit(
                     rank,
-                    opened.document_ids[one.document],
+                    snapshot.document_ids[one.document],
                     one.score,
                     self._passages(one, texts),
                 )
@@ -257,7 +260,7 @@ class Index:
         ]
 
     def _passages(self, found: _Found, texts: dict[int, str]) -> tuple[HitPassage, ...]:
-        table = self._opened.table
+        table = self._snapshot.table
         by_ordinal = {int(table.ordinal[row]): texts[row] for row in found.rows.tolist()}
         spans = join_neighbours(
             ScoredPassage(
@@ -275,7 +278,7 @@ class Index:
 
     def _position(self, document_id: str) -> int:
         if self._positions is None:
-            self._positions = {one: row for row, one in enumerate(self._opened.document_ids)}
+            self._positions = {one: row for row, one in enumerate(self._snapshot.document_ids)}
         try:
             return self._positions[document_id]
         except KeyError:
@@ -284,7 +287,7 @@ class Index:
             ) from None
 
     def _nearest(self, document_id: str) -> str:
-        ids = self._opened.document_ids
+        ids = self._snapshot.document_ids
         if len(ids) > _IDS_COMPARED:
             ids = heapq.nsmallest(
                 _IDS_COMPARED, ids, key=lambda one: abs(len(one) - len(document_id))

@@ -5,34 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from longbert.errors import OutputError
 from longbert.index.vectors import Vectors, column_vectors
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import part_file
+from longbert.store.parquet import open_table, read_batches
 
 Integers = npt.NDArray[np.int64]
-
-_BATCH_ROWS = 8192
-
-
-class Files(Protocol):
-    """The file operations that the index needs; paths use ``/``."""
-
-    def is_folder(self, path: str) -> bool:
-        """Whether ``path`` is a folder."""
-
-    def open(self, path: str) -> BinaryIO:
-        """Open a file for reading, seekable; raises OSError."""
-
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file so that it is there whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +38,26 @@ class PassageBatch:
     vectors: Vectors | None
 
 
-def join(folder: str, path: str) -> str:
-    """Path of a file that is named relative to the output folder."""
-    return f"{folder.rstrip('/') or folder}/{path}"
-
-
-def document_batches(files: Files, folder: str, parts: Sequence[str]) -> Iterator[DocumentBatch]:
+def document_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[DocumentBatch]:
     """Read ids and vectors of the documents, part after part.
 
     Raises:
         OutputError: a table is missing or damaged.
     """
-    for path, batch in _batches(files, folder, "documents", parts, ("document_id", "embedding")):
+    for path, batch in read_batches(output, "documents", parts, ("document_id", "embedding")):
         yield DocumentBatch(
             batch.column("document_id").to_pylist(), _vectors(path, batch.column("embedding"))
         )
 
 
-def passage_batches(files: Files, folder: str, parts: Sequence[str]) -> Iterator[PassageBatch]:
+def passage_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[PassageBatch]:
     """Read ids and vectors of the passages, part after part.
 
     Raises:
         OutputError: a table is missing or damaged.
     """
     columns = ("passage_id", "document_id", "embedding")
-    for path, batch in _batches(files, folder, "passages", parts, columns):
+    for path, batch in read_batches(output, "passages", parts, columns):
         yield PassageBatch(
             batch.column("passage_id").to_numpy(),
             batch.column("document_id").to_pylist(),
@@ -129,7 +110,7 @@ class PassageTable:
 
     Attributes:
         document: position of the passage's document. Shape of all columns: (passages,).
-        groups: (path, row group, first row) in order.
+        groups: (file, row group, first row) in order.
     """
 
     passage_ids: Integers
@@ -140,16 +121,16 @@ class PassageTable:
     groups: tuple[tuple[str, int, int], ...]
 
 
-def read_document_ids(files: Files, folder: str, parts: Sequence[str]) -> list[str]:
+def read_document_ids(output: OutputFolder, parts: Sequence[str]) -> list[str]:
     """Read the ids of all documents, in order."""
     ids: list[str] = []
-    for _, batch in _batches(files, folder, "documents", parts, ("document_id",)):
+    for _, batch in read_batches(output, "documents", parts, ("document_id",)):
         ids.extend(batch.column("document_id").to_pylist())
     return ids
 
 
 def read_passage_table(
-    files: Files, folder: str, parts: Sequence[str], documents: Mapping[str, int]
+    output: OutputFolder, parts: Sequence[str], documents: Mapping[str, int]
 ) -> PassageTable:
     """Read all columns of the passages but texts and vectors.
 
@@ -161,7 +142,7 @@ def read_passage_table(
     """
     numbers = ("passage_id", "ordinal", "char_start", "char_end")
     columns: dict[str, list[Integers]] = {name: [] for name in (*numbers, "document")}
-    for _, batch in _batches(files, folder, "passages", parts, (*numbers, "document_id")):
+    for _, batch in read_batches(output, "passages", parts, (*numbers, "document_id")):
         for name in numbers:
             columns[name].append(batch.column(name).to_numpy().astype(np.int64, copy=False))
         owners = batch.column("document_id").to_pylist()
@@ -176,11 +157,11 @@ def read_passage_table(
         ordinal=whole["ordinal"],
         char_start=whole["char_start"],
         char_end=whole["char_end"],
-        groups=tuple(_row_groups(files, folder, parts)),
+        groups=tuple(_row_groups(output, parts)),
     )
 
 
-def read_texts(files: Files, table: PassageTable, rows: Sequence[int]) -> dict[int, str]:
+def read_texts(output: OutputFolder, table: PassageTable, rows: Sequence[int]) -> dict[int, str]:
     """Read the texts of some passages, each row group at most once.
 
     Args:
@@ -196,59 +177,25 @@ def read_texts(files: Files, table: PassageTable, rows: Sequence[int]) -> dict[i
     for group in np.unique(groups):
         path, number, first = table.groups[int(group)]
         here = wanted[groups == group]
-        with _parquet(files, path, ("text",)) as file:
-            column = file.read_row_group(number, columns=["text"]).column("text")
+        with open_table(output, path, ("text",)) as file:
+            column = file.read_row_group(number, columns=["text"], use_threads=False).column("text")
             found = column.take(pa.array(here - first)).to_pylist()
         texts.update(zip(here.tolist(), found, strict=True))
     return texts
 
 
-def _row_groups(files: Files, folder: str, parts: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+def _row_groups(output: OutputFolder, parts: Sequence[str]) -> Iterator[tuple[str, int, int]]:
     first = 0
     for part in parts:
-        path = _path(folder, "passages", part)
-        with _parquet(files, path, ()) as file:
+        name = part_file("passages", part)
+        with open_table(output, name) as file:
             sizes = [
                 file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)
             ]
         for number, size in enumerate(sizes):
             if size:
-                yield path, number, first
+                yield name, number, first
             first += size
-
-
-def _batches(
-    files: Files, folder: str, table: str, parts: Sequence[str], columns: Sequence[str]
-) -> Iterator[tuple[str, Any]]:
-    for part in parts:
-        path = _path(folder, table, part)
-        with _parquet(files, path, columns) as file:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns)):
-                if len(batch):
-                    yield path, batch
-
-
-@contextmanager
-def _parquet(files: Files, path: str, columns: Sequence[str]) -> Iterator[Any]:
-    """Open a Parquet file that must have some columns."""
-    try:
-        with files.open(path) as handle:
-            file = pq.ParquetFile(handle)
-            missing = sorted(set(columns) - set(file.schema_arrow.names))
-            if missing:
-                raise OutputError(
-                    f"{path} has no column {', '.join(missing)}: it is no table of longbert, "
-                    "run longbert again into an empty folder"
-                )
-            yield file
-    except (OSError, pa.ArrowInvalid) as error:
-        raise OutputError(
-            f"{path} is missing or damaged ({error}): run longbert again to make it anew"
-        ) from error
-
-
-def _path(folder: str, table: str, part: str) -> str:
-    return join(folder, f"{table}/{part}.parquet")
 
 
 def _vectors(path: str, column: Any) -> Vectors | None:

@@ -50,7 +50,7 @@ _TAKEN: Mapping[str, str] = {
     },
 }
 
-# Found by trying: tests/io/test_decoding.py says with what result.
+# Found by trying: tests/readers/test_decoding.py says with what result.
 _LEAST_CONFIDENCE = 0.2
 _LEAST_LEAD = 1.01
 

@@ -1,7 +1,7 @@
 """The few file operations that longbert needs, and their local implementation.
 
-Everything above works on a :class:`FileSystem`, so that the Beam layer can supply
-one that knows object stores.
+Everything above works on a :class:`FileSystem`, so that the Beam layer can supply one that knows
+object stores.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
+
+from typing_extensions import override
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ending of a file that is still being written."""
@@ -32,13 +34,20 @@ class FileSystem(Protocol):
         """Whether ``path`` is a folder (in an object store: a prefix with files under it)."""
 
     def files(self, path: str) -> Iterator[FileInfo]:
-        """All files under the folder ``path``, recursively, in any order."""
+        """All files under the folder ``path``, recursively, in any order.
+
+        Raises:
+            OSError: a folder cannot be listed.
+        """
 
     def match(self, pattern: str) -> Iterator[FileInfo]:
         """Files whose path matches ``pattern`` (a plain path matches itself), in any order."""
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading; raises OSError."""
+
+    def local_path(self, path: str) -> str | None:
+        """Where the file lies on this machine, to be mapped into memory; None if it does not."""
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file so that it is there whole or not at all, folders included.
@@ -51,22 +60,25 @@ class FileSystem(Protocol):
         """Remove a file; no error if there is none."""
 
 
-class LocalFileSystem:
+def join(folder: str, name: str) -> str:
+    """Path of a file that is named relative to a folder."""
+    return f"{folder.rstrip('/') or folder}/{name}"
+
+
+class LocalFileSystem(FileSystem):
     """Files of this machine."""
 
+    @override
     def is_folder(self, path: str) -> bool:
-        """See :class:`FileSystem`."""
         return os.path.isdir(path)
 
+    @override
     def files(self, path: str) -> Iterator[FileInfo]:
-        """See :class:`FileSystem`; a folder that cannot be listed raises OSError.
-
-        Links are followed, but not into a folder that they lie in.
-        """
+        # Links are followed, but not into a folder that they lie in.
         yield from _files(path, above=frozenset())
 
+    @override
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        """See :class:`FileSystem`; ``**`` matches folders."""
         if os.path.isfile(pattern):
             yield FileInfo(pattern, _size(pattern))
             return
@@ -74,12 +86,17 @@ class LocalFileSystem:
             if _is_listed(path):
                 yield FileInfo(path, _size(path))
 
+    @override
     def open(self, path: str) -> BinaryIO:
-        """See :class:`FileSystem`."""
         return open(path, "rb")
 
+    @override
+    def local_path(self, path: str) -> str | None:
+        return path
+
+    @override
     def write(self, path: str, data: bytes) -> None:
-        """See :class:`FileSystem`: beside it, fsync, rename, fsync of the folder."""
+        # Beside it, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
         beside = f"{path}{TEMPORARY_SUFFIX}"
@@ -99,8 +116,8 @@ class LocalFileSystem:
         finally:
             os.close(handle)
 
+    @override
     def remove(self, path: str) -> None:
-        """See :class:`FileSystem`."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
@@ -120,7 +137,7 @@ def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileIn
 
 
 def _is_listed(path: str) -> bool:
-    """Whether a path is a file, or a dangling link, which shall not go unnoticed.
+    """Whether a path is a file, or a dangling link, which must not go unnoticed.
 
     Devices, sockets and pipes are not: opening one may wait for ever.
     """

@@ -1,79 +1,38 @@
-"""The output folder: where everything lies, receipts, the manifest, and what may be removed."""
+"""The output folder: reading, committing and removing its files."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from longbert.core.units import Part, PlannedDocument
+import pyarrow as pa
+
 from longbert.errors import OutputError
-from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem
-from longbert.store.tables import TABLES, WINDOW_SCORES
-
-FORMAT = 1
-"""Version of the layout; another one is refused."""
-
-_MANIFEST_KEYS = {"fingerprint", "settings", "models", "counts", "parts", "index"}
-_TOP_FILES = ("manifest.json", "fingerprint.json", "run.json")
-_PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.(parquet|json)")
-_INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.(faiss|json)")
-
-
-@dataclass(frozen=True, slots=True)
-class FileEntry:
-    """A committed file of a part."""
-
-    sha256: str
-    n_bytes: int
-    n_rows: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Proof that a part is complete; written after its tables.
-
-    Attributes:
-        part: its name and documents.
-        fingerprint: of the run that made it.
-        files: by table.
-        counts: sums over its documents, by name.
-    """
-
-    part: Part
-    fingerprint: str
-    files: Mapping[str, FileEntry]
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-    def to_json(self) -> bytes:
-        """The receipt's file."""
-        return _dump(
-            {
-                "part": self.part.name,
-                "fingerprint": self.fingerprint,
-                "counts": dict(self.counts),
-                "files": {table: asdict(entry) for table, entry in self.files.items()},
-                "documents": [
-                    [one.identity, one.document_id, one.source, one.failed]
-                    for one in self.part.documents
-                ],
-            }
-        )
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Receipt:
-        """Parse a receipt; raises ValueError, KeyError or TypeError if it is damaged."""
-        content = json.loads(data)
-        documents = tuple(PlannedDocument(*row) for row in content["documents"])
-        return cls(
-            part=Part(content["part"], documents),
-            fingerprint=content["fingerprint"],
-            files={table: FileEntry(**entry) for table, entry in content["files"].items()},
-            counts=content["counts"],
-        )
+from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, join
+from longbert.store.layout import (
+    CLAIM,
+    INDEX,
+    MANIFEST,
+    PART_SUFFIXES,
+    RECEIPTS,
+    TOP_FILES,
+    is_own,
+    part_file,
+    receipt_file,
+)
+from longbert.store.manifest import (
+    Claim,
+    FileEntry,
+    IndexDescription,
+    IndexEntry,
+    Manifest,
+    Receipt,
+    Record,
+    RecordType,
+    from_json,
+    to_json,
+)
 
 
 class OutputFolder:
@@ -90,7 +49,7 @@ class OutputFolder:
 
     def join(self, name: str) -> str:
         """Path of a file that is named relative to the folder."""
-        return f"{self.path}/{name}"
+        return join(self.path, name)
 
     def read(self, name: str) -> bytes | None:
         """Content of a file, or None if there is none.
@@ -105,9 +64,43 @@ class OutputFolder:
             return None
         except OSError as error:
             raise OutputError(
-                f"{self.join(name)} cannot be read: {error.strerror or error}: make it readable, "
+                f"{self.join(name)} cannot be read ({error.strerror or error}): make it readable, "
                 "or name another folder"
             ) from error
+
+    def read_checked(self, name: str, sha256: str) -> bytes:
+        """Content of a file that must have a digest.
+
+        Raises:
+            OutputError: it is missing or damaged.
+        """
+        data = self.read(name)
+        if data is None:
+            raise OutputError(
+                f"{self.join(name)} is missing: run longbert again with the same inputs, which "
+                "makes it anew"
+            )
+        found = hashlib.sha256(data).hexdigest()
+        if found != sha256:
+            raise OutputError(
+                f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., the output says "
+                f"{sha256[:12]}...: remove it and run longbert again, which makes it anew"
+            )
+        return data
+
+    def open_source(self, name: str) -> Any:
+        """A file as Arrow reads it: mapped into memory where it is local; raises OSError."""
+        path = self.join(name)
+        local = self.filesystem.local_path(path)
+        if local is not None:
+            return pa.memory_map(local)
+        with self.filesystem.open(path) as file:
+            return pa.BufferReader(file.read())
+
+    def open_mapped(self, name: str) -> memoryview:
+        """Content of a file, mapped into memory where it is local; raises OSError."""
+        source = self.open_source(name)
+        return memoryview(source.read_buffer())
 
     def exists(self, name: str) -> bool:
         """Whether a file is there and can be opened."""
@@ -116,22 +109,6 @@ class OutputFolder:
         except OSError:
             return False
         return True
-
-    def has_parts(self) -> bool:
-        """Whether any part, of whatever run, is complete."""
-        return any(path.endswith(".json") for path in self._files("receipts"))
-
-    def read_json(self, name: str) -> Any:
-        """Content of a JSON file, or None if there is none."""
-        data = self.read(name)
-        if data is None:
-            return None
-        try:
-            return json.loads(data)
-        except ValueError as error:
-            raise OutputError(
-                f"{self.join(name)} is damaged ({error}): restore it, or remove it and run again"
-            ) from None
 
     def write(self, name: str, data: bytes) -> None:
         """Write a file whole or not at all.
@@ -145,102 +122,134 @@ class OutputFolder:
             reason = error.strerror or str(error)
             raise OutputError(
                 f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
-                "before is kept: mend that, then run again to go on"
+                "before is kept: fix that, then run again to go on"
             ) from error
 
-    def write_json(self, name: str, content: object) -> None:
-        """Write a JSON file: the same content gives the same bytes."""
-        self.write(name, _dump(content))
+    def write_record(self, name: str, record: Record) -> None:
+        """Write a record as JSON."""
+        self.write(name, to_json(record))
 
-    def table_file(self, table: str, part: str) -> str:
-        """Name of a part's file of one table, relative to the folder."""
-        return f"{table}/{part}.parquet"
-
-    def receipt(self, part: str) -> Receipt | None:
-        """The receipt of a part, or None if the part is not complete."""
-        data = self.read(f"receipts/{part}.json")
-        if data is None:
-            return None
-        try:
-            return Receipt.from_json(data)
-        except (ValueError, KeyError, TypeError):
-            return None
-
-    def write_receipt(self, receipt: Receipt) -> None:
-        """Make a part count."""
-        self.write(f"receipts/{receipt.part.name}.json", receipt.to_json())
-
-    def manifest(self) -> dict[str, Any] | None:
+    def manifest(self) -> Manifest | None:
         """The manifest, or None if no run has finished here.
 
         Raises:
             OutputError: it is damaged or of another format.
         """
-        manifest = self.read_json("manifest.json")
-        if manifest is None:
-            return None
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-            raise OutputError(
-                f"{self.join('manifest.json')} is not of format {FORMAT}: "
-                "run with another --output, or with the version of longbert that wrote it"
-            )
-        lacking = sorted(_MANIFEST_KEYS - manifest.keys())
-        if lacking:
-            raise OutputError(
-                f"{self.join('manifest.json')} is damaged (it lacks {', '.join(lacking)}): "
-                "restore it, or run into another folder"
-            )
-        return manifest
+        return self._record(MANIFEST, Manifest)
 
-    def whole_receipt(self, part: str) -> Receipt | None:
-        """The receipt of a part whose files are all there, in their full length, else None."""
+    def finished(self) -> Manifest:
+        """The manifest of a finished output.
+
+        Raises:
+            OutputError: there is no such folder, it is no output of longbert, or its first run
+                has not finished.
+        """
+        manifest = self.manifest()
+        if manifest is not None:
+            return manifest
+        if not self.filesystem.is_folder(self.path):
+            raise OutputError(
+                f"{self.path!r} is no folder: name the output of `longbert run` with --index"
+            )
+        if self.read(CLAIM) is None:
+            raise OutputError(
+                f"{self.path!r} holds no longbert output: name the output of `longbert run` with "
+                "--index"
+            )
+        raise OutputError(
+            f"the first run into {self.path!r} has not finished: run it again, and it goes on "
+            "where it stopped"
+        )
+
+    def claim(self) -> Claim | None:
+        """Whose folder this is, or None if no run has begun."""
+        return self._record(CLAIM, Claim)
+
+    def receipt(self, part: str) -> Receipt | None:
+        """The receipt of a part, or None if the part is not complete."""
+        try:
+            receipt = self._record(receipt_file(part), Receipt)
+        except OutputError:
+            return None
+        return receipt if receipt is not None and receipt.part == part else None
+
+    def whole_receipt(self, part: str, folders: Iterable[str]) -> Receipt | None:
+        """The receipt of a part whose files are all there, in their full length, else None.
+
+        Args:
+            part: its name.
+            folders: in which it must have a file.
+        """
         receipt = self.receipt(part)
-        if receipt is None:
+        if receipt is None or not receipt.files.keys() >= {*folders}:
             return None
-        if not receipt.files.keys() >= {*TABLES}:
-            return None
-        for table, entry in receipt.files.items():
-            path = self.join(self.table_file(table, part))
+        for folder, entry in receipt.files.items():
+            path = self.join(part_file(folder, part))
             if [info.n_bytes for info in self.filesystem.match(path)] != [entry.n_bytes]:
                 return None
         return receipt
 
-    def foreign_tables(self) -> Iterator[str]:
-        """Parquet files among the tables that no run of longbert wrote, relative to the output."""
-        for table in (*TABLES, WINDOW_SCORES):
-            for path in self._files(table):
-                name = path.rpartition("/")[2]
-                if name.endswith(".parquet") and not _PART_FILE.fullmatch(name):
-                    yield f"{table}/{name}"
+    def write_receipt(self, receipt: Receipt) -> None:
+        """Make a part count."""
+        self.write_record(receipt_file(receipt.part), receipt)
+
+    def complete_parts(self) -> list[str]:
+        """Names of all parts that have a receipt, of whatever run, in order."""
+        suffix = PART_SUFFIXES[RECEIPTS]
+        names = (path.rpartition("/")[2] for path in self._files(RECEIPTS))
+        return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+    def index_description(self, entry: IndexEntry) -> IndexDescription:
+        """What an index is.
+
+        Raises:
+            OutputError: its description is missing or damaged.
+        """
+        data = self.read_checked(entry.file, entry.sha256)
+        return from_json(data, IndexDescription, path=self.join(entry.file))
+
+    def stray_files(self, manifest: Manifest) -> Iterator[str]:
+        """Files in the tables' folders that the manifest does not name."""
+        named = {part_file(folder, part.name) for part in manifest.parts for folder in part.files}
+        for folder, suffix in PART_SUFFIXES.items():
+            if folder == RECEIPTS:
+                continue
+            for path in self._files(folder):
+                name = f"{folder}/{path.rpartition('/')[2]}"
+                if name.endswith(suffix) and name not in named:
+                    yield name
 
     def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
-        """Remove files of longbert's own that the manifest does not name.
+        """Remove longbert's own files that the manifest does not name.
 
         Among them are the unfinished ones that a process leaves when it is killed.
 
         Raises:
             OutputError: one cannot be removed.
         """
-        suffixes = {**dict.fromkeys((*TABLES, WINDOW_SCORES), ".parquet"), "receipts": ".json"}
-        kept = {f"{folder}/{part}{suffix}" for part in parts for folder, suffix in suffixes.items()}
+        kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
-        for folder, own in (*((folder, _PART_FILE) for folder in suffixes), ("index", _INDEX_FILE)):
+        for folder in (*PART_SUFFIXES, INDEX):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
-                is_own = own.fullmatch(name.removesuffix(TEMPORARY_SUFFIX))
-                if is_own and f"{folder}/{name}" not in kept:
+                if is_own(folder, name) and f"{folder}/{name}" not in kept:
                     self._remove(path)
-        for name in _TOP_FILES:
-            self._remove(self.join(name + TEMPORARY_SUFFIX))
+        for name in TOP_FILES:
+            if self.exists(name + TEMPORARY_SUFFIX):
+                self._remove(self.join(name + TEMPORARY_SUFFIX))
+
+    def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
+        data = self.read(name)
+        return None if data is None else from_json(data, kind, path=self.join(name))
 
     def _remove(self, path: str) -> None:
         try:
             self.filesystem.remove(path)
         except OSError as error:
             raise OutputError(
-                f"{path} does not belong to the output any more and cannot be removed "
-                f"({error.strerror or error}): who reads the folder by name would take it for a "
-                "part of it. Mend that, then run again"
+                f"{path} no longer belongs to the output and cannot be removed "
+                f"({error.strerror or error}): readers that glob the folder will pick it up. Fix "
+                "the permissions, then run again"
             ) from error
 
     def _files(self, folder: str) -> Sequence[str]:
@@ -252,8 +261,4 @@ class OutputFolder:
 
 def entry_of(data: bytes, *, n_rows: int) -> FileEntry:
     """What a receipt says of a file."""
-    return FileEntry(hashlib.sha256(data).hexdigest(), len(data), n_rows)
-
-
-def _dump(content: object) -> bytes:
-    return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
+    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=n_rows)

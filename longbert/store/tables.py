@@ -1,105 +1,220 @@
-"""The tables: their columns, and their bytes as Parquet."""
+"""The tables: one record each, with its columns and how rows fill them."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from longbert.core.passages import passage_id
 from longbert.records import DocumentResult, ErrorRow, FloatVector
 
-TABLES = ("documents", "passages", "entities", "classifications", "errors")
-WINDOW_SCORES = "window_scores"
-"""The table that is written on request only."""
+VECTOR = object()
+"""Stands for the type of a column of embeddings, whose width a run decides."""
 
-_COMPRESSION = "zstd"
-
-
-def table_names(*, window_scores: bool) -> tuple[str, ...]:
-    """The tables of an output, with those on request."""
-    return (*TABLES, WINDOW_SCORES) if window_scores else TABLES
+Get = Callable[[Any, Any], Any]
+"""From a document's result and one of its rows to a value."""
 
 
-def schemas(width: int | None) -> dict[str, pa.Schema]:
-    """The columns of every table.
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        type: Arrow type, or :data:`VECTOR`.
+        get: the value in a row, given the document's result and the row.
+    """
+
+    name: str
+    type: Any
+    get: Get
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the output.
+
+    Attributes:
+        name: of the table and of its folder.
+        rows: of one document, or of a document or file that failed.
+        columns: in order.
+        setting: the setting that asks for it; None if every run writes it.
+        of_failures: whether its rows are those of what failed.
+    """
+
+    name: str
+    rows: Callable[[Any], Iterable[Any]]
+    columns: tuple[Column, ...]
+    setting: str | None = None
+    of_failures: bool = False
+
+    def schema(self, width: int | None) -> pa.Schema:
+        """Its columns as Arrow has them.
+
+        Args:
+            width: of the embeddings; None without an embedding model, when the column is null.
+        """
+        # Arrow writes nulls of a fixed size, but cannot read them back.
+        vector = pa.list_(pa.float32()) if width is None else pa.list_(pa.float32(), width)
+        return pa.schema(
+            [
+                pa.field(
+                    column.name,
+                    vector if column.type is VECTOR else column.type,
+                    nullable=column.nullable,
+                )
+                for column in self.columns
+            ]
+        )
+
+    def build(self, results: Iterable[Any], *, width: int | None) -> pa.Table:
+        """The rows of some documents, in their order."""
+        rows = [(result, row) for result in results for row in self.rows(result)]
+        schema = self.schema(width)
+        arrays = []
+        for column, field in zip(self.columns, schema, strict=True):
+            values = [column.get(result, row) for result, row in rows]
+            arrays.append(
+                _vectors(values, width)
+                if column.type is VECTOR
+                else pa.array(values, type=field.type)
+            )
+        return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _of_row(name: str) -> Get:
+    get = attrgetter(name)
+    return lambda _, row: get(row)
+
+
+def _of_result(name: str) -> Get:
+    get = attrgetter(name)
+    return lambda result, _: get(result)
+
+
+def _text_sha256(result: DocumentResult, _: Any) -> str:
+    return hashlib.sha256(result.document.text.encode()).hexdigest()
+
+
+_DOCUMENT_ID = Column("document_id", pa.string(), _of_result("document.document_id"))
+
+
+def _row_column(name: str, kind: Any, *, nullable: bool = False) -> Column:
+    """A column that is an attribute of the row."""
+    return Column(name, kind, _of_row(name), nullable)
+
+
+_ALL_TABLES = (
+    Table(
+        "documents",
+        rows=lambda result: (result,),
+        columns=(
+            _DOCUMENT_ID,
+            Column("source", pa.string(), _of_result("document.source")),
+            Column("content_sha256", pa.string(), _text_sha256),
+            Column("n_chars", pa.int64(), lambda result, _: len(result.document.text)),
+            _row_column("n_chars_covered", pa.int64()),
+            _row_column("n_chars_unknown", pa.int64()),
+            _row_column("n_tokens", pa.int64()),
+            _row_column("n_windows", pa.int32()),
+            _row_column("embedding", VECTOR, nullable=True),
+            Column(
+                "metadata",
+                pa.map_(pa.string(), pa.string()),
+                lambda result, _: list(result.document.metadata.items()),
+            ),
+        ),
+    ),
+    Table(
+        "passages",
+        rows=attrgetter("passages"),
+        columns=(
+            Column(
+                "passage_id",
+                pa.int64(),
+                lambda result, row: passage_id(result.document.document_id, row.ordinal),
+            ),
+            _DOCUMENT_ID,
+            _row_column("ordinal", pa.int32()),
+            _row_column("char_start", pa.int64()),
+            _row_column("char_end", pa.int64()),
+            _row_column("text", pa.string()),
+            _row_column("embedding", VECTOR, nullable=True),
+        ),
+    ),
+    Table(
+        "entities",
+        rows=attrgetter("entities"),
+        columns=(
+            _DOCUMENT_ID,
+            _row_column("head", pa.string()),
+            _row_column("char_start", pa.int64()),
+            _row_column("char_end", pa.int64()),
+            _row_column("label", pa.string()),
+            _row_column("score", pa.float32()),
+            _row_column("text", pa.string()),
+        ),
+    ),
+    Table(
+        "classifications",
+        rows=attrgetter("classifications"),
+        columns=(
+            _DOCUMENT_ID,
+            _row_column("head", pa.string()),
+            _row_column("label", pa.string()),
+            _row_column("score", pa.float32()),
+            _row_column("predicted", pa.bool_()),
+        ),
+    ),
+    Table(
+        "errors",
+        rows=lambda error: (error,),
+        columns=(
+            _row_column("source", pa.string()),
+            _row_column("document_id", pa.string(), nullable=True),
+            _row_column("stage", pa.string()),
+            _row_column("error", pa.string()),
+            _row_column("message", pa.string()),
+        ),
+        of_failures=True,
+    ),
+    Table(
+        "window_scores",
+        rows=attrgetter("window_scores"),
+        columns=(
+            _DOCUMENT_ID,
+            _row_column("head", pa.string()),
+            _row_column("window", pa.int32()),
+            _row_column("char_start", pa.int64()),
+            _row_column("char_end", pa.int64()),
+            _row_column("label", pa.string()),
+            _row_column("score", pa.float32()),
+        ),
+        setting="window_scores",
+    ),
+)
+
+TABLES: Mapping[str, Table] = {table.name: table for table in _ALL_TABLES}
+"""By name; those that only some runs write come last."""
+
+
+def table_names(settings: object) -> tuple[str, ...]:
+    """The tables that a run writes.
 
     Args:
-        width: of the embeddings; None without an embedding model, when the column is all null.
+        settings: has the attributes that :attr:`Table.setting` names.
     """
-    # Nulls of a fixed size are written by Arrow, but not read back.
-    embedding = pa.list_(pa.float32()) if width is None else pa.list_(pa.float32(), width)
-    return {
-        "documents": pa.schema(
-            [
-                pa.field("document_id", pa.string(), nullable=False),
-                pa.field("source", pa.string(), nullable=False),
-                pa.field("content_sha256", pa.string(), nullable=False),
-                pa.field("n_chars", pa.int64(), nullable=False),
-                pa.field("n_chars_covered", pa.int64(), nullable=False),
-                pa.field("n_chars_unknown", pa.int64(), nullable=False),
-                pa.field("n_tokens", pa.int64(), nullable=False),
-                pa.field("n_windows", pa.int32(), nullable=False),
-                pa.field("embedding", embedding),
-                pa.field("metadata", pa.map_(pa.string(), pa.string()), nullable=False),
-            ]
-        ),
-        "passages": pa.schema(
-            [
-                pa.field("passage_id", pa.int64(), nullable=False),
-                pa.field("document_id", pa.string(), nullable=False),
-                pa.field("ordinal", pa.int32(), nullable=False),
-                pa.field("char_start", pa.int64(), nullable=False),
-                pa.field("char_end", pa.int64(), nullable=False),
-                pa.field("text", pa.string(), nullable=False),
-                pa.field("embedding", embedding),
-            ]
-        ),
-        "entities": pa.schema(
-            [
-                pa.field("document_id", pa.string(), nullable=False),
-                pa.field("head", pa.string(), nullable=False),
-                pa.field("char_start", pa.int64(), nullable=False),
-                pa.field("char_end", pa.int64(), nullable=False),
-                pa.field("label", pa.string(), nullable=False),
-                pa.field("score", pa.float32(), nullable=False),
-                pa.field("text", pa.string(), nullable=False),
-            ]
-        ),
-        "classifications": pa.schema(
-            [
-                pa.field("document_id", pa.string(), nullable=False),
-                pa.field("head", pa.string(), nullable=False),
-                pa.field("label", pa.string(), nullable=False),
-                pa.field("score", pa.float32(), nullable=False),
-                pa.field("predicted", pa.bool_(), nullable=False),
-            ]
-        ),
-        WINDOW_SCORES: pa.schema(
-            [
-                pa.field("document_id", pa.string(), nullable=False),
-                pa.field("head", pa.string(), nullable=False),
-                pa.field("window", pa.int32(), nullable=False),
-                pa.field("char_start", pa.int64(), nullable=False),
-                pa.field("char_end", pa.int64(), nullable=False),
-                pa.field("label", pa.string(), nullable=False),
-                pa.field("score", pa.float32(), nullable=False),
-            ]
-        ),
-        "errors": pa.schema(
-            [
-                pa.field("source", pa.string(), nullable=False),
-                pa.field("document_id", pa.string()),
-                pa.field("stage", pa.string(), nullable=False),
-                pa.field("error", pa.string(), nullable=False),
-                pa.field("message", pa.string(), nullable=False),
-            ]
-        ),
-    }
+    return tuple(
+        table.name
+        for table in TABLES.values()
+        if table.setting is None or getattr(settings, table.setting)
+    )
 
 
 def build_tables(
@@ -107,34 +222,13 @@ def build_tables(
     errors: Sequence[ErrorRow],
     *,
     width: int | None,
-    names: Sequence[str] = TABLES,
+    names: Sequence[str],
 ) -> dict[str, pa.Table]:
     """The rows of some documents, in their order, as one table for each of ``names``."""
-    columns: dict[str, list[list[object]]] = {
-        "documents": _documents(results),
-        "passages": _passages(results),
-        "entities": _entities(results),
-        "classifications": _classifications(results),
-        WINDOW_SCORES: _window_scores(results),
-        "errors": _errors(errors),
+    return {
+        name: TABLES[name].build(errors if TABLES[name].of_failures else results, width=width)
+        for name in names
     }
-    embeddings = {
-        "documents": [result.embedding for result in results],
-        "passages": [passage.embedding for result in results for passage in result.passages],
-    }
-    tables = {}
-    all_schemas = schemas(width)
-    for name in names:
-        schema = all_schemas[name]
-        values = iter(columns[name])
-        arrays = [
-            _fixed_size(embeddings[name], width)
-            if field.name == "embedding"
-            else pa.array(next(values), type=field.type)
-            for field in schema
-        ]
-        tables[name] = pa.Table.from_arrays(arrays, schema=schema)
-    return tables
 
 
 def counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
@@ -148,120 +242,7 @@ def counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
     return {name: table.num_rows for name, table in tables.items()} | sums
 
 
-def to_parquet(table: pa.Table) -> bytes:
-    """A table's Parquet file: the same rows give the same bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression=_COMPRESSION)
-    return buffer.getvalue()
-
-
-def from_parquet(data: bytes) -> pa.Table:
-    """The table in a Parquet file; raises pyarrow.ArrowInvalid if it is damaged."""
-    return pq.read_table(io.BytesIO(data))
-
-
-def _transpose(rows: Iterable[tuple[object, ...]], n_columns: int) -> list[list[object]]:
-    columns: list[list[object]] = [[] for _ in range(n_columns)]
-    for row in rows:
-        for column, value in zip(columns, row, strict=True):
-            column.append(value)
-    return columns
-
-
-def _documents(results: Sequence[DocumentResult]) -> list[list[object]]:
-    return _transpose(
-        (
-            (
-                result.document.document_id,
-                result.document.source,
-                hashlib.sha256(result.document.text.encode()).hexdigest(),
-                len(result.document.text),
-                result.n_chars_covered,
-                result.n_chars_unknown,
-                result.n_tokens,
-                result.n_windows,
-                list(result.document.metadata.items()),
-            )
-            for result in results
-        ),
-        9,
-    )
-
-
-def _passages(results: Sequence[DocumentResult]) -> list[list[object]]:
-    return _transpose(
-        (
-            (
-                passage_id(result.document.document_id, passage.ordinal),
-                result.document.document_id,
-                passage.ordinal,
-                passage.char_start,
-                passage.char_end,
-                passage.text,
-            )
-            for result in results
-            for passage in result.passages
-        ),
-        6,
-    )
-
-
-def _entities(results: Sequence[DocumentResult]) -> list[list[object]]:
-    return _transpose(
-        (
-            (
-                result.document.document_id,
-                entity.head,
-                entity.char_start,
-                entity.char_end,
-                entity.label,
-                entity.score,
-                entity.text,
-            )
-            for result in results
-            for entity in result.entities
-        ),
-        7,
-    )
-
-
-def _classifications(results: Sequence[DocumentResult]) -> list[list[object]]:
-    return _transpose(
-        (
-            (result.document.document_id, row.head, row.label, row.score, row.predicted)
-            for result in results
-            for row in result.classifications
-        ),
-        5,
-    )
-
-
-def _window_scores(results: Sequence[DocumentResult]) -> list[list[object]]:
-    return _transpose(
-        (
-            (
-                result.document.document_id,
-                row.head,
-                row.window,
-                row.char_start,
-                row.char_end,
-                row.label,
-                row.score,
-            )
-            for result in results
-            for row in result.window_scores
-        ),
-        7,
-    )
-
-
-def _errors(errors: Sequence[ErrorRow]) -> list[list[object]]:
-    return _transpose(
-        ((row.source, row.document_id, row.stage, row.error, row.message) for row in errors), 5
-    )
-
-
-def _fixed_size(vectors: Sequence[FloatVector | None], width: int | None) -> pa.Array:
+def _vectors(vectors: Sequence[FloatVector | None], width: int | None) -> pa.Array:
     if width is None:
         return pa.nulls(len(vectors), pa.list_(pa.float32()))
     flat = np.concatenate([np.empty(0, np.float32), *(v for v in vectors if v is not None)])

@@ -20,7 +20,7 @@ from support.models import NER_LABELS
 from support.texts import long_text
 from transformers import pipeline
 
-from longbert.core.windows import Window, plan_windows
+from longbert.core.windows import Window, split_windows
 from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.records import LabelledSpan
 
@@ -68,7 +68,7 @@ def test_merge_equals_the_pipeline_of_transformers(models: Models, n_windows: in
     tokens = own.tokenize(text)
     assert len(tokens) == n_tokens
     windows = []
-    for window in plan_windows(n_tokens, size=size, overlap=overlap):
+    for window in split_windows(n_tokens, size=size, overlap=overlap):
         ids = [*own.prefix, *tokens.ids[window.start : window.stop].tolist(), *own.suffix]
         with torch.inference_mode():
             logits = reference.model(torch.tensor([ids])).logits[0, 1:-1]

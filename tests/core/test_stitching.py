@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from longbert.config import ENTITY_STITCHINGS
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
-from longbert.core.windows import Window, plan_windows
+from longbert.core.windows import Window, split_windows
 
 
 @st.composite
@@ -18,7 +18,7 @@ def scored_windows(draw: st.DrawFn) -> tuple[int, list[tuple[Window, np.ndarray]
     size = draw(st.integers(1, 20))
     overlap = draw(st.integers(0, size - 1))
     generator = np.random.default_rng(draw(st.integers(0, 99)))
-    windows = plan_windows(n_tokens, size=size, overlap=overlap)
+    windows = split_windows(n_tokens, size=size, overlap=overlap)
     return n_tokens, [
         (window, generator.random((window.n_tokens, 3), dtype=np.float32)) for window in windows
     ]

@@ -152,7 +152,7 @@ class TestEveryFamily:
         for text in SHORT.values():
             inputs = one.padded(text)
             tokens = pass_.tokenizer.tokenize(text)
-            windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+            windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
             batch = pass_.backbone.batch(windows, inputs["input_ids"].shape[1])
             assert torch.equal(batch.input_ids, inputs["input_ids"])
             assert torch.equal(batch.attention_mask, inputs["attention_mask"])
@@ -263,7 +263,7 @@ def test_padding_is_on_the_side_that_the_tokenizer_says(models: Models, family: 
     encoder = longbert.load(embed=str(folder), precision="float32")
     (pass_,) = encoder.models.passes
     tokens = pass_.tokenizer.tokenize("Rotterdam")
-    windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+    windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
     (mask,) = pass_.backbone.batch(windows, 24).attention_mask.tolist()
     assert mask == sorted(mask)
     reference = SentenceTransformer(str(folder), device="cpu")

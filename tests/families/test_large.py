@@ -45,7 +45,9 @@ def test_the_shape_of_bert_large(models: Callable[..., Path], tmp_path: Path) ->
     ).models.passes
     tokens = pass_.tokenizer.tokenize("Maria Alvarez")
     length = padded_length(len(tokens) + 2, limit=64)
-    batch = pass_.backbone.batch(list(token_windows(tokens, pass_.plan(len(tokens)))), length)
+    batch = pass_.backbone.batch(
+        list(token_windows(tokens, pass_.split_tokens(len(tokens)))), length
+    )
     (found,) = pass_.heads[0].tagger.content_logits(  # type: ignore[attr-defined]
         pass_.backbone.hidden_states(batch), batch
     )

@@ -9,7 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from written_tables import Doc, MemoryFiles, passage_id, write_output, write_part
+from fakes.memory_files import MemoryFiles
+from support.written_tables import Doc, passage_id, write_output, write_part
 
 import longbert.index.tables as tables_module
 from longbert.errors import ConfigError, LongbertError, OutputError

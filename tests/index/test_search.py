@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from fakes.memory_files import MemoryFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from written_tables import (
+from support.written_tables import (
     Doc,
     Floats,
-    MemoryFiles,
     brute_force,
     text_of,
     unit,

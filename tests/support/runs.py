@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import pyarrow.parquet as pq
+from longbert.engine.session import Session
 
 import longbert
 from longbert.config import run_config
 from longbert.engine.run import Outcome, RunInfo, run_in_process
-from longbert.engine.session import Session
 from longbert.engine.verify import verify_output
-from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
+from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.tables import TABLES, WINDOW_SCORES
 
@@ -116,58 +115,3 @@ def command(
         timeout=120,
         check=False,
     )
-
-
-class Death(BaseException):
-    """Stands for the end of the process: nothing of ours may catch it."""
-
-
-class FailingFiles(LocalFileSystem):
-    """Local files on which the n-th change fails.
-
-    Args:
-        fails_at: writes and removals, from 0, before the one that fails; None: none does.
-        fault: ``"full"`` is a full disk, ``"death"`` leaves half a file as a killed process does.
-    """
-
-    def __init__(self, fails_at: int | None = None, fault: str = "full") -> None:
-        self.n_changes = 0
-        self._fails_at = fails_at
-        self._fault = fault
-
-    def write(self, path: str, data: bytes) -> None:
-        if self._is_time():
-            if self._fault == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
-            raise Death
-        super().write(path, data)
-
-    def remove(self, path: str) -> None:
-        if self._is_time():
-            raise Death if self._fault == "death" else PermissionError(errno.EACCES, "denied", path)
-        super().remove(path)
-
-    def _is_time(self) -> bool:
-        self.n_changes += 1
-        return self.n_changes - 1 == self._fails_at
-
-
-class WatchedFiles(LocalFileSystem):
-    """Local files that call a function whenever one is opened, written or listed."""
-
-    def __init__(self, watch: Callable[[str], None]) -> None:
-        self._watch = watch
-
-    def open(self, path: str) -> BinaryIO:
-        self._watch(path)
-        return super().open(path)
-
-    def write(self, path: str, data: bytes) -> None:
-        self._watch(path)
-        super().write(path, data)
-
-    def files(self, path: str) -> Iterator[FileInfo]:
-        self._watch(path)
-        return super().files(path)

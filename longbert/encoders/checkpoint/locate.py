@@ -13,11 +13,7 @@ from typing import Any
 from longbert.config import ModelConfig
 from longbert.encoders.heads.learned.folder import HeadConfig, check_files, is_head, read_head
 from longbert.errors import ModelError, nearest
-
-TASK_ARCHITECTURES = {
-    "classify": "ForSequenceClassification",
-    "ner": "ForTokenClassification",
-}
+from longbert.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,16 +204,16 @@ def _check_kind(folder: ModelFolder, task: str) -> None:
             f"{folder.name} is a decoder ({config.get('model_type')}), whose tokens do not see "
             "what follows them: use an encoder such as BERT or RoBERTa"
         )
-    wanted = TASK_ARCHITECTURES.get(task)
+    wanted = TASKS[task].architecture
     if wanted is None:
         return
     if any(name.endswith(wanted) for name in architectures):
         _check_labels(folder)
         return
     fitting = [
-        other
-        for other, suffix in TASK_ARCHITECTURES.items()
-        if any(name.endswith(suffix) for name in architectures)
+        other.name
+        for other in TASKS.values()
+        if other.architecture and any(name.endswith(other.architecture) for name in architectures)
     ]
     remedy = f"give it as --{fitting[0]}" if fitting else f"--{task} needs a checkpoint of {wanted}"
     raise ModelError(

@@ -15,7 +15,7 @@ from longbert.core.passages import (
     passage_starts,
     passage_windows,
 )
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 
 
 @given(st.integers(0, 2_000), st.integers(1, 200))
@@ -65,7 +65,7 @@ def test_owned_pieces_partition_the_tokens_at_passage_borders(
     passage = data.draw(st.integers(1, 70))
 
     passage_of = {}
-    for window in plan_windows(n_tokens, size=size, overlap=overlap):
+    for window in split_windows(n_tokens, size=size, overlap=overlap):
         pieces = list(owned_pieces(window, size=passage))
         assert all(piece.start < piece.stop for piece in pieces)
         for piece in pieces:
@@ -77,7 +77,7 @@ def test_owned_pieces_partition_the_tokens_at_passage_borders(
 
 
 def test_pieces_of_a_worked_example() -> None:
-    (window,) = plan_windows(10, size=12, overlap=0)
+    (window,) = split_windows(10, size=12, overlap=0)
     assert list(owned_pieces(window, size=4)) == [Piece(0, 0, 4), Piece(1, 4, 8), Piece(2, 8, 10)]
 
 

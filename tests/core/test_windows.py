@@ -1,15 +1,15 @@
-"""What is particular to some window plans; that they cover is among the invariants."""
+"""What is particular to some ways to split; that they cover is among the invariants."""
 
 from __future__ import annotations
 
 import pytest
 
-from longbert.core.windows import Window, default_overlap, plan_windows
+from longbert.core.windows import Window, default_overlap, split_windows
 from longbert.errors import ConfigError
 
 
 def test_owners_of_a_worked_example() -> None:
-    assert plan_windows(10, size=4, overlap=2) == (
+    assert split_windows(10, size=4, overlap=2) == (
         Window(0, 4, 0, 3),
         Window(2, 6, 3, 5),
         Window(4, 8, 5, 7),
@@ -18,7 +18,7 @@ def test_owners_of_a_worked_example() -> None:
 
 
 def test_the_last_window_moves_left_instead_of_being_short() -> None:
-    assert plan_windows(9, size=4, overlap=0) == (
+    assert split_windows(9, size=4, overlap=0) == (
         Window(0, 4, 0, 4),
         Window(4, 8, 4, 7),
         Window(5, 9, 7, 9),
@@ -27,11 +27,11 @@ def test_the_last_window_moves_left_instead_of_being_short() -> None:
 
 @pytest.mark.parametrize("n_tokens", [1, 5, 6])
 def test_a_short_document_has_one_short_window(n_tokens: int) -> None:
-    assert plan_windows(n_tokens, size=6, overlap=2) == (Window(0, n_tokens, 0, n_tokens),)
+    assert split_windows(n_tokens, size=6, overlap=2) == (Window(0, n_tokens, 0, n_tokens),)
 
 
 def test_no_tokens_have_no_windows() -> None:
-    assert plan_windows(0, size=6, overlap=2) == ()
+    assert split_windows(0, size=6, overlap=2) == ()
 
 
 def test_counts_of_a_window() -> None:
@@ -46,11 +46,11 @@ def test_default_overlap_is_a_quarter() -> None:
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_window_without_room_is_refused(size: int) -> None:
     with pytest.raises(ConfigError, match=f"room for at least 1 content token, got {size}"):
-        plan_windows(10, size=size, overlap=0)
+        split_windows(10, size=size, overlap=0)
 
 
 @pytest.mark.parametrize("overlap", [510, 511, -1])
 def test_an_overlap_out_of_range_is_refused_with_a_remedy(overlap: int) -> None:
     with pytest.raises(ConfigError) as raised:
-        plan_windows(10, size=510, overlap=overlap)
+        split_windows(10, size=510, overlap=overlap)
     assert str(raised.value) == f"overlap must be in [0, 510), got {overlap}: try 127"

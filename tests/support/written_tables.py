@@ -7,36 +7,17 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from fakes.memory_files import MemoryFiles
 
 from longbert.index import BuiltIndex, build_index
 
 Floats = npt.NDArray[np.float32]
-
-
-class MemoryFiles:
-    """Files in memory."""
-
-    def __init__(self) -> None:
-        self.data: dict[str, bytes] = {}
-        self.opened: list[str] = []
-
-    def is_folder(self, path: str) -> bool:
-        return any(name.startswith(f"{path}/") for name in self.data)
-
-    def open(self, path: str) -> BinaryIO:
-        self.opened.append(path)
-        if path not in self.data:
-            raise FileNotFoundError(2, "No such file or directory", path)
-        return io.BytesIO(self.data[path])
-
-    def write(self, path: str, data: bytes) -> None:
-        self.data[path] = data
 
 
 @dataclass(frozen=True)

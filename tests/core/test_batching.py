@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.batching import Batch, padded_length, plan_batches
+from longbert.core.batching import Batch, pack_batches, padded_length
 
 
 @given(st.integers(1, 600), st.integers(1, 600))
@@ -28,7 +28,7 @@ def lengths_and_limit(draw: st.DrawFn) -> tuple[list[int], int]:
 def test_batches(drawn: tuple[list[int], int], batch_tokens: int) -> None:
     lengths, limit = drawn
 
-    batches = plan_batches(lengths, batch_tokens=batch_tokens, limit=limit)
+    batches = pack_batches(lengths, batch_tokens=batch_tokens, limit=limit)
 
     indices = sorted(index for batch in batches for index in batch.indices)
     assert indices == list(range(len(lengths)))
@@ -48,7 +48,7 @@ def test_batches_are_as_full_as_the_budget_allows(
 ) -> None:
     lengths, limit = drawn
 
-    batches = plan_batches(lengths, batch_tokens=batch_tokens, limit=limit)
+    batches = pack_batches(lengths, batch_tokens=batch_tokens, limit=limit)
 
     for one, following in pairwise(batches):
         kinds = [
@@ -60,7 +60,7 @@ def test_batches_are_as_full_as_the_budget_allows(
 
 
 def test_a_worked_example() -> None:
-    assert plan_batches([5, 30, 16, 32, 31, 12], batch_tokens=64, limit=512) == [
+    assert pack_batches([5, 30, 16, 32, 31, 12], batch_tokens=64, limit=512) == [
         Batch((1, 4), 32),
         Batch((3,), 32),
         Batch((0, 5), 16),

@@ -182,7 +182,7 @@ def test_every_window_holds_the_prompt_and_no_passage_does(
     for pass_ in loaded.passes:
         assert pass_.tokenizer.prefix == own
         tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-        windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+        windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
         assert len(windows) > 3
         lengths = [len(own) + len(one.ids) + len(inner.suffix) for one in windows]
         assert max(lengths) <= 32
@@ -232,7 +232,7 @@ def with_partials(models: Build) -> list[tuple[Any, Any, list[Any]]]:
                 loaded = load(models(family, sentence_transformers=files), window=24)
                 for pass_ in loaded.passes:
                     tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-                    windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+                    windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
                     (partials,) = pass_.run(windows, 24)
                     found.append((pass_.heads[0], tokens, partials))
     return found
@@ -264,7 +264,7 @@ def test_a_document_of_many_windows_is_the_mean_over_its_tokens(
     loaded = load(models("bert", sentence_transformers=files), window=24)
     (pass_,) = loaded.passes
     tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-    windows = list(token_windows(tokens, pass_.plan(len(tokens))))
+    windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
     batch = pass_.backbone.batch(windows, 24)
     (last,) = pass_.backbone.hidden_states(batch)
     hidden = last.numpy().astype(np.float64)

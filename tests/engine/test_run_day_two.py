@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.local_files import Death, FailingFiles
 from support.runs import (
-    Death,
-    FailingFiles,
     files_of,
     last_run,
     problems,

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, CanineTokenizer, PhobertTokenizer
 
 import longbert.encoders.tokenizers.python_only as module
 from longbert.core.coverage import count_covered_chars
-from longbert.core.windows import plan_windows
+from longbert.core.windows import split_windows
 from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 from longbert.encoders.tokenizers.python_only import WordTokenizer, make_tokenizer
 from longbert.errors import ModelError
@@ -75,7 +75,7 @@ def check(text: str, tokens: TokenizedText) -> None:
     assert tokens.starts_word[0]
     assert tokens.starts_word[tokens.is_unknown].all()
     for size, overlap in ((1, 0), (7, 3)):
-        windows = plan_windows(len(tokens), size=size, overlap=overlap)
+        windows = split_windows(len(tokens), size=size, overlap=overlap)
         assert count_covered_chars(text, offsets, windows) == len(text)
 
 

@@ -1,10 +1,10 @@
 """A disk that fails once costs a row in errors until the next run, not for ever."""
 
 import pyarrow.parquet as pq
+from longbert.engine.session import Session
 
 from longbert.config import run_config
 from longbert.engine.run import RunInfo, run_in_process
-from longbert.engine.session import Session
 from longbert.store.filesystem import LocalFileSystem
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from fakes.memory_filesystem import MemoryFileSystem
+from fakes.beam_files import MemoryFileSystem
 from support.runs import UNIT_BYTES, files_of, some_texts, write_texts
 from support.runs import run as run_locally
 

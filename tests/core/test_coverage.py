@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
-from longbert.core.windows import Window, plan_windows
+from longbert.core.windows import Window, split_windows
 
 CHARACTERS = "ab ▁é.\n\x00\u200d\u0301\ufffd\ue000\ufeff北😀\t"
 
@@ -44,7 +44,7 @@ def slow_covered(text: str, offsets: np.ndarray, windows: tuple[Window, ...]) ->
 def test_covered_characters(drawn: tuple[str, np.ndarray], size: int, data: st.DataObject) -> None:
     text, offsets = drawn
     overlap = data.draw(st.integers(0, size - 1))
-    windows = plan_windows(len(offsets), size=size, overlap=overlap)
+    windows = split_windows(len(offsets), size=size, overlap=overlap)
 
     assert count_covered_chars(text, offsets, windows) == slow_covered(text, offsets, windows)
 
@@ -62,7 +62,7 @@ def test_covered_characters(drawn: tuple[str, np.ndarray], size: int, data: st.D
 def test_a_visible_character_between_windows_is_missed(
     text: str, offsets: list[list[int]], covered: int
 ) -> None:
-    windows = plan_windows(len(offsets), size=1, overlap=0)
+    windows = split_windows(len(offsets), size=1, overlap=0)
     assert count_covered_chars(text, np.array(offsets), windows) == covered
 
 

@@ -1,0 +1,48 @@
+"""What every step of a run is given, on whatever machine it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from longbert.config import RunConfig
+from longbert.encoders.models import Models, load_models
+from longbert.engine.meter import Meter, NullMeter
+from longbert.store.filesystem import FileSystem
+from longbert.store.folder import OutputFolder
+from longbert.store.tables import table_names
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """The settings of a run and the means to carry it out.
+
+    Attributes:
+        config: the run.
+        filesystem: where inputs and output lie.
+        meter: counts the work as it is done.
+        threads: of torch in each process; None: what torch chooses.
+    """
+
+    config: RunConfig
+    filesystem: FileSystem
+    meter: Meter = field(default_factory=NullMeter)
+    threads: int | None = None
+
+    @property
+    def output(self) -> OutputFolder:
+        """The output folder."""
+        return OutputFolder(self.filesystem, self.config.output)
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of the tables that the run writes."""
+        return table_names(self.config.models)
+
+
+def load_run_models(context: RunContext) -> Models:
+    """Load the models of a run, which takes seconds: once in a process will do.
+
+    Raises:
+        ModelError, ConfigError: models or settings do not fit.
+    """
+    return load_models(context.config.models, threads=context.threads)

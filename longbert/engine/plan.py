@@ -1,0 +1,144 @@
+"""Planning: which files there are, which documents they hold, and what is left to do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from longbert.core.units import Part, Plan, PlannedDocument, plan_units
+from longbert.engine.context import RunContext
+from longbert.engine.prepare import Prepared
+from longbert.errors import InputError
+from longbert.readers.documents import scan
+from longbert.readers.inputs import Listing, list_inputs
+from longbert.records import DocumentRef, InputFile
+from longbert.store.manifest import Receipt
+from longbert.store.parquet import read_table
+
+# Errors that are the machine's and not the document's.
+_PASSING_ERRORS = {
+    ("read", "unreadable"),
+    ("encode", "MemoryError"),
+    ("encode", "OutOfMemoryError"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PlanSummary:
+    """What the last step needs to know of a plan."""
+
+    parts: tuple[str, ...]
+    n_documents: int
+    n_unchanged: int
+    n_removed: int
+    n_units: int
+    n_units_copied: int
+    n_units_resumed: int = 0
+
+
+def list_files(context: RunContext) -> Listing:
+    """The files that the inputs name, without those of the output folder.
+
+    Raises:
+        InputError: an input is missing, or holds no document.
+    """
+    config = context.config
+    listing = list_inputs(context.filesystem, config.inputs)
+    inside = _absolute(config.output) + "/"
+    files = tuple(f for f in listing.files if not _absolute(f.path).startswith(inside))
+    if not files:
+        raise InputError(
+            f"input holds no document but those of the output {config.output!r}: "
+            "name the folder of your documents"
+        )
+    context.meter.add({f"skipped {suffix}": n for suffix, n in listing.skipped.items()})
+    return replace(listing, files=files)
+
+
+def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
+    """The documents of a file, without their texts."""
+    config = context.config
+    return scan(context.filesystem, file, id_field=config.id_field, text_field=config.text_field)
+
+
+def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
+    """Plan units against what the output holds already."""
+    planned = plan_units(
+        refs,
+        unit_bytes=context.config.unit_bytes,
+        fingerprint=prepared.fingerprint,
+        earlier=list(_earlier_parts(context, prepared)),
+    )
+    n_bytes = sum(unit.n_bytes for unit in planned.units)
+    n_new = planned.n_documents - planned.n_unchanged
+    context.meter.add({"planned_documents": n_new, "planned_bytes": n_bytes})
+    return planned
+
+
+def summarize(planned: Plan) -> PlanSummary:
+    """A plan without its units, which may be many."""
+    return PlanSummary(
+        parts=planned.parts,
+        n_documents=planned.n_documents,
+        n_unchanged=planned.n_unchanged,
+        n_removed=planned.n_removed,
+        n_units=len(planned.units),
+        n_units_copied=sum(unit.copy_from is not None for unit in planned.units),
+    )
+
+
+def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
+    """The parts of the output that are whole, without documents that are worth another try.
+
+    What is wrong with a document stays wrong until it changes, but a disk may recover, and
+    another run may have more memory. A part that lost a file is made again.
+    """
+    for name in _earlier_names(context, prepared):
+        receipt = context.output.whole_receipt(name, context.tables)
+        if receipt is None:
+            continue
+        retried = _passing_errors(context, name) if receipt.counts["errors"] else set()
+        documents = tuple(
+            replace(one, identity="") if (one.source, one.document_id) in retried else one
+            for one in planned_documents(receipt)
+        )
+        yield Part(name, documents, receipt.fingerprint)
+
+
+def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
+    manifest = context.output.manifest()
+    if manifest is not None:
+        return list(manifest.part_names)
+    claim = context.output.claim()
+    if claim is None or claim.rows == prepared.rows:
+        # A first run that was stopped is planned as it was then, and finds its parts by name.
+        return []
+    # It was stopped in another environment, whose rows the user accepts.
+    made = ((name, context.output.receipt(name)) for name in context.output.complete_parts())
+    return [
+        name
+        for name, receipt in made
+        if receipt is not None and receipt.fingerprint == claim.rows.digest
+    ]
+
+
+def planned_documents(receipt: Receipt) -> tuple[PlannedDocument, ...]:
+    """The documents of a part as they were planned."""
+    return tuple(
+        PlannedDocument(one.identity, one.document_id, one.source, one.failed)
+        for one in receipt.documents
+    )
+
+
+def _passing_errors(context: RunContext, part: str) -> set[tuple[str, str | None]]:
+    rows = read_table(context.output, "errors", part).to_pylist()
+    return {
+        (row["source"], row["document_id"])
+        for row in rows
+        if (row["stage"], row["error"]) in _PASSING_ERRORS
+    }
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else os.path.realpath(path)

@@ -1,0 +1,186 @@
+"""Before any work: the fingerprints of a run, and whether the output folder is free for it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from longbert.config import RunConfig
+from longbert.core.fingerprint import differences
+from longbert.encoders.models import Models
+from longbert.engine.context import RunContext
+from longbert.errors import ConfigError, FingerprintError
+from longbert.index.backend import faiss_version
+from longbert.index.kinds import DEFAULT_TYPE
+from longbert.readers.kinds import reader_versions
+from longbert.store.layout import CLAIM
+from longbert.store.manifest import (
+    FORMAT,
+    Claim,
+    Environment,
+    IndexSettings,
+    Manifest,
+    NamedModels,
+    RowFingerprint,
+    RowSettings,
+    to_builtins,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that later steps need to know of the models without loading them.
+
+    Attributes:
+        rows: what can change a row.
+        index: what the index is built with; None without an embedding model.
+        models: as the user named them.
+        readers: versions of what reads each kind of input.
+        device: for people.
+    """
+
+    rows: RowFingerprint
+    index: IndexSettings | None
+    models: NamedModels
+    readers: Mapping[str, str]
+    device: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the row fingerprint."""
+        return self.rows.digest
+
+
+def prepare(context: RunContext, models: Models) -> Prepared:
+    """Claim the output folder for a configuration.
+
+    Raises:
+        FingerprintError: the folder holds rows that these settings would not make.
+        OutputError: the folder cannot be written, or was written by another version.
+        ConfigError: the output is a file.
+    """
+    output = context.output
+    if os.path.isfile(output.path):
+        raise ConfigError(f"output {output.path!r} is a file: name a folder")
+    config = context.config
+    prepared = Prepared(
+        rows=row_fingerprint(config, models),
+        index=_index_settings(models),
+        models=_named_models(config, models),
+        readers=reader_versions(),
+        device=models.device,
+    )
+    manifest = output.manifest()
+    claim = None if manifest is not None else output.claim()
+    if manifest is not None:
+        _check_rows(
+            output.path, manifest.rows, manifest.environments, prepared, config.accept_drift
+        )
+    elif claim is not None and output.complete_parts():
+        environments = {claim.rows.digest: claim.rows.environment}
+        _check_rows(output.path, claim.rows, environments, prepared, config.accept_drift)
+    elif claim is None or claim.rows != prepared.rows:
+        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
+    return prepared
+
+
+def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
+    """What can change a row on this machine."""
+    return RowFingerprint(
+        settings=RowSettings(
+            format=FORMAT,
+            id_field=config.id_field,
+            text_field=config.text_field,
+            window_scores=config.models.window_scores,
+            precision=models.precision,
+            passage=config.models.passage,
+            batch_tokens=models.decisive_batch_tokens,
+            passes=models.settings,
+        ),
+        environment=Environment(
+            longbert=importlib.metadata.version("longbert"),
+            libraries=dict(models.libraries),
+            processor=models.processor,
+        ),
+    )
+
+
+def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
+    """Refuse to commit rows under a fingerprint that this machine does not have.
+
+    Raises:
+        FingerprintError: with both fingerprints and what differs.
+    """
+    if own == planned:
+        return
+    changes = _listed(differences(to_builtins(planned), to_builtins(own)))
+    raise FingerprintError(
+        f"this machine would write other rows than were planned: the plan has the row fingerprint "
+        f"{planned.digest[:12]}, this machine {own.digest[:12]}:{changes}\n"
+        "Give all workers one image and one kind of processor, then run again: the parts that are "
+        "complete are kept"
+    )
+
+
+def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
+    """What the index would be built with instead; it is rebuilt from the tables."""
+    before, after = (
+        None if one is None else to_builtins(one)
+        for one in (manifest.index_settings, prepared.index)
+    )
+    yield from differences(before, after, key="index")
+
+
+def reader_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
+    """Which versions of readers differ; documents of their kinds are read and encoded again."""
+    yield from differences(manifest.readers, dict(prepared.readers), key="readers")
+
+
+def _check_rows(
+    path: str,
+    before: RowFingerprint,
+    environments: Mapping[str, Environment],
+    prepared: Prepared,
+    accept_drift: bool,
+) -> None:
+    now = prepared.rows
+    settings = _listed(differences(to_builtins(before.settings), to_builtins(now.settings)))
+    if settings:
+        raise FingerprintError(
+            f"output {path!r} holds rows made with other models or settings:{settings}\n"
+            "Go back to those settings, which costs nothing, or name another folder with --output, "
+            "which encodes every document again"
+        )
+    if accept_drift or now.digest in environments:
+        return
+    drift = _listed(differences(to_builtins(before.environment), to_builtins(now.environment)))
+    raise FingerprintError(
+        f"output {path!r} holds rows made in another environment, where bits may differ:{drift}\n"
+        "Go back to that environment, which costs nothing; add --accept-drift, which encodes new "
+        "and changed documents only and records the mixture; or name another folder with "
+        "--output, which encodes every document again. Versions of readers, FAISS and pyarrow "
+        "never need this: they read or index again by themselves"
+    )
+
+
+def _listed(lines: Iterator[str]) -> str:
+    return "".join(f"\n  {line}" for line in lines)
+
+
+def _index_settings(models: Models) -> IndexSettings | None:
+    if models.metric is None:
+        return None
+    return IndexSettings(metric=models.metric, type=DEFAULT_TYPE, faiss=faiss_version())
+
+
+def _named_models(config: RunConfig, models: Models) -> NamedModels:
+    named = config.models
+    return NamedModels(
+        embed=named.embed,
+        embed_path=os.path.abspath(named.embed) if os.path.isdir(named.embed) else None,
+        embed_digest=models.embed_digest,
+        query_prompt=None if models.prompts is None else models.prompts.query,
+        heads={"classify": named.classify, "ner": named.ner},
+    )

@@ -1,0 +1,161 @@
+"""One unit of work, from reading to commit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from longbert.core.units import Part, Unit
+from longbert.encoders.models import Models
+from longbert.engine.context import RunContext
+from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
+from longbert.engine.meter import timed
+from longbert.errors import DocumentError
+from longbert.readers.documents import read
+from longbert.records import Document, DocumentResult, ErrorRow
+from longbert.store.folder import entry_of
+from longbert.store.layout import part_file
+from longbert.store.manifest import DocumentEntry, Receipt
+from longbert.store.parquet import read_table, to_parquet
+from longbert.store.tables import build_tables, counts_of_tables
+
+
+def is_resumed(context: RunContext, unit: Unit) -> bool:
+    """Whether a run that was stopped left the unit's part complete."""
+    receipt = context.output.whole_receipt(unit.part.name, context.tables)
+    if receipt is None or receipt.fingerprint != unit.part.fingerprint:
+        return False
+    context.meter.add(
+        {
+            "bytes": unit.n_bytes,
+            "documents": len(unit.refs),
+            "resumed_documents": len(unit.refs),
+            "resumed_bytes": unit.n_bytes,
+        }
+    )
+    return True
+
+
+def copy_unit(context: RunContext, unit: Unit) -> None:
+    """Make a unit's part from the rows of an earlier part whose documents are still there.
+
+    Raises:
+        OutputError: a file cannot be read or written.
+    """
+    assert unit.copy_from is not None
+    kept = {one.document_id for one in unit.part.documents if not one.failed}
+    kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
+    tables = {}
+    for table in context.tables:
+        rows = read_table(context.output, table, unit.copy_from)
+        ids = rows.column("document_id").to_pylist()
+        if table == "errors":
+            sources = rows.column("source").to_pylist()
+            mask = [pair in kept_sources for pair in zip(sources, ids, strict=True)]
+        else:
+            mask = [document_id in kept for document_id in ids]
+        tables[table] = rows.filter(pa.array(mask, type=pa.bool_()))
+    _commit(context, unit.part, tables)
+
+
+def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
+    """Make a unit's part by reading and encoding its documents.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    config = context.config
+    with timed(context.meter, "reading"):
+        items = list(
+            read(
+                context.filesystem,
+                unit.refs,
+                id_field=config.id_field,
+                text_field=config.text_field,
+            )
+        )
+    documents = [item for item in items if isinstance(item, Document)]
+    encoded = encode_documents(
+        models,
+        documents,
+        passage_tokens=config.models.passage,
+        meter=context.meter,
+        n_bytes=unit.n_bytes,
+    )
+    results: list[DocumentResult] = []
+    errors: list[ErrorRow] = []
+    for item in items:
+        if isinstance(item, ErrorRow):
+            errors.append(item)
+            continue
+        outcome = next(encoded)
+        if isinstance(outcome, DocumentError):
+            errors.append(_error_row(item, outcome))
+        else:
+            results.append(outcome)
+    context.meter.add(
+        {
+            "documents": len(items),
+            "errors": len(errors),
+            "unknown_script": sum(
+                result.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(result.document.text)
+                for result in results
+            ),
+        }
+    )
+    tables = build_tables(results, errors, width=models.width, names=context.tables)
+    _commit(context, unit.part, tables)
+
+
+def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
+    """Make a unit's part, unless a run that was stopped left it complete.
+
+    Args:
+        context: the run.
+        unit: as planned.
+        models: whose row fingerprint is the planned one.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        OutputError: a file cannot be read or written.
+    """
+    if is_resumed(context, unit):
+        return False
+    if unit.copy_from is not None:
+        copy_unit(context, unit)
+    else:
+        encode_unit(context, unit, models)
+    return True
+
+
+def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
+    """Write the tables, then the receipt that makes them count."""
+    with timed(context.meter, "writing"):
+        files = {}
+        for name, table in tables.items():
+            data = to_parquet(table)
+            context.output.write(part_file(name, part.name), data)
+            files[name] = entry_of(data, n_rows=table.num_rows)
+        receipt = Receipt(
+            part=part.name,
+            fingerprint=part.fingerprint,
+            counts=counts_of_tables(tables),
+            files=files,
+            documents=tuple(
+                DocumentEntry(
+                    identity=one.identity,
+                    document_id=one.document_id,
+                    source=one.source,
+                    failed=one.failed,
+                )
+                for one in part.documents
+            ),
+        )
+        context.output.write_receipt(receipt)
+
+
+def _error_row(document: Document, error: DocumentError) -> ErrorRow:
+    return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)

@@ -1,0 +1,51 @@
+"""Where everything lies in an output folder, and which files are longbert's own."""
+
+from __future__ import annotations
+
+import re
+
+from longbert.store.filesystem import TEMPORARY_SUFFIX
+from longbert.store.tables import TABLES
+
+MANIFEST = "manifest.json"
+"""Written last; what it does not name does not exist."""
+
+CLAIM = "fingerprint.json"
+"""Says which configuration a folder belongs to before its first run has finished."""
+
+RUNS = "run.json"
+"""Metadata of the runs, which does not affect the output."""
+
+TOP_FILES = (MANIFEST, CLAIM, RUNS)
+
+RECEIPTS = "receipts"
+INDEX = "index"
+
+_DIGEST_CHARS = 12
+
+PART_SUFFIXES = {**dict.fromkeys(TABLES, ".parquet"), RECEIPTS: ".json"}
+"""Folders in which every part has one file, and the ending of that file."""
+
+_PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.\w+")
+_INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")
+
+
+def part_file(folder: str, part: str) -> str:
+    """Name of a part's file in one of the folders of :data:`PART_SUFFIXES`."""
+    return f"{folder}/{part}{PART_SUFFIXES[folder]}"
+
+
+def receipt_file(part: str) -> str:
+    """Name of a part's receipt."""
+    return part_file(RECEIPTS, part)
+
+
+def index_file(name: str, *, sha256: str, suffix: str) -> str:
+    """Name of a file of an index, which holds the digest of its content."""
+    return f"{INDEX}/{name}-{sha256[:_DIGEST_CHARS]}.{suffix}"
+
+
+def is_own(folder: str, name: str) -> bool:
+    """Whether longbert wrote the file ``name`` of a folder, finished or not."""
+    pattern = _INDEX_FILE if folder == INDEX else _PART_FILE
+    return pattern.fullmatch(name.removesuffix(TEMPORARY_SUFFIX)) is not None

@@ -1,0 +1,316 @@
+"""What an output says of itself: manifest, claim, receipts and the index's description.
+
+All of them are JSON files that are read and checked here, and the same content gives the same
+bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from longbert.core.fingerprint import fingerprint
+from longbert.errors import OutputError
+
+FORMAT = 2
+"""Version of the layout; another one is refused."""
+
+RecordType = TypeVar("RecordType", bound="Record")
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all records that are kept as JSON."""
+
+
+class HeadSettings(Record, frozen=True, kw_only=True):
+    """A head, as far as it can change a row.
+
+    Attributes:
+        name: as in the tables.
+        task: key of :data:`longbert.tasks.TASKS`.
+        digest: of its weights and settings.
+        settings: for people to compare.
+    """
+
+    name: str
+    task: str
+    digest: str
+    settings: dict[str, Any]
+
+
+class PassSettings(Record, frozen=True, kw_only=True):
+    """One pass over the documents, as far as it can change a row.
+
+    Attributes:
+        digest: of the backbone.
+        attention: its implementation.
+        window: positions, special tokens included.
+        overlap: content tokens; None where windows do not overlap by design.
+        reads: whole documents, their two ends, or passages alone.
+        prompt: what is read before a text.
+        batch_invariant: whether a window's bits are independent of its batch.
+        heads: on this backbone.
+    """
+
+    digest: str
+    attention: str
+    window: int
+    overlap: int | None
+    reads: Literal["all", "ends", "passages"]
+    prompt: str
+    batch_invariant: bool
+    heads: tuple[HeadSettings, ...]
+
+
+class RowSettings(Record, frozen=True, kw_only=True):
+    """Settings that can change a row.
+
+    Attributes:
+        batch_tokens: positions of a batch, where a window's bits depend on its batch; else None.
+    """
+
+    format: int
+    id_field: str
+    text_field: str
+    window_scores: bool
+    precision: str
+    passage: int
+    batch_tokens: int | None
+    passes: tuple[PassSettings, ...]
+
+
+class Environment(Record, frozen=True, kw_only=True):
+    """Where rows were made, as far as it can change their bits.
+
+    Attributes:
+        longbert: its version.
+        libraries: versions by name.
+        processor: the kind of processor, on which kernels depend.
+    """
+
+    longbert: str
+    libraries: dict[str, str]
+    processor: str
+
+
+class RowFingerprint(Record, frozen=True, kw_only=True):
+    """All that can change a row; two runs with equal digests write equal rows."""
+
+    settings: RowSettings
+    environment: Environment
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal."""
+        return fingerprint(to_builtins(self))
+
+
+class IndexSettings(Record, frozen=True, kw_only=True):
+    """What the index is built with; a change builds it again from the tables.
+
+    Attributes:
+        metric: how vectors are compared.
+        type: key of :data:`longbert.index.kinds.INDEX_TYPES`.
+        faiss: version.
+    """
+
+    metric: str
+    type: str
+    faiss: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal."""
+        return fingerprint(to_builtins(self))
+
+
+class NamedModels(Record, frozen=True, kw_only=True):
+    """The models as the user named them.
+
+    Attributes:
+        embed: ``"none"`` without an embedding model.
+        embed_path: the folder that it was found in, if the name was that of a folder.
+        embed_digest: of its backbone, which the model of a query must have.
+        query_prompt: what the model reads before a query; None without an embedding model.
+        heads: by task.
+    """
+
+    embed: str
+    embed_path: str | None
+    embed_digest: str | None
+    query_prompt: str | None
+    heads: dict[str, tuple[str, ...]]
+
+
+class FileEntry(Record, frozen=True, kw_only=True):
+    """A committed file."""
+
+    sha256: str
+    n_bytes: int
+    n_rows: int
+
+
+class DocumentEntry(Record, frozen=True, kw_only=True, array_like=True):
+    """A document of a part; see :class:`longbert.core.units.PlannedDocument`."""
+
+    identity: str
+    document_id: str | None
+    source: str
+    failed: bool
+
+
+class Receipt(Record, frozen=True, kw_only=True):
+    """Proof that a part is complete; written after its files.
+
+    Attributes:
+        part: its name.
+        fingerprint: digest of the row fingerprint that its rows were made with.
+        counts: sums over its documents, by name.
+        files: by folder.
+        documents: in order.
+    """
+
+    part: str
+    fingerprint: str
+    counts: dict[str, int]
+    files: dict[str, FileEntry]
+    documents: tuple[DocumentEntry, ...]
+
+
+class PartEntry(Record, frozen=True, kw_only=True):
+    """A part as the manifest names it: its receipt without the documents."""
+
+    name: str
+    fingerprint: str
+    counts: dict[str, int]
+    files: dict[str, FileEntry]
+
+
+class IndexEntry(Record, frozen=True, kw_only=True):
+    """The file that describes an index."""
+
+    file: str
+    sha256: str
+
+
+class IndexFile(Record, frozen=True, kw_only=True):
+    """A file of vectors.
+
+    Attributes:
+        count: vectors.
+        longest_vector: Euclidean length.
+    """
+
+    file: str
+    sha256: str
+    n_bytes: int
+    count: int
+    longest_vector: float
+
+
+class IndexDescription(Record, frozen=True, kw_only=True):
+    """What an index is, beside its files.
+
+    Attributes:
+        exact: whether search returns the true nearest vectors.
+        recall_at_10: share of the true ten nearest that search finds.
+        rows_sha256: digest of all rows that it was built from.
+    """
+
+    type: str
+    exact: bool
+    metric: str
+    dimensions: int
+    documents: IndexFile
+    passages: IndexFile
+    recall_at_10: float
+    memory_bytes: int
+    rows_sha256: str
+    faiss_version: str
+
+
+class Claim(Record, frozen=True, kw_only=True):
+    """Whom a folder belongs to before its first run has finished."""
+
+    format: int
+    rows: RowFingerprint
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """The output as readers see it.
+
+    Attributes:
+        fingerprint: digest of ``rows``.
+        rows: fingerprint of the rows that the last run made.
+        environments: where the rows of all parts were made, by digest of their fingerprint; more
+            than one where a run went on in another environment.
+        readers: versions of what reads each kind of input.
+        index_settings: None without an index.
+        written_with: what changes bytes but no rows.
+        counts: sums over the parts.
+        parts: in order.
+        index: None without vectors.
+    """
+
+    format: int
+    fingerprint: str
+    rows: RowFingerprint
+    environments: dict[str, Environment]
+    readers: dict[str, str]
+    index_settings: IndexSettings | None
+    written_with: dict[str, str]
+    models: NamedModels
+    counts: dict[str, int]
+    parts: tuple[PartEntry, ...]
+    index: IndexEntry | None
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """In order."""
+        return tuple(part.name for part in self.parts)
+
+
+def to_builtins(record: Record) -> dict[str, Any]:
+    """A record as dictionaries, lists and plain values."""
+    content: dict[str, Any] = msgspec.to_builtins(record, str_keys=True)
+    return content
+
+
+def to_json(content: Record | Mapping[str, Any]) -> bytes:
+    """A record's file: the same content gives the same bytes."""
+    plain = to_builtins(content) if isinstance(content, Record) else content
+    return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
+
+
+def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
+    """Parse and check a record's file.
+
+    Args:
+        data: its content.
+        kind: of record.
+        path: for messages.
+
+    Raises:
+        OutputError: it is of another format, or damaged.
+    """
+    try:
+        content = msgspec.json.decode(data)
+        if "format" in kind.__struct_fields__ and isinstance(content, dict):
+            _check_format(content.get("format"), path)
+        return msgspec.convert(content, kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise OutputError(
+            f"{path} is damaged ({error}): restore it, or remove it and run longbert again, which "
+            "keeps the parts that are complete"
+        ) from None
+
+
+def _check_format(found: object, path: str) -> None:
+    if found != FORMAT:
+        raise OutputError(
+            f"{path} has format {found!r}, and this version of longbert reads and writes format "
+            f"{FORMAT}: run into another folder, or use the version that wrote it"
+        )

@@ -1,0 +1,91 @@
+"""Parquet: bytes of a table, and reading of committed tables by path or memory map.
+
+Arrow's own threads are never used here: one that still holds a Python buffer while the
+interpreter shuts down ends the process with an abort.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longbert.errors import OutputError
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import part_file
+
+_COMPRESSION = "zstd"
+_BATCH_ROWS = 8192
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table's Parquet file: the same rows give the same bytes."""
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression=_COMPRESSION)
+    return buffer.getvalue()
+
+
+def from_parquet(data: bytes) -> pa.Table:
+    """The table in a Parquet file; raises pyarrow.ArrowInvalid if it is damaged."""
+    return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
+
+
+def read_table(output: OutputFolder, table: str, part: str) -> pa.Table:
+    """The committed rows of a part.
+
+    Raises:
+        OutputError: they are gone or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        return file.read(use_threads=False)
+
+
+def read_batches(
+    output: OutputFolder, table: str, parts: Sequence[str], columns: Sequence[str]
+) -> Iterator[tuple[str, Any]]:
+    """Some columns of a table, part after part: the file and a batch of its rows.
+
+    Raises:
+        OutputError: a part is missing or damaged.
+    """
+    for part in parts:
+        name = part_file(table, part)
+        with open_table(output, name, columns) as file:
+            for batch in file.iter_batches(
+                batch_size=_BATCH_ROWS, columns=list(columns), use_threads=False
+            ):
+                if len(batch):
+                    yield name, batch
+
+
+@contextmanager
+def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> Iterator[Any]:
+    """Open a committed Parquet file that must have some columns.
+
+    Args:
+        output: the folder it lies in.
+        name: relative to that.
+        columns: those it must have.
+
+    Raises:
+        OutputError: it is missing, damaged, or lacks a column.
+    """
+    try:
+        with output.open_source(name) as source:
+            file = pq.ParquetFile(source, pre_buffer=False)
+            missing = sorted(set(columns) - set(file.schema_arrow.names))
+            if missing:
+                raise OutputError(
+                    f"{output.join(name)} has no column {', '.join(missing)}: it is not one of "
+                    "longbert's tables, run longbert again into an empty folder"
+                )
+            yield file
+    except (OSError, pa.ArrowInvalid) as error:
+        raise OutputError(
+            f"{output.join(name)} is missing or damaged ({error}): run longbert again with the "
+            "same inputs, which makes it anew"
+        ) from error

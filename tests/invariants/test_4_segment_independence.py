@@ -1,0 +1,127 @@
+"""Invariant 4, segment independence: cutting a document changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.encoding import load
+from support.heads import build_head
+from support.texts import long_text
+
+import longbert.encoders.tokenizers.fast as tokenizer_module
+from longbert.config import (
+    CLASSIFY_POOLINGS,
+    ENTITY_STITCHINGS,
+    ENTITY_STRATEGIES,
+    ModelConfig,
+)
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.models import load_models
+from longbert.records import DocumentResult
+
+Models = Callable[..., Path]
+
+
+def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
+    """All that heads made of a document, comparable to the bit."""
+    passages: Any = ()
+    if isinstance(result, HeadResult):
+        if result.passage_embeddings is not None:
+            passages = result.passage_embeddings.tobytes()
+    else:
+        passages = [
+            (p.char_start, p.char_end, None if p.embedding is None else p.embedding.tobytes())
+            for p in result.passages
+        ]
+    embedding = None if result.embedding is None else result.embedding.tobytes()
+    return embedding, passages, result.entities, result.classifications, result.window_scores
+
+
+# One pooling reads a single window, one is that of other heads.
+POOLINGS_OF_WINDOWS = sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"})
+
+
+def head_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
+    common: dict[str, Any] = {"window": 24, "overlap": 7, "passage": 6, "precision": "float32"}
+    for pooling in ("mean", "cls", "max"):
+        files = {"pooling": pooling}
+        yield ModelConfig(embed=str(models("bert", sentence_transformers=files)), **common)
+    classify = {"embed": "none", "classify": (str(models("bert", task="classify")),), **common}
+    for pooling in POOLINGS_OF_WINDOWS:
+        yield ModelConfig(classify_pooling=pooling, window_scores=True, **classify)
+    ner = {"embed": "none", "ner": (str(models("bert", task="ner")),), **common}
+    for strategy in ENTITY_STRATEGIES:
+        yield ModelConfig(entity_strategy=strategy, **ner)
+    for stitching in ENTITY_STITCHINGS:
+        yield ModelConfig(entity_stitching=stitching, entity_decoding="viterbi", **ner)
+    learned = {
+        task: (str(build_head(folder / task, models("bert"), task)),)
+        for task in ("classify", "ner")
+    }
+    yield ModelConfig(embed="none", window_scores=True, **learned, **common)
+
+
+@pytest.fixture(scope="module")
+def heads_with_partials(
+    models: Models, tmp_path_factory: pytest.TempPathFactory
+) -> list[tuple[Any, Any, list[Any]]]:
+    """Every head with the tokens of a document and the partials of its windows."""
+    text = long_text(120, seed=4)
+    found = []
+    for config in head_configurations(models, tmp_path_factory.mktemp("heads")):
+        for pass_ in load_models(config).passes:
+            tokens = pass_.tokenizer.tokenize(text)
+            windows = pass_.split(text, tokens)
+            assert len(windows) > 8
+            by_head = pass_.run(windows, 24)
+            for head, partials in zip(pass_.heads, by_head, strict=True):
+                found.append((head, tokens, partials))
+    n_entity_heads = len(ENTITY_STRATEGIES) + len(ENTITY_STITCHINGS)
+    assert len(found) == 3 + 2 + len(POOLINGS_OF_WINDOWS) + n_entity_heads + 2
+    return found
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_invariant_4_segments_of_windows_merge_to_the_whole(
+    heads_with_partials: list[tuple[Any, Any, list[Any]]], data: st.DataObject
+) -> None:
+    for head, tokens, partials in heads_with_partials:
+        whole = bits(head.finish("", tokens, head.merge(partials)))
+        assert any(whole)
+        cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
+        borders = [0, *sorted(cuts), len(partials)]
+        segments = [head.merge(partials[start:stop]) for start, stop in pairwise(borders)]
+        assert bits(head.finish("", tokens, head.merge(segments))) == whole
+        left = segments[0]
+        for segment in segments[1:]:
+            left = head.merge([left, segment])
+        assert bits(head.finish("", tokens, left)) == whole
+
+
+@lru_cache
+def _lines() -> str:
+    return "\r\n".join(long_text(300, seed=6).split(". "))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
+def test_invariant_4_segments_of_text_are_tokenized_as_the_whole(
+    models: Models, family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = load(
+        embed=models(family, backbone_seed=1),
+        ner=models(family, task="ner", backbone_seed=1),
+        window=32,
+        passage=9,
+    )
+    whole = bits(encoder(_lines()))
+    monkeypatch.setattr(tokenizer_module, "_PIECE_CHARS", 50)
+    monkeypatch.setattr(tokenizer_module, "_PIECES_AT_ONCE", 2)
+    assert bits(encoder(_lines())) == whole

@@ -1,0 +1,48 @@
+"""Invariant 8, bounded memory: documents are held a unit at a time."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+from fakes.local_files import WatchedFiles
+from support.runs import (
+    run_on,
+    some_texts,
+    write_texts,
+)
+
+from longbert.records import Document
+
+Settings = dict[str, Any]
+
+
+class TestInvariant8BoundedMemory:
+    def test_documents_are_read_and_released_unit_by_unit(
+        self, tmp_path: Path, embedding: Settings
+    ) -> None:
+        n_units, in_a_unit = 20, 3
+        docs = write_texts(tmp_path / "docs", some_texts(n_units * in_a_unit, n_words=30))
+        sizes = [path.stat().st_size for path in docs.iterdir()]
+        unit_bytes = in_a_unit * (max(sizes) + 512)
+        assert unit_bytes < (in_a_unit + 1) * (min(sizes) + 512)
+        alive = []
+
+        def watch(path: str) -> None:
+            # A unit's documents are read one after the other, then its receipt is written.
+            if path.endswith(".json") or path.endswith(("0.txt", "5.txt")):
+                alive.append(sum(type(one) is Document for one in gc.get_objects()))
+
+        gc.collect()
+        gc.freeze()  # Looking through all that was there before would take most of the time.
+        try:
+            outcome = run_on(
+                WatchedFiles(watch), docs, tmp_path / "out", unit_bytes=unit_bytes, **embedding
+            )
+        finally:
+            gc.unfreeze()
+
+        assert len(outcome.manifest["parts"]) == n_units
+        assert 0 < max(alive) <= in_a_unit
+        assert alive[-1] == 0
