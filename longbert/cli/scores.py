@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
-from longbert.cli.wording import counted, printable
+from longbert.cli.wording import counted, escaped, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -162,7 +162,7 @@ def _label_table(scores: Sequence[LabelScores]) -> Table:
     table = _table("label", "precision", "recall", "F1", "support", "predicted")
     for one in scores:
         table.add_row(
-            printable(one.label),
+            escaped(one.label),
             *(f"{value:.3f}" for value in (one.precision, one.recall, one.f1)),
             *(f"{value:,}" for value in (one.n_gold, one.n_predicted)),
         )
@@ -170,7 +170,7 @@ def _label_table(scores: Sequence[LabelScores]) -> Table:
 
 
 def _confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
-    shown = [printable(name) for name in names]
+    shown = [escaped(name) for name in names]
     table = _table("", *shown)
     for name, row in zip(shown, matrix, strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
@@ -207,14 +207,14 @@ def _mistake_table(mistakes: Sequence[EntityMistake] | Sequence[LabelMistake]) -
         score = "" if mistake.score is None else f"{mistake.score:.2f}"
         if isinstance(mistake, EntityMistake):
             gold, predicted = (
-                "" if span is None else f"{printable(mistake.part(span))} [{printable(span.label)}]"
+                "" if span is None else f"{one_line(mistake.part(span))} [{escaped(span.label)}]"
                 for span in (mistake.error.gold, mistake.error.predicted)
             )
             context = f"{mistake.before}⟦{mistake.text}⟧{mistake.after}"
-            own: tuple[str, ...] = (mistake.error.kind, gold, predicted, score, printable(context))
+            own: tuple[str, ...] = (mistake.error.kind, gold, predicted, score, one_line(context))
         else:
             own = (_shown(mistake.gold), _shown(mistake.predicted), score)
-        table.add_row(printable(mistake.document_id), *own)
+        table.add_row(escaped(mistake.document_id), *own)
     return table
 
 
@@ -229,10 +229,10 @@ def _table(*columns: str) -> Table:
 
 def _shown(answer: tuple[str, ...] | float) -> str:
     if isinstance(answer, tuple):
-        return ", ".join(map(printable, answer)) or "none"
+        return ", ".join(map(escaped, answer)) or "none"
     return f"{answer:.4g}"
 
 
 def _first(names: Iterable[str], *, most: int = _MOST_IDS) -> str:
-    listed = [printable(name) for name in names]
+    listed = [escaped(name) for name in names]
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longbert.cli.command import Command
 from longbert.cli.wording import counted
 from longbert.config import DEVICES, PRECISIONS
 from longbert.training.config import CLASS_WEIGHTS, TASKS
@@ -25,6 +26,7 @@ _LINE_SECONDS = 10.0
 
 
 @click.command(
+    cls=Command,
     epilog="""
 \b
 Examples:
@@ -33,7 +35,7 @@ Examples:
   longbert train --task ner --data novels.jsonl.gz --label-field outer_entities \\
       --output literary
   longbert run --input docs/ --classify my-sentiment --ner my-people
-"""
+""",
 )
 @click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
 @click.option(
@@ -154,12 +156,9 @@ def train(layers: str | None, **options: Any) -> None:
     config = TrainConfig(**options, layers=None if layers is None else _numbers(layers))
     check_plots()
 
-    from longbert.cli.run import silence
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
-    if not click.get_current_context().find_root().params.get("debug"):
-        silence()
     with _Display(Console(stderr=True)) as display:
         outcome = train_head(config, display, command=_command())
     console = Console(highlight=False, markup=False, emoji=False)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from longbert.config import ModelConfig
+from longbert.config import ModelConfig, Precision
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError, FingerprintError
@@ -109,7 +110,7 @@ def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
         window=own_pass.window,
         # Behind another prompt, a window has room for another number of tokens.
         overlap=own_pass.overlap if query_prompt == own_pass.prompt else None,
-        precision=settings.precision,
+        precision=cast(Precision, settings.precision),
         query_prompt=query_prompt,
         document_prompt=own_pass.prompt,
     )

@@ -20,7 +20,8 @@ from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
 import longbert
-from longbert.config import run_config
+from longbert.api import run_job
+from longbert.config import Execution, run_config
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
 GRAPH_LIMIT_BYTES = 200_000
@@ -44,12 +45,11 @@ def _options(folder: Path, endpoint: str = "http://localhost:1") -> list[str]:
 def _job(folder: Path, inputs: str, output: str, options: Sequence[str], **settings: Any) -> Any:
     meter = folder / "meter-of-the-launcher"
     meter.mkdir(exist_ok=True)
-    return longbert.run_job(
+    return run_job(
         run_config({"input": [inputs], "output": output, **settings}),
-        runner="DataflowRunner",
-        workers=None,
-        beam_options=options,
+        Execution(runner="DataflowRunner", beam_options=tuple(options)),
         meter_folder=str(meter),
+        notify=print,
     )
 
 

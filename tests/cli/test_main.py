@@ -18,13 +18,13 @@ from click.testing import Result
 from support.runs import command, command_line, run, some_texts, write_texts
 from support.texts import long_text
 
-from longbert.cli.main import _COMMANDS, main
+from longbert.cli.main import COMMANDS, main
 from longbert.store.folder import OutputFolder
 
 Call = Callable[..., Result]
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
     result = call(name, "--help")
     assert result.exit_code == 0
@@ -34,7 +34,7 @@ def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
     assert call(name, "-h").stdout == result.stdout
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_and_argument_is_explained(name: str) -> None:
     import click
 
@@ -49,7 +49,7 @@ def test_every_option_and_argument_is_explained(name: str) -> None:
 def test_help_names_all_commands(call: Call) -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for name in _COMMANDS:
+    for name in COMMANDS:
         assert re.search(rf"^  {name}  +[A-Z]", result.stdout, re.MULTILINE)
 
 
