@@ -123,7 +123,7 @@ class Trainable(nn.Module, Generic[ModuleT]):
             none is.
     """
 
-    head: M
+    head: ModuleT
     base: nn.Module
 
     def __init__(self, head: ModuleT, base: nn.Module) -> None:
@@ -226,9 +226,7 @@ class TrainingTask(Protocol[ModuleT, ScorerT, PredictionT]):
     def predict(self, scorer: ScorerT, number: int, partials: Sequence[Any]) -> PredictionT:
         """What a head says of a document, from what it makes of its windows."""
 
-    def rescore(
-        self, scorer: ScorerT, prediction: PredictionT, temperature: float
-    ) -> PredictionT:
+    def rescore(self, scorer: ScorerT, prediction: PredictionT, temperature: float) -> PredictionT:
         """What the head would have said at another temperature, to the bit."""
 
     def measure(
@@ -251,7 +249,9 @@ class Trainer(Generic[ReaderT, ModuleT, ScorerT, PredictionT]):
     score: str
     feature_identity: Callable[[TrainingInputs], Mapping[str, Any]]
     make_reader: Callable[[TrainingInputs, Path], ReaderT]
-    make_task: Callable[[TrainingInputs, ReaderT, FeatureSource], TrainingTask[ModuleT, ScorerT, PredictionT]]
+    make_task: Callable[
+        [TrainingInputs, ReaderT, FeatureSource], TrainingTask[ModuleT, ScorerT, PredictionT]
+    ]
 
 
 def head_config(

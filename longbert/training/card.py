@@ -46,8 +46,8 @@ def model_card(
         _data(config, n_documents, n_extra),
         "## Scores",
         *_scores(config, result),
-        "Expect lower scores on other kinds of text. Measure the head on labelled documents of your "
-        "own with `longbert evaluate`.",
+        "Expect lower scores on other kinds of text. Measure the head on labelled documents of "
+        "your own with `longbert evaluate`.",
         "## Training",
         f"    {command}",
         f"Temperature {head.temperature:.3g}; "
@@ -62,8 +62,8 @@ def model_card(
 def _backbone(result: TrainingResult) -> str:
     head = result.head
     reads = (
-        f"It reads the hidden states of `{head.backbone}` (digest `{head.backbone_digest[:12]}`) in "
-        f"windows of {head.window} positions that overlap by {head.overlap} tokens. "
+        f"It reads the hidden states of `{head.backbone}` (digest `{head.backbone_digest[:12]}`) "
+        f"in windows of {head.window} positions that overlap by {head.overlap} tokens. "
     )
     if head.n_unfrozen:
         layers = "layer was" if head.n_unfrozen == 1 else f"{head.n_unfrozen} layers were"

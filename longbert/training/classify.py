@@ -118,9 +118,7 @@ class ClassTask:
 
     weight_decay = 0.05
 
-    def __init__(
-        self, inputs: TrainingInputs, reader: TokenReader, source: FeatureSource
-    ) -> None:
+    def __init__(self, inputs: TrainingInputs, reader: TokenReader, source: FeatureSource) -> None:
         self.source = source
         labels = tuple(sorted({label for one in inputs.documents for label in one.labels or ()}))
         self.chooses_one = inputs.kind == "label"

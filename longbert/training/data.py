@@ -5,21 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from longbert.errors import ConfigError, InputError
-from longbert.readers.labels import LabelKind, LabelledData, check_trainable, read_labelled
+from longbert.readers.labels import LABEL_KINDS, LabelledData, check_trainable, read_labelled
 from longbert.records import LabelledDocument
 from longbert.store.filesystem import LocalFileSystem
 from longbert.training.config import TrainConfig
-
-_KINDS: Mapping[str, tuple[LabelKind, ...]] = {
-    "classify": ("label", "labels"),
-    "ner": ("entities",),
-}
 
 FEW = 30
 """Scores of fewer documents (or temperatures fitted on fewer) say more of these than of a head."""
@@ -185,5 +180,5 @@ def _read(path: str, config: TrainConfig) -> LabelledData:
         id_field=config.id_field,
         text_field=config.text_field,
         label_field=config.label_field,
-        kinds=_KINDS[config.task],
+        kinds=[kind for kind in LABEL_KINDS if kind in config.training.label_kinds],
     )

@@ -183,9 +183,7 @@ class StoredFeatures:
         return self._loaded
 
 
-def _chunks(
-    documents: Sequence[LabelledDocument], chunk_chars: int
-) -> Iterator[tuple[int, int]]:
+def _chunks(documents: Sequence[LabelledDocument], chunk_chars: int) -> Iterator[tuple[int, int]]:
     """Half-open runs of documents of about one size."""
     start = n_chars = 0
     for number, document in enumerate(documents):

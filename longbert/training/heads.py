@@ -79,7 +79,7 @@ def fit_head(
     settings = FitSettings(
         epochs=inputs.config.most_epochs,
         patience=inputs.config.patience,
-        learning_rate=inputs.config.highest_learning_rate,
+        learning_rate=inputs.config.peak_learning_rate,
         weight_decay=task.weight_decay,
         seed=seed,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from longbert.encoders.models import load_backbone
 from longbert.engine.meter import Meter, NullMeter
 from longbert.errors import ConfigError, FingerprintError, OutputError
 from longbert.store.filesystem import LocalFileSystem
+from longbert.tasks import resolve
 from longbert.training.base import (
     FeatureSource,
     ModuleT,
@@ -62,7 +62,7 @@ def train(
         raise ConfigError(
             f"output {config.output!r} exists: name a folder that does not, or remove it"
         )
-    trainer = trainer_of(config.task)
+    trainer: Trainer[Any, Any, Any, Any] = resolve(config.training.trainer)
     data = read_training_data(config)
     observer.data(len(data.main.documents), len(data.extra), data.n_dropped_spans)
     loaded = load_backbone(backbone_config(config))
@@ -248,10 +248,3 @@ def _warn_of_few(result: TrainingResult, observer: Observer) -> None:
         f"{n_validation:,} documents were held back, and scores on fewer than {FEW} say little: "
         f"{advice}"
     )
-
-
-def trainer_of(task: str) -> Trainer[Any, Any, Any, Any]:
-    """How a task is trained."""
-    module = importlib.import_module(f"longbert.training.{task}")
-    trainer: Trainer[Any, Any, Any, Any] = module.TRAINER
-    return trainer

@@ -69,9 +69,7 @@ class LiveFeatures:
         """Rows of windows that are encoded together; on the CPU, where heads are trained."""
         windows = [self._of(window.document)[0][window.ordinal] for window, _ in chosen]
         states, batch = self._states(module.base, windows)
-        return [
-            self._reader.read(states, batch, row)[rows] for row, (_, rows) in enumerate(chosen)
-        ]
+        return [self._reader.read(states, batch, row)[rows] for row, (_, rows) in enumerate(chosen)]
 
     def partials(self, module: Trainable[Any], scorer: Scorer, document: int) -> Sequence[Any]:
         """What a scorer's head makes of each window, as a run with this backbone does."""
