@@ -204,6 +204,14 @@ class LabelledSpan:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A span that a head has found, and how sure it is of the label."""
+
+    span: LabelledSpan
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class LabelledDocument:
     """A document with what people say of it; exactly one of the last three is not None.
 

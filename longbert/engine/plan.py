@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from longbert.core.units import Part, Plan, PlannedDocument, plan_units
+from longbert.core.units import Part, Plan, plan_units
 from longbert.engine.context import RunContext
 from longbert.engine.prepare import Prepared
 from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
-from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
 
 # Errors that are the machine's and not the document's.
@@ -92,9 +91,9 @@ def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
         retried = _passing_errors(context, name) if receipt.counts["errors"] else set()
         documents = tuple(
             replace(one, identity="") if (one.source, one.document_id) in retried else one
-            for one in planned_documents(receipt)
+            for one in receipt.planned.documents
         )
-        yield Part(name, documents, receipt.fingerprint)
+        yield replace(receipt.planned, documents=documents)
 
 
 def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
@@ -112,14 +111,6 @@ def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
         for name, receipt in made
         if receipt is not None and receipt.fingerprint == claim.rows.digest
     ]
-
-
-def planned_documents(receipt: Receipt) -> tuple[PlannedDocument, ...]:
-    """The documents of a part as they were planned."""
-    return tuple(
-        PlannedDocument(one.identity, one.document_id, one.source, one.failed)
-        for one in receipt.documents
-    )
 
 
 def _passing_errors(context: RunContext, part: str) -> set[tuple[str, str | None]]:

@@ -67,7 +67,7 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
-def test_the_order_in_which_refs_arrive_does_not_matter(
+def test_the_order_in_which_references_arrive_does_not_matter(
     ids: list[str], draw: random.Random
 ) -> None:
     refs = [ref(row, document_id) for row, document_id in enumerate(ids)]
@@ -205,6 +205,16 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         )
         assert again.units == ()
         assert again.parts == plan.parts
+
+
+def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
+    (first,) = plan_units(documents[:2], unit_bytes=10**6, fingerprint="old").units
+
+    plan = plan_units(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
+
+    assert [unit.part.fingerprint for unit in plan.units] == ["old", "new"]
+    assert [unit.copy_from for unit in plan.units] == [first.part.name, None]
 
 
 def test_a_part_that_lost_nothing_stays_as_it_is() -> None:

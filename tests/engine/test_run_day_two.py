@@ -199,13 +199,12 @@ def test_a_row_put_in_the_middle_costs_one_row(tmp_path: Path, settings: Setting
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"passage": 7}, "models.passage: 64 -> 7"),
-        ({"window": 20}, "models.backbones[0].window: 32 -> 20"),
-        ({"unit_bytes": 3000}, "unit_bytes: 2000 -> 3000"),
-        ({"precision": "bfloat16"}, 'models.precision: "float32" -> "bfloat16"'),
-        ({"ner": []}, "models.backbones[0].heads"),
+        ({"passage": 7}, "passage: 64 -> 7"),
+        ({"window": 20}, "passes[0].window: 32 -> 20"),
+        ({"precision": "bfloat16"}, 'precision: "float32" -> "bfloat16"'),
+        ({"ner": []}, "passes[0].heads"),
         ({"text_field": "body"}, 'text_field: "text" -> "body"'),
-        ({"entity_strategy": "max"}, 'heads[1].strategy: "first" -> "max"'),
+        ({"entity_strategy": "max"}, 'heads[1].settings.strategy: "first" -> "max"'),
     ],
 )
 def test_other_settings_are_refused_and_named(
@@ -230,7 +229,7 @@ def test_another_model_of_the_same_name_is_refused(
     output = tmp_path / "out"
     run(docs, output, **settings)
     other = models("bert", seed=5, sentence_transformers={"max_seq_length": 32})
-    with pytest.raises(FingerprintError, match=r"backbones\[0\].digest"):
+    with pytest.raises(FingerprintError, match=r"passes\[0\].digest"):
         run(docs, output, **{**settings, "embed": other, "ner": []})
 
 
@@ -242,6 +241,30 @@ def test_options_that_change_no_row_may_differ(
     before = state(output)
     run(docs, output, **{**settings, "batch_tokens": 40})
     assert state(output) == before
+
+
+def test_the_size_of_units_changes_bytes_and_no_rows(
+    tmp_path: Path, docs: Path, settings: Settings
+) -> None:
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    before = rows_by_document(output)
+    run(docs, output, **{**settings, "unit_bytes": 3000})
+    assert last_run(output)["units"] == 0
+    assert rows_by_document(output) == before
+    assert problems(output) == []
+
+
+def test_another_metric_builds_the_index_again_and_encodes_nothing(
+    tmp_path: Path, docs: Path, settings: Settings
+) -> None:
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    run(docs, output, **{**settings, "metric": "dot"})
+    assert last_run(output)["units"] == 0
+    assert problems(output) == []
+    run(docs, tmp_path / "fresh", **{**settings, "metric": "dot"})
+    assert files_of(output)["manifest.json"] == files_of(tmp_path / "fresh")["manifest.json"]
 
 
 def test_unfinished_output_of_other_settings_is_refused(
