@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from longbert.errors import DocumentError
+from longbert.errors import DocumentError, shown
 from longbert.readers.settings import ReadSettings, utf8_size
 from longbert.readers.values import WrittenNumber, as_string, plain
 
@@ -43,7 +43,7 @@ def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
         raise DocumentError(
             "plan",
             "bad_id",
-            f"id field {shown_name(settings.id_field)} must be a string or an integer, got "
+            f"id field {shown(settings.id_field)} must be a string or an integer, got "
             f"{_type_name(value)}: convert it, or name another field with --id-field",
         )
     identifier = str(value)
@@ -51,7 +51,7 @@ def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
         raise DocumentError(
             "plan",
             "bad_id",
-            f"id field {shown_name(settings.id_field)} must have 1 to {MOST_ID_CHARS:,} "
+            f"id field {shown(settings.id_field)} must have 1 to {MOST_ID_CHARS:,} "
             f"characters, got {len(identifier):,}: shorten it, or name another field with "
             "--id-field",
         )
@@ -73,7 +73,7 @@ def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
 
 def _bad_text(record: Mapping[str, Any], settings: ReadSettings) -> DocumentError:
     value = record.get(settings.text_field)
-    name = f"text field {shown_name(settings.text_field)}"
+    name = f"text field {shown(settings.text_field)}"
     if value is not None:
         return DocumentError(
             "plan",
@@ -138,7 +138,7 @@ def check_metadata_size(
     n_bytes = sum(sizes.values())
     if n_bytes > settings.max_metadata_bytes:
         largest = max(sizes, key=lambda name: sizes[name])
-        remedy = f"leave fields out; the largest is {shown_name(largest)}"
+        remedy = f"leave fields out; the largest is {shown(largest)}"
         raise settings.too_large(
             "the metadata", n_bytes, "max_metadata_bytes", remedy=remedy, stage=stage
         )
@@ -147,15 +147,9 @@ def check_metadata_size(
 def names(record: Iterable[str], *, most: int = 20) -> str:
     """The names of fields for a message, cut to a readable length."""
     all_names = list(record)
-    listed = [shown_name(name, quoted=False) for name in all_names[:most]]
+    listed = [printable(name)[:_MOST_SHOWN_CHARS] for name in all_names[:most]]
     more = len(all_names) - len(listed)
     return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")
-
-
-def shown_name(name: str, *, quoted: bool = True) -> str:
-    """The name of a field for a message."""
-    shown = printable(name)[:_MOST_SHOWN_CHARS]
-    return repr(shown) if quoted else shown
 
 
 def canonical_json(record: Mapping[str, Any]) -> bytes:
