@@ -114,13 +114,22 @@ def metadata(record: Mapping[str, Any], settings: ReadSettings) -> dict[str, str
         raise DocumentError(
             "plan", "bad_metadata", "a field is nested too deeply: leave it out"
         ) from None
+    check_metadata_size(fields, settings)
+    return fields
+
+
+def check_metadata_size(
+    fields: Mapping[str, str], settings: ReadSettings, *, stage: str = "plan"
+) -> None:
+    """Raise DocumentError if all names and values together have too many bytes in UTF-8."""
     sizes = {name: utf8_size(name) + utf8_size(value) for name, value in fields.items()}
     n_bytes = sum(sizes.values())
     if n_bytes > settings.max_metadata_bytes:
         largest = max(sizes, key=lambda name: sizes[name])
         remedy = f"leave fields out; the largest is {shown_name(largest)}"
-        raise settings.too_large("the metadata", n_bytes, "max_metadata_bytes", remedy=remedy)
-    return fields
+        raise settings.too_large(
+            "the metadata", n_bytes, "max_metadata_bytes", remedy=remedy, stage=stage
+        )
 
 
 def names(record: Iterable[str], *, most: int = 20) -> str:
