@@ -144,6 +144,37 @@ field_options = together(
     ),
 )
 
+read_options = together(
+    field_options,
+    click.option(
+        "--encoding",
+        metavar="[GLOB=]NAME",
+        multiple=True,
+        help="Encoding of text files and pages that are not UTF-8, of those that a glob matches if "
+        "one is given; repeatable.  [default: a document that is not UTF-8 is guessed at, and "
+        "refused unless the guess is certain]",
+    ),
+    click.option(
+        "--max-record-bytes",
+        type=int,
+        metavar="N",
+        help="Largest JSON line, Parquet row or page that is read.  "
+        f"{default_of(RunConfig, 'max_record_bytes')}",
+    ),
+    click.option(
+        "--max-text-bytes",
+        type=int,
+        metavar="N",
+        help=f"Largest text, in UTF-8.  {default_of(RunConfig, 'max_text_bytes')}",
+    ),
+    click.option(
+        "--max-metadata-bytes",
+        type=int,
+        metavar="N",
+        help=f"Largest metadata of a document.  {default_of(RunConfig, 'max_metadata_bytes')}",
+    ),
+)
+
 label_field_option = click.option(
     "--label-field",
     metavar="NAME",

@@ -13,11 +13,11 @@ from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
     default_of,
-    field_options,
     given,
     model_options,
     output_option,
     query_prompt_option,
+    read_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -56,11 +56,8 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 
 SECTIONS = {
     "Input and output": (
-        "input_",
-        "output",
-        "id_field",
-        "text_field",
-        "unit_bytes",
+        *("input_", "output", "id_field", "text_field", "encoding"),
+        *("max_record_bytes", "max_text_bytes", "max_metadata_bytes", "unit_bytes"),
         "accept_drift",
     ),
     "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
@@ -139,7 +136,7 @@ SECTIONS = {
     help="How vectors are compared.  [default: what the model declares, else cosine]",
 )
 @query_prompt_option("what the model declares")
-@field_options
+@read_options
 @click.option(
     "--unit-bytes",
     type=int,

@@ -13,10 +13,10 @@ from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    field_options,
     format_option,
     given,
     model_options,
+    read_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
@@ -47,7 +47,7 @@ Examples:
     metavar="ID",
     help="Which document of a file that holds several.  [default: the first]",
 )
-@field_options
+@read_options
 @format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
