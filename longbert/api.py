@@ -179,7 +179,7 @@ def run_job(
     from longbert.engine.run import run_in_process
     from longbert.readers.settings import ReadSettings
 
-    # A wrong one is told before models are loaded and anything is written.
+    # Wrong usage is told before anything starts.
     ReadSettings.of_run(config)
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)

@@ -135,10 +135,10 @@ class RunConfig:
         inputs: files, folders (recursive) or globs.
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
-        encoding: ``NAME`` or ``GLOB=NAME``, of text files and pages that are not UTF-8.
-        max_record_bytes: of a JSON line, a Parquet row or a page; larger ones are error rows.
-        max_text_bytes: of a text in UTF-8.
-        max_metadata_bytes: of a document's metadata.
+        encoding: of texts and pages that are not UTF-8: ``NAME`` for all, ``GLOB=NAME`` for some.
+        max_record_bytes: largest JSON line, Parquet row or HTML page; a larger one is an error row.
+        max_text_bytes: largest text, in UTF-8.
+        max_metadata_bytes: names and values of all other fields of a document together.
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.

@@ -144,21 +144,19 @@ field_options = together(
     ),
 )
 
-read_options = together(
-    field_options,
+reading_options = together(
     click.option(
         "--encoding",
         metavar="[GLOB=]NAME",
         multiple=True,
-        help="Encoding of text files and pages that are not UTF-8, of those that a glob matches if "
-        "one is given; repeatable.  [default: a document that is not UTF-8 is guessed at, and "
-        "refused unless the guess is certain]",
+        help="Encoding of texts and pages that are not UTF-8: of all, or of those that the glob "
+        "matches; repeatable.  [default: detected, in doubt an error]",
     ),
     click.option(
         "--max-record-bytes",
         type=int,
         metavar="N",
-        help="Largest JSON line, Parquet row or page that is read.  "
+        help="Largest JSON line, Parquet row or HTML page.  "
         f"{default_of(RunConfig, 'max_record_bytes')}",
     ),
     click.option(
@@ -171,7 +169,8 @@ read_options = together(
         "--max-metadata-bytes",
         type=int,
         metavar="N",
-        help=f"Largest metadata of a document.  {default_of(RunConfig, 'max_metadata_bytes')}",
+        help="All other fields of a document together.  "
+        f"{default_of(RunConfig, 'max_metadata_bytes')}",
     ),
 )
 

@@ -17,7 +17,7 @@ from longbert.cli.options import (
     model_options,
     output_option,
     query_prompt_option,
-    read_options,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -56,8 +56,12 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 
 SECTIONS = {
     "Input and output": (
-        *("input_", "output", "id_field", "text_field", "encoding"),
-        *("max_record_bytes", "max_text_bytes", "max_metadata_bytes", "unit_bytes"),
+        "input_",
+        "output",
+        "id_field",
+        "text_field",
+        *("encoding", "max_record_bytes", "max_text_bytes", "max_metadata_bytes"),
+        "unit_bytes",
         "accept_drift",
     ),
     "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
@@ -136,7 +140,8 @@ SECTIONS = {
     help="How vectors are compared.  [default: what the model declares, else cosine]",
 )
 @query_prompt_option("what the model declares")
-@read_options
+@field_options
+@reading_options
 @click.option(
     "--unit-bytes",
     type=int,

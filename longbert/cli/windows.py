@@ -16,7 +16,7 @@ from longbert.cli.options import (
     format_option,
     given,
     model_options,
-    read_options,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
@@ -47,7 +47,8 @@ Examples:
     metavar="ID",
     help="Which document of a file that holds several.  [default: the first]",
 )
-@read_options
+@field_options
+@reading_options
 @format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:

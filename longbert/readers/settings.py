@@ -36,7 +36,7 @@ class ReadSettings:
         """Those of a run.
 
         Raises:
-            ConfigError: an encoding is unknown.
+            ConfigError: Python knows no encoding of the name.
         """
         return cls(
             id_field=config.id_field,
