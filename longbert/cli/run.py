@@ -13,7 +13,6 @@ from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
     default_of,
-    field_options,
     given,
     model_options,
     output_option,

@@ -13,7 +13,6 @@ from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    field_options,
     format_option,
     given,
     model_options,
