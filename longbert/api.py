@@ -177,7 +177,10 @@ def run_job(
     from longbert.engine.finish import RunInfo
     from longbert.engine.meter import FileMeter
     from longbert.engine.run import run_in_process
+    from longbert.readers.settings import ReadSettings
 
+    # Wrong usage is told before anything starts.
+    ReadSettings.of_run(config)
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)
@@ -230,4 +233,5 @@ def _n_cores() -> int:
 
 
 def _warn(sentence: str) -> None:
-    warnings.warn(sentence, RuntimeWarning, stacklevel=3)
+    # Of whoever called `run`, past the functions in between.
+    warnings.warn(sentence, RuntimeWarning, stacklevel=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import inspect
@@ -82,6 +82,8 @@ def check_known(given: Iterable[str], known: Collection[str]) -> None:
 
 def describe(kind: Any) -> str:
     """Say what a declared type takes, such as ``a whole number of at least 1``."""
+    if choices := _choices(kind):
+        return f"one of {', '.join(choices)}"
     return " or ".join(map(_described, _members(kind)))
 
 
@@ -92,17 +94,17 @@ def _members(kind: Any) -> list[inspect.Type]:
     return [one for one in members if not isinstance(one, inspect.NoneType)]
 
 
-def _choices(kind: Any) -> list[str]:
-    literals = (one for one in _members(kind) if isinstance(one, inspect.LiteralType))
-    return [str(value) for one in literals for value in one.values]
+def _choices(kind: Any) -> tuple[str, ...]:
+    """The values of a ``Literal`` in the order in which they are declared."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)
+    return tuple(choice for part in get_args(kind) for choice in _choices(part))
 
 
 def _described(info: inspect.Type) -> str:
     match info:
         case inspect.BoolType():
             return "true or false"
-        case inspect.LiteralType(values=values):
-            return f"one of {', '.join(map(str, values))}"
         case inspect.VarTupleType(item_type=inspect.StrType()):
             return "a string or a list of strings"
         case inspect.VarTupleType(item_type=item):

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from longbert.training.tasks import EntityTask, TrainingInputs, backbone_config, learned_head
 from stitching_methods import MERGE, METHODS, Decoder, ScoredWindow, token_logits
 from transformers import AutoTokenizer
 
@@ -37,7 +38,6 @@ from longbert.training.config import TrainConfig
 from longbert.training.data import folds_of, read_training_data, validation_of
 from longbert.training.features import FeatureStore, StoredWindow
 from longbert.training.fit import fit
-from longbert.training.tasks import EntityTask, TrainingInputs, backbone_config, learned_head
 
 ALL, OVERLAP, CUT = range(3)
 """Which entities are counted: all, those with a token that several windows hold, and those that
@@ -134,7 +134,7 @@ def compare(
     material = TrainingInputs(config, loaded, documents, len(documents))
     own = _features(material, loaded, folder / "overlapping")
     size = loaded.window - loaded.backbone.n_special
-    apart = replace(loaded, split_tokens=lambda n_tokens: side_by_side(n_tokens, size=size))
+    apart = replace(loaded, split_tokens=lambda tokens: side_by_side(len(tokens), size=size))
     separate = _features(material, apart, folder / "separate")
     tell(f"{len(documents)} documents, {sum(map(len, own))} windows")
     task = EntityTask(replace(material, windows=own))

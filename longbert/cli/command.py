@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import click
@@ -35,11 +36,32 @@ debug_option = click.option(
 
 
 class Command(click.Command):
-    """A command with ``--debug``, whose libraries are silent without it."""
+    """A command with ``--debug``, whose libraries are silent without it.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Args:
+        sections: headings of the help and the names of the parameters under each; all others
+            come last, under ``Options``.
+    """
+
+    def __init__(
+        self, *args: Any, sections: Mapping[str, Collection[str]] | None = None, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         debug_option(self)
+        self._sections = sections or {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, section by section."""
+        by_section: dict[str, list[tuple[str, str]]] = {name: [] for name in self._sections}
+        headings = {name: one for one, names in self._sections.items() for name in names}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                heading = headings.get(str(parameter.name), "Options")
+                by_section.setdefault(heading, []).append(record)
+        for heading, records in by_section.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
 
     def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
         """Parse the arguments, which may print the help."""

@@ -18,6 +18,7 @@ from longbert.cli.options import (
     model_options,
     output_option,
     query_prompt_option,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -34,6 +35,7 @@ from longbert.config import (
     write_toml,
 )
 from longbert.errors import ConfigError
+from longbert.tasks import TASKS
 
 _EXAMPLES = """
 \b
@@ -53,7 +55,27 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 """
 
 
-@click.command(cls=Command, epilog=_EXAMPLES)
+SECTIONS = {
+    "Input and output": (
+        "input_",
+        "output",
+        "id_field",
+        "text_field",
+        *("encoding", "max_record_bytes", "max_text_bytes", "max_metadata_bytes"),
+        "unit_bytes",
+        "accept_drift",
+    ),
+    "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
+    "Windows and passages": ("window", "overlap", "passage"),
+    "Results": (
+        *("entity_strategy", "entity_stitching", "entity_decoding"),
+        *("classify_pooling", "window_scores", "metric"),
+    ),
+    "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
+}
+
+
+@click.command(cls=Command, epilog=_EXAMPLES, sections=SECTIONS)
 @click.option(
     "--input",
     "input_",
@@ -120,6 +142,7 @@ errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 )
 @query_prompt_option("what the model declares")
 @field_options
+@reading_options
 @click.option(
     "--unit-bytes",
     type=int,

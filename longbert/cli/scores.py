@@ -48,7 +48,7 @@ def write_evaluation(evaluation: Evaluation, stream: IO[str], *, format: str) ->
         console.print(_calibration_table(evaluation.calibration))
     n_mistakes = len(evaluation.mistakes)
     if n_mistakes > MISTAKES_SHOWN:
-        text = f"the first {MISTAKES_SHOWN} of {n_mistakes:,} mistakes (--errors writes all)"
+        text = f"the first {MISTAKES_SHOWN} of {n_mistakes:,} mistakes (--errors writes them all)"
         console.print(text, soft_wrap=True)
     if evaluation.mistakes:
         console.print(_mistake_table(evaluation.mistakes))
@@ -61,7 +61,7 @@ def mistake_lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def account_lines(evaluation: Evaluation) -> list[str]:
-    """What the scores are based on, in sentences."""
+    """Sentences about what the scores are based on."""
     lines = [
         f"{evaluation.head}: {evaluation.n_scored:,} of "
         f"{counted(evaluation.n_gold, 'labelled document')} scored"
@@ -74,18 +74,17 @@ def account_lines(evaluation: Evaluation) -> list[str]:
             lines.append(f"{counted(len(ids), 'labelled document')} {where}: {_first(ids)}")
     if evaluation.n_not_in_gold:
         lines.append(
-            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels, "
-            "left aside"
+            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels: ignored"
         )
     if evaluation.n_dropped_spans:
         lines.append(
-            f"{counted(evaluation.n_dropped_spans, 'labelled span')} left out, overlapping a "
-            "longer one"
+            f"{counted(evaluation.n_dropped_spans, 'labelled span')} left out because a longer "
+            "one overlaps"
         )
     if evaluation.unknown_labels:
         lines.append(
-            f"labels that the head does not give: {_first(evaluation.unknown_labels, most=20)} "
-            "(--label-map gives them another name)"
+            f"labels that the head does not have: {_first(evaluation.unknown_labels, most=20)} "
+            "(--label-map renames labels)"
         )
     if evaluation.further_labels:
         lines.append(
@@ -96,7 +95,7 @@ def account_lines(evaluation: Evaluation) -> list[str]:
 
 
 def write_measures(measures: Measures, console: Console) -> None:
-    """Print the measures, those of each label, and what was taken for what."""
+    """Print the measures, those of each label, and which were confused."""
     from longbert.core.measures.labels import (
         MultiLabelMeasures,
         RegressionMeasures,
@@ -138,7 +137,10 @@ def write_measures(measures: Measures, console: Console) -> None:
         console.print("labelled (down) and predicted (across)")
         console.print(_confusion_table(names, measures.confusion.tolist()))
     else:
-        console.print(f"confusion of {len(names)} labels: --format json has it", soft_wrap=True)
+        console.print(
+            f"{len(names)} labels are too many for a confusion matrix here: see --format json",
+            soft_wrap=True,
+        )
     if not isinstance(measures, SingleLabelMeasures):
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in measures.n_errors.items())
         console.print(f"errors: {kinds}", soft_wrap=True)
@@ -178,7 +180,7 @@ def _confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> T
 
 
 def _calibration_table(calibration: Calibration) -> Table:
-    table = _table("score", "number", "mean score", "share right")
+    table = _table("score", "number", "mean score", "share correct")
     for one in calibration.bins:
         if one.n:
             table.add_row(

@@ -9,18 +9,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from longbert.cli.command import Command
+from longbert.cli.options import (
+    compute_options,
+    field_options,
+    given,
+    label_field_option,
+    window_options,
+)
 from longbert.cli.wording import counted
-from longbert.config import DEVICES, PRECISIONS
-from longbert.training.config import CLASS_WEIGHTS, TASKS
+from longbert.training.config import CLASS_WEIGHTS, TRAINED
+from longbert.training.observer import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
     from longbert.training.fit import Epoch
-    from longbert.training.train import TrainOutcome
+    from longbert.training.scores import TrainingResult
 
 _LINE_SECONDS = 10.0
 
@@ -37,7 +45,9 @@ Examples:
   longbert run --input docs/ --classify my-sentiment --ner my-people
 """,
 )
-@click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
+@click.option(
+    "--task", type=click.Choice(list(TRAINED)), required=True, help="What the head labels."
+)
 @click.option(
     "--data",
     metavar="FILE",
@@ -50,7 +60,8 @@ Examples:
     "--extra-data",
     metavar="FILE",
     multiple=True,
-    help="More of them, to learn from only: no validation and no fold holds any; repeatable.",
+    help="Labelled documents that are only learned from, never validated on; repeatable.  "
+    "[default: none]",
 )
 @click.option("--output", metavar="DIR", required=True, help="Folder of the head, a new one.")
 @click.option(
@@ -60,7 +71,14 @@ Examples:
     show_default=True,
     help="The encoder whose hidden states are read: a folder, a packaged name, or a hub id.",
 )
-@click.option("--folds", "n_folds", type=int, default=0, metavar="N", help="Cross-validation.")
+@click.option(
+    "--folds",
+    "n_folds",
+    type=int,
+    metavar="N",
+    help="Folds of a cross-validation, 0 for none.  [default: 5 where fewer than 30 documents "
+    "are held back, else none]",
+)
 @click.option(
     "--validation",
     "validation_share",
@@ -100,6 +118,7 @@ Examples:
     type=int,
     default=0,
     metavar="N",
+    show_default=True,
     help="Train the top N layers of the backbone as well; the head then has a pass of its own.",
 )
 @click.option(
@@ -108,38 +127,21 @@ Examples:
     help="Hidden states that are read, 0 the embeddings.  [default: all for classify, every "
     "second for ner]",
 )
-@click.option("--window", type=int, metavar="TOKENS", help="As for run.")
-@click.option("--overlap", type=int, metavar="TOKENS", help="As for run.")
+@window_options
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of all draws.")
 @click.option(
     "--features",
     metavar="DIR",
     help="Where hidden states are kept for the next training.  [default: OUTPUT.features]",
 )
+@compute_options
+@field_options
+@label_field_option
 @click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
+    "--license",
+    metavar="TEXT",
+    help="Licence of the data, for the head's card.  [default: none]",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="auto",
-    show_default=True,
-    help="Of the hidden states, as for run.",
-)
-@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Of the id.")
-@click.option(
-    "--text-field", default="text", show_default=True, metavar="NAME", help="Of the text."
-)
-@click.option(
-    "--label-field",
-    metavar="NAME",
-    help="Of the labels.  [default: label, labels or entities, whichever there is]",
-)
-@click.option("--license", metavar="TEXT", help="Of the data, for the head's card.")
 def train(layers: str | None, **options: Any) -> None:
     """Train a head on labelled documents of any length.
 
@@ -151,25 +153,23 @@ def train(layers: str | None, **options: Any) -> None:
     from rich.console import Console
 
     from longbert.training.config import TrainConfig
-    from longbert.training.plots import check_plots
 
-    config = TrainConfig(**options, layers=None if layers is None else _numbers(layers))
-    check_plots()
+    config = TrainConfig(**given(options), layers=None if layers is None else _numbers(layers))
 
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
     with _Display(Console(stderr=True)) as display:
-        outcome = train_head(config, display, command=_command())
+        result = train_head(config, display, command=_command())
     console = Console(highlight=False, markup=False, emoji=False)
     for title, scores in (
-        ("validation", outcome.validation),
-        (f"cross-validation, {config.n_folds} folds", outcome.cross_validation),
+        ("validation", result.validation),
+        (f"cross-validation, {result.n_folds} folds", result.cross_validation),
     ):
         if scores is not None:
             console.print(f"{title}: {counted(scores.n_documents, 'document')}")
             write_measures(scores.measures, console)
-    for line in _summary(config.output, config.task, outcome):
+    for line in _summary(config.output, config.task, result):
         click.echo(f"longbert: {line}", err=True)
 
 
@@ -186,28 +186,28 @@ def _command() -> str:
     return shlex.join(["longbert", *sys.argv[1:]])
 
 
-def _summary(output: str, task: str, outcome: TrainOutcome) -> list[str]:
-    best = max(epoch.number for epoch in outcome.log if epoch.is_best)
+def _summary(output: str, task: str, result: TrainingResult) -> list[str]:
+    best = max(epoch.number for epoch in result.log if epoch.is_best)
     lines = [
-        f"{output}: epoch {best} of {len(outcome.log)} kept, temperature "
-        f"{outcome.head.temperature:.2f}"
+        f"{output}: epoch {best} of {len(result.log)} kept, temperature "
+        f"{result.head.temperature:.2f}"
     ]
-    before, after = outcome.validation.uncalibrated, outcome.validation.calibration
+    before, after = result.validation.uncalibrated, result.validation.calibration
     if before is not None and after is not None:
         lines.append(
             f"expected calibration error {before.expected_error:.3f}, with the temperature "
             f"{after.expected_error:.3f}"
         )
-    if outcome.head.n_unfrozen:
+    if result.head.n_unfrozen:
         lines.append(
-            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with it, "
+            f"the backbone's top {counted(result.head.n_unfrozen, 'layer')} learned with it, "
             "so that the head has a pass of its own"
         )
     lines.append(f"longbert run --input docs/ --{task} {output}")
     return lines
 
 
-class _Display:
+class _Display(Observer):
     """What goes on, on stderr: bars on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -239,8 +239,8 @@ class _Display:
     ) -> None:
         self._progress.stop()
 
+    @override
     def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         extra = f" and {n_extra:,} extra" if n_extra else ""
         self._say(f"{counted(n_documents, 'labelled document')}{extra}")
         if n_dropped_spans:
@@ -249,8 +249,8 @@ class _Display:
                 "one"
             )
 
+    @override
     def features(self, n_done: int, n_documents: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._show("hidden states of documents", n_documents, n_done)
         if n_done < n_documents and not self._console.is_terminal:
             if time.monotonic() - self._said_at >= _LINE_SECONDS:
@@ -260,24 +260,28 @@ class _Display:
             self._end()
             self._say(f"hidden states of {counted(n_documents, 'document')} are there")
 
+    @override
     def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._end()
         self._name = name
         self._say(f"training {name} on {counted(n_learn, 'document')}, validated on {n_validate:,}")
         self._show(name, n_steps, 0)
 
+    @override
     def step(self) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         if self._bar is not None:
             self._progress.advance(self._bar)
 
+    @override
     def epoch(self, epoch: Epoch) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._say(
             f"{self._name}, epoch {epoch.number}: loss {epoch.loss:.4f}, validation "
             f"{epoch.validation_loss:.4f}, score {epoch.score:.4f}{' *' if epoch.is_best else ''}"
         )
+
+    @override
+    def warn(self, message: str) -> None:
+        self._say(f"warning: {message}")
 
     def _show(self, description: str, total: int, done: int) -> None:
         if self._bar is None:

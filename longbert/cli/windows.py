@@ -17,6 +17,7 @@ from longbert.cli.options import (
     format_option,
     given,
     model_options,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
@@ -48,6 +49,7 @@ Examples:
     help="Which document of a file that holds several.  [default: the first]",
 )
 @field_options
+@reading_options
 @format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
@@ -82,14 +84,15 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
 def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
     from longbert.readers.documents import read, scan
     from longbert.readers.inputs import list_inputs
+    from longbert.readers.settings import ReadSettings
     from longbert.records import Document
 
     filesystem = api.filesystem_for(file)
-    fields = {"id_field": config.id_field, "text_field": config.text_field}
+    settings = ReadSettings.of_run(config)
     (first, *others) = list_inputs(filesystem, config.inputs).files
     if others:
         raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
-    refs = list(scan(filesystem, first, **fields))
+    refs = list(scan(filesystem, first, settings))
     if document_id is not None:
         ids = [ref.document_id for ref in refs if ref.document_id is not None]
         refs = [ref for ref in refs if ref.document_id == document_id]
@@ -100,7 +103,7 @@ def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
             )
     elif len(refs) > 1:
         say(f"the first of {len(refs):,} documents; --id names another")
-    for item in read(filesystem, refs[:1], **fields):
+    for item in read(filesystem, refs[:1], settings):
         if isinstance(item, Document):
             return item
         raise InputError(item.message)

@@ -219,10 +219,7 @@ class EntityTask:
         )
         gold = set(document.spans or ())
         rows = [
-            1 + self.types.index(one.label)
-            if LabelledSpan(one.char_start, one.char_end, one.label) in gold
-            else 0
-            for one, _ in scored
+            1 + self.types.index(one.span.label) if one.span in gold else 0 for one, _ in scored
         ]
         return EntityPrediction(
             logits=np.array([logits for _, logits in scored]).reshape(-1, 1 + len(self.types)),
@@ -265,8 +262,9 @@ class EntityTask:
 
     def _examples(self, number: int, tokens: TokenizedText) -> Iterator[_Example]:
         document = self.documents[number]
-        spans = [(one.char_start, one.char_end, one.label) for one in document.spans or ()]
-        tags = tag_tokens(spans, tokens.offsets, tokens.starts_word, labels=self.labels)
+        tags = tag_tokens(
+            document.spans or (), tokens.offsets, tokens.starts_word, labels=self.labels
+        )
         stops = ends_at_line_breaks(document.text, tokens.offsets)
         # All tokens of a word have the tag of its first one; where a window begins inside a word,
         # that is the tag of an entity's inside.

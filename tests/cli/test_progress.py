@@ -14,8 +14,18 @@ from rich.console import Console
 from support.runs import some_texts, write_texts
 
 from longbert.cli.progress import ProgressDisplay, duration, progress_line, summary_lines
+from longbert.engine.finish import RunEntry, RunResult
 from longbert.engine.meter import FileMeter, FileMeterReader
-from longbert.engine.run import Outcome
+from longbert.store.manifest import (
+    FORMAT,
+    Environment,
+    HeadSettings,
+    Manifest,
+    NamedModels,
+    PassSettings,
+    RowFingerprint,
+    RowSettings,
+)
 
 PLANNED = {"planned_documents": 1400, "planned_bytes": 1e6}
 
@@ -139,19 +149,52 @@ def test_a_line_without_rates() -> None:
     )
 
 
-def outcome(**entry: Any) -> Outcome:
-    backbone = {
-        "heads": [{"name": "embedding"}, {"name": "people"}],
-        "window": 256,
-        "reads": "all",
-        "overlap": 63,
-        "batch_invariant": entry.pop("batch_invariant", True),
-    }
-    ends = {"heads": [{"name": "genre"}], "window": 512, "reads": "ends", "batch_invariant": True}
-    models = {"precision": "bfloat16", "backbones": [backbone, ends]}
-    manifest = {"counts": {"errors": entry.pop("errors", 0)}, "settings": {"models": models}}
+def outcome(**entry: Any) -> RunResult:
+    def one_pass(*names: str, **settings: Any) -> PassSettings:
+        heads = tuple(HeadSettings(name=name, task="", digest="", settings={}) for name in names)
+        defaults = {"digest": "", "attention": "", "prompt": "", "batch_invariant": True}
+        return PassSettings(**(defaults | settings), heads=heads)
+
+    settings = RowSettings(
+        format=FORMAT,
+        id_field="id",
+        text_field="text",
+        window_scores=False,
+        precision="bfloat16",
+        passage=64,
+        batch_tokens=None,
+        passes=(
+            one_pass(
+                "embedding",
+                "people",
+                window=256,
+                reads="all",
+                overlap=63,
+                batch_invariant=entry.pop("batch_invariant", True),
+            ),
+            one_pass("genre", window=512, reads="ends", overlap=None),
+        ),
+    )
+    environment = Environment(longbert="", libraries={}, processor="")
+    manifest = Manifest(
+        format=FORMAT,
+        fingerprint="",
+        rows=RowFingerprint(settings=settings, environment=environment),
+        environments={},
+        readers={},
+        index_settings=None,
+        written_with={},
+        models=NamedModels(
+            embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
+        ),
+        counts={"errors": entry.pop("errors", 0)},
+        parts=(),
+        index=None,
+    )
     defaults = {"documents": 1000, "unchanged": 0, "removed": 0, "units": 4, "seconds": 12.34}
-    return Outcome(manifest, {**defaults, "device": "cpu (2 threads)", **entry})
+    defaults |= {"device": "cpu (2 threads)", "began": "", "runner": "none", "workers": None}
+    defaults |= {"inputs": (), "units_copied": 0, "units_resumed": 0, "measured": {}}
+    return RunResult(manifest, RunEntry(**(defaults | entry)))
 
 
 MEASURED = {
@@ -194,14 +237,14 @@ def test_the_summary_of_other_runs() -> None:
         "1,000 documents: 100 new, 900 unchanged, 3 removed or changed "
         "(40 of them done by an earlier run); 0 in errors -> out"
     )
-    assert "skipped 3 files of other kinds: no suffix 1, .png 2" in lines
+    assert "skipped 3 files that longbert does not read: no suffix 1, .png 2" in lines
     assert lines[-3].endswith("overlap 63; results depend on the batch here)")
     assert lines[-1].startswith("warning: 1 document with over a tenth of the characters under")
 
 
 def test_the_summary_of_a_run_with_nothing_to_do() -> None:
     done = outcome(units=0, unchanged=1000, errors=1)
-    wanted = "nothing to do: all of 1,000 documents are in out already, 1 of them as errors"
+    wanted = "nothing to do: 1,000 documents already in out, 1 of them in errors"
     assert summary_lines(done, {}, "out") == [wanted]
 
 
@@ -222,10 +265,10 @@ def test_a_run_ends_with_a_summary_on_stderr(
     assert lines[1].startswith(f"longbert: {counts['windows']} windows, {counts['tokens']} tokens ")
     for stage in ("reading", "tokenizing", "encoding", "assembling", "writing", "indexing"):
         assert f"{stage} " in result.stderr
-    assert "skipped 1 file of other kinds: .png 1" in result.stderr
+    assert "skipped 1 file that longbert does not read: .png 1" in result.stderr
     assert "warning: 1 document with over a tenth of the characters" in result.stderr
 
     again = call(*arguments)
     assert (again.exit_code, again.stdout) == (3, "")
-    nothing = f"all of 5 documents are in {tmp_path}/out already, 1 of them as errors"
+    nothing = f"5 documents already in {tmp_path}/out, 1 of them in errors"
     assert again.stderr == f"longbert: nothing to do: {nothing}\n"

@@ -30,7 +30,7 @@ from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.training.config import TrainConfig
 from longbert.training.data import validation_of
-from longbert.training.train import TrainOutcome
+from longbert.training.scores import TrainingResult
 
 KINDS = ("ner", "classify", "several")
 TASKS = {"ner": "ner", "classify": "classify", "several": "classify"}
@@ -39,10 +39,10 @@ FILES = {
     "training.svg",
 }
 
-Trained = Callable[[str], tuple[Path, TrainOutcome, Record]]
+Trained = Callable[[str], tuple[Path, TrainingResult, Record]]
 
 
-def score(outcome: TrainOutcome) -> float:
+def score(outcome: TrainingResult) -> float:
     measures: Any = outcome.validation.measures
     for name in ("f1", "accuracy", "micro_f1"):
         if hasattr(measures, name):
@@ -142,7 +142,7 @@ def test_heads_share_the_pass_of_the_embedding(
         ner=[heads["ner"]],
         classify=[heads["classify"], heads["several"]],
     )
-    (only,) = manifest["settings"]["models"]["backbones"]
+    (only,) = manifest["rows"]["settings"]["passes"]
     assert [head["name"] for head in only["heads"]] == [
         *("embedding", "own-classify", "own-several", "own-ner")
     ]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from longbert.core.passages import owned_pieces, passage_starts
+from longbert.core.passages import passage_starts
 from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.runtime.backbone import WindowBatch
@@ -133,7 +133,7 @@ class MeanEmbeddingHead:
         self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
     ) -> None:
         self._normalize = settings.normalize
-        self._passage_tokens = passage_tokens
+        self.passage_tokens: int | None = passage_tokens
         self._n_left_out = n_left_out
         self.settings: Mapping[str, Any] = _described(settings, n_left_out)
         self.digest = f"mean {settings.normalize} {n_left_out}"
@@ -149,7 +149,8 @@ class MeanEmbeddingHead:
         token_window = batch.windows[row]
         window = token_window.window
         first = batch.content_starts[row]
-        pieces = list(owned_pieces(window, size=self._passage_tokens))
+        pieces = token_window.pieces
+        assert pieces is not None
         shift = first - window.start
         owned = states[window.owned_start + shift : window.owned_stop + shift].astype(np.float64)
         cuts = [piece.start - window.owned_start for piece in pieces]
@@ -183,7 +184,7 @@ class MeanEmbeddingHead:
 
     def finish(self, text: str, tokens: TokenizedText, partial: MeanPartial) -> HeadResult:
         """Add up in the order of the document."""
-        n_passages = len(passage_starts(len(tokens), size=self._passage_tokens))
+        n_passages = int(partial.passages[-1]) + 1
         sums = np.zeros((n_passages, partial.sums.shape[1]))
         counts = np.zeros(n_passages, dtype=np.int64)
         np.add.at(sums, partial.passages, partial.sums)
@@ -221,6 +222,7 @@ class _PooledHead:
 
     reads_layers = False
     reads_words = False
+    passage_tokens: int | None = None
 
     def __init__(self, settings: EmbeddingSettings, *, n_left_out: int = 0) -> None:
         self._pooling = settings.pooling
@@ -274,14 +276,39 @@ class PooledEmbeddingHead(_PooledHead):
 
 
 class PassageEmbeddingHead(_PooledHead):
-    """Passage vectors of such models: each passage is a window of its own."""
+    """Passage vectors of such models: each passage is a window of its own.
+
+    One that is too long for a window, since no letter ends within it, has several, whose vectors
+    are pooled as those of a document.
+
+    Args:
+        settings, n_left_out: as above.
+        passage_tokens: content tokens of a passage.
+    """
 
     name = "passages"
 
+    def __init__(
+        self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
+    ) -> None:
+        super().__init__(settings, n_left_out=n_left_out)
+        self._passage_tokens = passage_tokens
+
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
-        """The windows are the passages."""
+        """Pool over the windows of each passage, which mostly is one."""
         check_finite(partial.vectors)
-        return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
+        window_starts = np.cumsum(partial.counts) - partial.counts
+        starts = passage_starts(tokens.offsets, size=self._passage_tokens)
+        firsts = np.searchsorted(window_starts, starts)
+        if self._pooling == "max":
+            vectors = np.maximum.reduceat(partial.vectors, firsts)
+        else:
+            n_tokens = np.diff(starts, append=len(tokens))
+            weights = partial.counts / np.repeat(
+                n_tokens, np.diff(firsts, append=len(window_starts))
+            )
+            vectors = np.add.reduceat(partial.vectors * weights[:, None], firsts)
+        return HeadResult(passage_embeddings=_vectors(vectors, self._normalize))
 
 
 def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
