@@ -294,4 +294,4 @@ class _Display(Observer):
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._console.print(f"longbert: {line}", highlight=False, markup=False)
+        self._console.print(f"longbert: {line}", highlight=False, markup=False, soft_wrap=True)

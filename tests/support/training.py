@@ -126,7 +126,7 @@ def train_head(
         data=(str(data),),
         output=str(output),
         backbone=str(backbone),
-        **{"validation_share": 0.25, "epochs": 3, **settings},
+        **{"validation_share": 0.25, "epochs": 3, "n_folds": 0, **settings},
     )
     return train(config, observer or Record(), command="longbert train ...")
 
