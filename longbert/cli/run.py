@@ -13,6 +13,7 @@ from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
     default_of,
+    field_options,
     given,
     model_options,
     output_option,

@@ -13,6 +13,7 @@ from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
+    field_options,
     format_option,
     given,
     model_options,
