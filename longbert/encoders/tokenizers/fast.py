@@ -18,8 +18,6 @@ from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
 from longbert.errors import ModelError
 
-_PIECE_CHARS = 20_000
-_PIECES_AT_ONCE = 64
 # Before the last line feed between a visible character and a letter or digit: pre-tokenizers split
 # there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
 # white space precedes it.
@@ -84,9 +82,16 @@ class FastTokenizer:
         tokenizer: as ``AutoTokenizer`` loads it.
         name: the model's name, for messages.
 
+    Attributes:
+        piece_chars: characters of a long text that are tokenized as one piece, at least.
+        pieces_at_once: pieces in a call of the library.
+
     Raises:
         ModelError: the tokenizer gives no offsets, or adds special tokens inside a text.
     """
+
+    piece_chars = 20_000
+    pieces_at_once = 64
 
     def __init__(self, tokenizer: Any, *, name: str) -> None:
         if not getattr(tokenizer, "is_fast", False):
@@ -122,7 +127,7 @@ class FastTokenizer:
         offsets: list[npt.NDArray[np.int64]] = []
         starts = self._piece_starts(text)
         pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
-        while batch := list(islice(pieces, _PIECES_AT_ONCE)):
+        while batch := list(islice(pieces, self.pieces_at_once)):
             encodings = self._backend.encode_batch(
                 [piece for _, piece in batch], add_special_tokens=False
             )
@@ -152,9 +157,9 @@ class FastTokenizer:
 
     def _piece_starts(self, text: str) -> list[int]:
         starts = [self._first_char(text)]
-        if self._has_safe_cuts and len(text) > _PIECE_CHARS:
+        if self._has_safe_cuts and len(text) > self.piece_chars:
             for cut in _SAFE_CUT.finditer(text):
-                if cut.end() - starts[-1] >= _PIECE_CHARS:
+                if cut.end() - starts[-1] >= self.piece_chars:
                     starts.append(cut.end())
         return starts
 
