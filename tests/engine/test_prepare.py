@@ -103,6 +103,20 @@ def test_accepted_drift_keeps_rows_and_records_the_mixture(
     assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
 
 
+def test_what_differs_beside_the_rows_is_told_with_its_price(
+    docs: Path, tmp_path: Path, embed: str
+) -> None:
+    context = context_of(docs, tmp_path / "out", embed)
+    models = load_run_models(context)
+    run_with(context, models)
+    other = context_of(docs, tmp_path / "out", embed, metric="dot")
+    with pytest.raises(FingerprintError) as raised:
+        run_with(other, replace(in_another_environment(models, **OTHER), metric="dot"))
+    rows, _, beside = str(raised.value).partition("These differ, too")
+    assert "libraries.torch" in rows
+    assert 'index: metric: "cosine" -> "dot" (it would be built again from the tables' in beside
+
+
 def test_drift_is_never_accepted_for_settings(docs: Path, tmp_path: Path, embed: str) -> None:
     context = context_of(docs, tmp_path / "out", embed, accept_drift=True)
     run_with(context, load_run_models(context))
