@@ -135,6 +135,10 @@ class RunConfig:
         inputs: files, folders (recursive) or globs.
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
+        encoding: of texts and pages that are not UTF-8: ``NAME`` for all, ``GLOB=NAME`` for some.
+        max_record_bytes: largest JSON line, Parquet row or HTML page; a larger one is an error row.
+        max_text_bytes: largest text, in UTF-8.
+        max_metadata_bytes: names and values of all other fields of a document together.
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
@@ -144,6 +148,10 @@ class RunConfig:
     output: str = DEFAULT_OUTPUT
     id_field: str = "id"
     text_field: str = "text"
+    encoding: tuple[str, ...] = ()
+    max_record_bytes: Count = 32 << 20
+    max_text_bytes: Count = 1 << 30
+    max_metadata_bytes: Count = 1 << 20
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)

@@ -21,17 +21,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
 
-class LocalPath(click.ParamType[str]):
-    """A path, glob or name of a model; a ``~`` that the shell left is the home folder."""
-
-    name = "path"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand the home folder."""
-        return os.path.expanduser(value)
-
-
-PATH = LocalPath()
+PATH = os.path.expanduser
+"""The type of a path, a glob or a model: a ``~`` that the shell left is the home folder."""
 
 
 def together(*decorators: Decorator[Any]) -> Decorator[Any]:
@@ -141,6 +132,36 @@ field_options = together(
         "--text-field",
         metavar="NAME",
         help=f"Field of the text.  {default_of(RunConfig, 'text_field')}",
+    ),
+)
+
+reading_options = together(
+    click.option(
+        "--encoding",
+        metavar="[GLOB=]NAME",
+        multiple=True,
+        help="Encoding of texts and pages that are not UTF-8: of all, or of those that the glob "
+        "matches; repeatable.  [default: detected, in doubt an error]",
+    ),
+    click.option(
+        "--max-record-bytes",
+        type=int,
+        metavar="N",
+        help="Largest JSON line, Parquet row or HTML page.  "
+        f"{default_of(RunConfig, 'max_record_bytes')}",
+    ),
+    click.option(
+        "--max-text-bytes",
+        type=int,
+        metavar="N",
+        help=f"Largest text, in UTF-8.  {default_of(RunConfig, 'max_text_bytes')}",
+    ),
+    click.option(
+        "--max-metadata-bytes",
+        type=int,
+        metavar="N",
+        help="All other fields of a document together.  "
+        f"{default_of(RunConfig, 'max_metadata_bytes')}",
     ),
 )
 

@@ -18,6 +18,7 @@ from longbert.cli.options import (
     model_options,
     output_option,
     query_prompt_option,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -60,6 +61,7 @@ SECTIONS = {
         "output",
         "id_field",
         "text_field",
+        *("encoding", "max_record_bytes", "max_text_bytes", "max_metadata_bytes"),
         "unit_bytes",
         "accept_drift",
     ),
@@ -140,6 +142,7 @@ SECTIONS = {
 )
 @query_prompt_option("what the model declares")
 @field_options
+@reading_options
 @click.option(
     "--unit-bytes",
     type=int,

@@ -185,7 +185,7 @@ def _passage_reading(model: Model, reading: Reading[Model], config: ModelConfig)
         tokenizer=reading.tokenizer,
         window=config.passage + n_special(reading.tokenizer),
         overlap=None,
-        split_tokens=partial(_passages, size=config.passage),
+        split_tokens=partial(_passages, passage=config.passage, size=size),
     )
 
 
@@ -247,5 +247,5 @@ def _ends(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
     return split_ends(len(tokens), size=size)
 
 
-def _passages(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
-    return passage_windows(passage_starts(tokens.offsets, size=size), len(tokens))
+def _passages(tokens: TokenizedText, *, passage: int, size: int) -> tuple[Window, ...]:
+    return passage_windows(passage_starts(tokens.offsets, size=passage), len(tokens), size=size)

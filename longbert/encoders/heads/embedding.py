@@ -12,6 +12,7 @@ from torch import Tensor
 
 from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.config import ModelConfig
+from longbert.core.passages import passage_starts
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.checkpoint.declared import EmbeddingSettings
 from longbert.encoders.checkpoint.load import Checkpoint
@@ -62,7 +63,9 @@ class EmbeddingHeads:
         settings = request.settings
         is_left_out = isinstance(tokenizer, PromptedTokenizer) and not settings.include_prompt
         n_left_out = len(tokenizer.prefix) if is_left_out else 0
-        return PassageEmbeddingHead(settings, n_left_out=n_left_out)
+        return PassageEmbeddingHead(
+            settings, passage_tokens=self._passage_tokens, n_left_out=n_left_out
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,14 +252,39 @@ class PooledEmbeddingHead(_PooledHead):
 
 
 class PassageEmbeddingHead(_PooledHead):
-    """Passage vectors of such models: each passage is a window of its own."""
+    """Passage vectors of such models: each passage is a window of its own.
+
+    One that is too long for a window, since no letter ends within it, has several, whose vectors
+    are pooled as those of a document.
+
+    Args:
+        settings, n_left_out: as above.
+        passage_tokens: content tokens of a passage.
+    """
 
     name = "passages"
 
+    def __init__(
+        self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
+    ) -> None:
+        super().__init__(settings, n_left_out=n_left_out)
+        self._passage_tokens = passage_tokens
+
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
-        """The windows are the passages."""
+        """Pool over the windows of each passage, which mostly is one."""
         check_finite(partial.vectors)
-        return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
+        window_starts = np.cumsum(partial.counts) - partial.counts
+        starts = passage_starts(tokens.offsets, size=self._passage_tokens)
+        firsts = np.searchsorted(window_starts, starts)
+        if self._pooling == "max":
+            vectors = np.maximum.reduceat(partial.vectors, firsts)
+        else:
+            n_tokens = np.diff(starts, append=len(tokens))
+            weights = partial.counts / np.repeat(
+                n_tokens, np.diff(firsts, append=len(window_starts))
+            )
+            vectors = np.add.reduceat(partial.vectors * weights[:, None], firsts)
+        return HeadResult(passage_embeddings=_vectors(vectors, self._normalize))
 
 
 def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:

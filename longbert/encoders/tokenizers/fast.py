@@ -23,8 +23,6 @@ from longbert.encoders.tokenizers.base import (
 )
 from longbert.errors import ModelError
 
-_PIECE_CHARS = 20_000
-_PIECES_AT_ONCE = 64
 # Before the last line feed between a visible character and a letter or digit: pre-tokenizers split
 # there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
 # white space precedes it.
@@ -45,9 +43,16 @@ class FastTokenizer:
         max_tokens: positions that the tokenizer declares; None if it declares none.
         unknown_id: id of the unknown token; None if there is none.
 
+    Attributes:
+        piece_chars: characters of a long text that are tokenized as one piece, at least.
+        pieces_at_once: pieces in a call of the library.
+
     Raises:
         ModelError: the tokenizer adds special tokens inside a text.
     """
+
+    piece_chars = 20_000
+    pieces_at_once = 64
 
     def __init__(
         self,
@@ -105,7 +110,7 @@ class FastTokenizer:
         offsets: list[IntArray] = []
         starts = self._piece_starts(text)
         pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
-        while batch := list(islice(pieces, _PIECES_AT_ONCE)):
+        while batch := list(islice(pieces, self.pieces_at_once)):
             encodings = self._backend.encode_batch(
                 [piece for _, piece in batch], add_special_tokens=False
             )
@@ -135,9 +140,9 @@ class FastTokenizer:
 
     def _piece_starts(self, text: str) -> list[int]:
         starts = [self._first_char(text)]
-        if self._has_safe_cuts and len(text) > _PIECE_CHARS:
+        if self._has_safe_cuts and len(text) > self.piece_chars:
             for cut in _SAFE_CUT.finditer(text):
-                if cut.end() - starts[-1] >= _PIECE_CHARS:
+                if cut.end() - starts[-1] >= self.piece_chars:
                     starts.append(cut.end())
         return starts
 

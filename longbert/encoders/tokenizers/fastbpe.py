@@ -31,7 +31,6 @@ _WORD = re.compile(r"\S+\n?")
 _SPACE = re.compile(r"\s+")
 _MARK = "@@"
 _KINDS = ("BertweetTokenizer", "PhobertTokenizer")
-_MOST_CACHED = 50_000
 _LONGEST_CACHED = 64
 
 
@@ -55,9 +54,14 @@ class FastBpeTokenizer:
         tokenizer: as ``AutoTokenizer`` loads it.
         name: the model's name, for messages.
 
+    Attributes:
+        most_cached: words whose tokens are kept; all are forgotten when there is one more.
+
     Raises:
         ModelError: special tokens do not stand around a text, or an added token must stand alone.
     """
+
+    most_cached = 50_000
 
     def __init__(self, tokenizer: Any, *, name: str) -> None:
         self._tokenizer = tokenizer
@@ -155,7 +159,7 @@ class FastBpeTokenizer:
         ids = self._tokenizer.convert_tokens_to_ids(tokens)
         pieces = tuple(map(_Piece, ids, lengths))
         if len(word) <= _LONGEST_CACHED:
-            if len(self._cache) >= _MOST_CACHED:
+            if len(self._cache) >= self.most_cached:
                 self._cache.clear()
             self._cache[word] = pieces
         return pieces

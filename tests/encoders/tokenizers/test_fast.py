@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-import longbert.encoders.tokenizers.fast as module
 from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 from longbert.errors import ModelError
 
@@ -61,15 +60,29 @@ def byte_level(
 
 
 @pytest.fixture(scope="session")
-def tokenizer_of(models: Models, minilm: Path) -> Callable[[str], FastTokenizer]:
+def reference_of(models: Models, minilm: Path) -> Callable[[str], Any]:
+    def reference(name: str) -> Any:
+        if name == "line breaks":
+            return byte_level()
+        return load(minilm if name == "minilm" else models(name))
+
+    return reference
+
+
+@pytest.fixture(scope="session")
+def tokenizer_of(reference_of: Callable[[str], Any]) -> Callable[[str], FastTokenizer]:
     @lru_cache
     def tokenizer(name: str) -> FastTokenizer:
-        if name == "line breaks":
-            return FastTokenizer.from_transformers(byte_level(), name=name)
-        return FastTokenizer.from_transformers(
-            load(minilm if name == "minilm" else models(name)), name=name
-        )
+        return FastTokenizer.from_transformers(reference_of(name), name=name)
 
+    return tokenizer
+
+
+def in_pieces(reference: Any, *, chars: int, at_once: int = 64) -> FastTokenizer:
+    """A tokenizer that cuts texts far shorter than it would by itself."""
+    tokenizer = FastTokenizer.from_transformers(reference, name="in pieces")
+    tokenizer.piece_chars = chars
+    tokenizer.pieces_at_once = at_once
     return tokenizer
 
 
@@ -94,53 +107,54 @@ TEXT = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=TEXT)
 def test_pieces_give_the_tokens_of_the_whole(
-    tokenizer_of: Callable[[str], FastTokenizer],
-    name: str,
-    text: str,
-    monkeypatch: pytest.MonkeyPatch,
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
 ) -> None:
-    tokenizer = tokenizer_of(name)
-    monkeypatch.setattr(module, "_PIECE_CHARS", len(text) + 1)
-    whole = tokenizer.tokenize(text)
-    monkeypatch.setattr(module, "_PIECE_CHARS", 1)
-    monkeypatch.setattr(module, "_PIECES_AT_ONCE", 3)
+    whole = tokenizer_of(name)
+    pieces = in_pieces(reference_of(name), chars=1, at_once=3)
 
-    assert equal(tokenizer.tokenize(text), whole)
+    @given(text=TEXT)
+    def check(text: str) -> None:
+        assert len(text) < whole.piece_chars
+        assert equal(pieces.tokenize(text), whole.tokenize(text))
+
+    check()
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])
 def test_long_texts_are_cut_at_their_lines(
+    reference_of: Callable[[str], Any],
     tokenizer_of: Callable[[str], FastTokenizer],
     name: str,
     line_break: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = line_break.join([*long_text(400).split(" "), *SCRIPTS, "", "", "end"])
-    tokenizer = tokenizer_of(name)
-    whole = tokenizer.tokenize(text)
-    sizes: list[int] = []
-    monkeypatch.setattr(module, "_PIECE_CHARS", 100)
-    monkeypatch.setattr(tokenizer, "_backend", _Counting(tokenizer._backend, sizes))
+    watched = Watched(reference_of(name))
 
-    assert equal(tokenizer.tokenize(text), whole)
-    assert sum(sizes) == len(text)
-    assert len(sizes) > len(text) / 200
+    assert equal(in_pieces(watched, chars=100).tokenize(text), tokenizer_of(name).tokenize(text))
+    assert sum(watched.sizes) == len(text)
+    assert len(watched.sizes) > len(text) / 200
 
 
-class _Counting:
-    """A tokenizer that notes how long the texts are that it is given."""
+class Watched:
+    """A tokenizer, and at the same time its backend, that notes how long its texts are."""
 
-    def __init__(self, backend: Any, sizes: list[int]) -> None:
-        self._backend = backend
-        self._sizes = sizes
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        backend = self.tokenizer.backend_tokenizer
+        return getattr(backend if hasattr(backend, name) else self.tokenizer, name)
+
+    @property
+    def backend_tokenizer(self) -> Watched:
+        return self
 
     def encode_batch(self, texts: list[str], **options: Any) -> Any:
-        self._sizes.extend(map(len, texts))
-        return self._backend.encode_batch(texts, **options)
+        self.sizes.extend(map(len, texts))
+        return self.tokenizer.backend_tokenizer.encode_batch(texts, **options)
 
 
 @pytest.mark.parametrize(
@@ -154,12 +168,11 @@ class _Counting:
     ],
 )
 def test_tokenizers_that_see_across_lines_get_the_whole_text(
-    options: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], text: str
 ) -> None:
-    tokenizer = FastTokenizer.from_transformers(byte_level(**options), name="model")
-    whole = tokenizer.tokenize(text)
-    monkeypatch.setattr(module, "_PIECE_CHARS", 1)
-    assert equal(tokenizer.tokenize(text), whole)
+    reference = byte_level(**options)
+    whole = FastTokenizer.from_transformers(reference, name="model").tokenize(text)
+    assert equal(in_pieces(reference, chars=1).tokenize(text), whole)
 
 
 @pytest.mark.parametrize("family", FAST_FAMILIES)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from transformers import AutoTokenizer, CanineTokenizer, PhobertTokenizer
 
-import longbert.encoders.tokenizers.fastbpe as module
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.windows import split_windows
 from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
@@ -199,24 +198,31 @@ def test_a_rewriting_that_is_not_known_is_an_error(
 
 
 def test_words_are_kept_and_forgotten(
-    tokenizer_of: Callable[[str], FastBpeTokenizer],
-    reference_of: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
+    reference_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenizer = tokenizer_of("plain")
-    text = long_text(300)
-    expected = tokenizer.tokenize(text).ids.tolist()
-    monkeypatch.setattr(module, "_MOST_CACHED", 5)
-    tokenizer._cache.clear()
-    assert (
-        tokenizer.tokenize(text + "\n" + "x" * 1000).ids.tolist()[: len(expected) - 5]
-        == (expected[:-5])
-    )
-    assert len(tokenizer._cache) <= 5
     reference = reference_of("plain")
+    pieces_of = reference.bpe
+    asked: list[str] = []
+
+    def bpe(word: str) -> str:
+        asked.append(word)
+        return pieces_of(word)  # type: ignore[no-any-return]
+
     reference.cache.clear()
-    tokenizer.tokenize("frobnicate the gyre")
-    assert not reference.cache
+    monkeypatch.setattr(reference, "bpe", bpe)
+    tokenizer = FastBpeTokenizer(reference, name="plain")
+    # From here on it keeps one word of the test's own and four more.
+    tokenizer.most_cached = 1
+    tokenizer.tokenize("start")
+    tokenizer.most_cached = 5
+    asked.clear()
+    for text in ("one two", "two three", "four one", "five two", "one three"):
+        assert tokenizer.tokenize(text).ids.tolist() == ids_of(reference_of("again"), text)
+    assert asked == ["one", "two", "three", "four", "five", "two", "one", "three"]
+    tokenizer.tokenize("x" * 1000)
+    tokenizer.tokenize("x" * 1000)
+    assert asked[8:] == ["x" * 1000] * 2, "words as long as this come once only"
+    assert not reference.cache, "it never forgets"
 
 
 def test_unknown_characters_are_counted_alone(
