@@ -23,7 +23,8 @@ from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.token_classification import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.encoders.passes import Pass
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult

@@ -32,7 +32,7 @@ from longbert.core.windows import Window, default_overlap, split_windows
 from longbert.encoders.batch import TokenWindow, token_windows
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.records import Classification, Entity, WindowScore
 from longbert.store.manifest import HeadSettings, PassSettings
 

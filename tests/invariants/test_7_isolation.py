@@ -21,7 +21,8 @@ from support.texts import long_text
 
 from longbert.encoders.backbone import Backbone
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 
 Settings = dict[str, Any]
 

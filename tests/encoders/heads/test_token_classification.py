@@ -13,7 +13,6 @@ import pytest
 import tokenizers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from longbert.encoders.tokenizers.python_only import make_tokenizer
 from support.models import FAMILIES
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from tokenizers import models, normalizers, pre_tokenizers, processors, trainers
@@ -24,7 +23,8 @@ from longbert.core.spans import span_problems
 from longbert.core.windows import split_windows
 from longbert.core.words import reached_before
 from longbert.encoders.heads.token_classification import EntityHead
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.load import wrap_tokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 from longbert.records import Entity
 
@@ -100,19 +100,19 @@ def tokenizer_of(models: Models) -> Callable[[str], Tokenizer]:
     @lru_cache
     def build(name: str) -> Tokenizer:
         if name == "byte fallback":
-            return make_tokenizer(byte_fallback(), name=name)
+            return wrap_tokenizer(byte_fallback(), name=name)
         if name == "no pre-tokenizer":
-            return make_tokenizer(no_pre_tokenizer(), name=name)
+            return wrap_tokenizer(no_pre_tokenizer(), name=name)
         if name == "spaced tokens":
             folder = models("xlm-roberta")
-            return make_tokenizer(
+            return wrap_tokenizer(
                 with_spaced_tokens(AutoTokenizer.from_pretrained(folder)), name=name
             )
         family, _, what = name.partition(", ")
         if what == "prompt":
             return PromptedTokenizer(build(family), "passage: ")
         folder = models("bertweet" if name == "phobert" else family, **OPTIONS.get(name, {}))
-        return make_tokenizer(AutoTokenizer.from_pretrained(folder), name=name)
+        return wrap_tokenizer(AutoTokenizer.from_pretrained(folder), name=name)
 
     return build
 

@@ -17,7 +17,8 @@ from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]

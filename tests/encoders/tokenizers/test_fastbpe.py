@@ -18,7 +18,8 @@ from transformers import AutoTokenizer, CanineTokenizer, PhobertTokenizer
 
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.windows import split_windows
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
 from longbert.encoders.tokenizers.load import wrap_tokenizer
 from longbert.errors import ModelError

@@ -118,7 +118,7 @@ def test_one_window_holds_what_the_tokenizer_makes_of_prompt_and_text(
 ) -> None:
     folder = models(family)
     reference = AutoTokenizer.from_pretrained(folder)
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name=family)
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name=family)
     tokenizer = PromptedTokenizer(inner, prompt)
     n_other = 0
     texts = [*SHORT, *(hostile.text for hostile in HOSTILE_TEXTS)]
@@ -169,7 +169,9 @@ def test_texts_behind_a_space_are_tokenized_once_where_they_read_as_alone(models
         *((one, "passage: ", one in WORDPIECE) for one in FAMILIES),
         *((one, "passage:", False) for one in FAMILIES),
     ):
-        inner = FastTokenizer(AutoTokenizer.from_pretrained(models(family)), name=family)
+        inner = FastTokenizer.from_transformers(
+            AutoTokenizer.from_pretrained(models(family)), name=family
+        )
         assert (PromptedTokenizer(inner, prompt).digest == inner.digest) == is_shared, family
 
 
@@ -184,7 +186,7 @@ def test_every_window_holds_the_prompt_and_no_passage_does(
     prompt = "passage: "
     folder = models(family, sentence_transformers={"pooling": pooling, "prompts": E5})
     loaded = load(folder, window=32)
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name=family)
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name=family)
     own = (*inner.prefix, *inner.tokenize("passage:").ids.tolist())
     for pass_ in loaded.passes:
         assert pass_.tokenizer.prefix == own
@@ -373,7 +375,7 @@ def test_the_document_prompt_is_part_of_the_description_and_the_query_prompt_is_
 @pytest.mark.parametrize("name", ["query_prompt", "document_prompt"])
 def test_a_prompt_that_leaves_no_room(models: Build, name: str) -> None:
     folder = models("bert")
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name="bert")
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name="bert")
     n_tokens = len(inner.tokenize(BGE))
     message = (
         rf"^{name} must have fewer than {n_tokens} tokens in a window of {n_tokens + 2} with 2 "
