@@ -10,7 +10,7 @@ from pathlib import PurePath
 from longbert.core.measures.counts import Estimate, LabelScores
 from longbert.core.measures.labels import MultiLabelMeasures, SingleLabelMeasures
 from longbert.core.measures.spans import EntityMeasures
-from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.engine.compare import Measures
 from longbert.training.config import TrainConfig
 

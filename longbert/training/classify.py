@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.attention import TokenAttention
 from longbert.encoders.heads.learned.document_head import LearnedClassifier
 from longbert.encoders.heads.sequence_classification import (
     ClassificationHead,
     ClassificationPartial,
 )
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
+from longbert.encoders.runtime.base import EncoderModule
 from longbert.records import LabelledDocument
 from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation
@@ -112,7 +113,7 @@ class ClassTrainee:
 
     def _reduced(
         self,
-        base: nn.Module,
+        base: EncoderModule,
         windows: Sequence[TokenWindow],
         tokens: Sequence[npt.NDArray[np.int64]],
     ) -> Tensor:

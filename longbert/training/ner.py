@@ -16,13 +16,13 @@ from longbert.core.entity_decoding import TagScheme
 from longbert.core.measures.spans import entity_measures
 from longbert.core.tagging import tag_tokens
 from longbert.core.word_shape import FLAGS
+from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.learned.crf import crf_loss
 from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.heads.learned.tagger import WordTagger, word_states
 from longbert.encoders.heads.learned.token_head import LearnedTagger
 from longbert.encoders.heads.token_classification import EntityHead, EntityPartial
-from longbert.encoders.runtime.backbone import TokenWindow
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.records import Entity, LabelledDocument, LabelledSpan
 from longbert.training.features import StoredWindow
 from longbert.training.fit import Validation

@@ -22,6 +22,7 @@ from longbert.core.measures.calibration import (
     fit_temperature_multi_label,
 )
 from longbert.core.tagging import bio_labels
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
@@ -32,7 +33,6 @@ from longbert.encoders.heads.learned.attention import (
 from longbert.encoders.heads.learned.build import make_learned_head
 from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
 from longbert.encoders.heads.learned.features import FeatureHead
-from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger
 from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
@@ -42,7 +42,7 @@ from longbert.encoders.heads.sequence_classification import (
 )
 from longbert.encoders.heads.token_classification import EntityHead, EntityPartial
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.compare import LabelMap, Measures, compare_entities, compare_labels
 from longbert.engine.encode import WindowPartials
 from longbert.records import Classification, Entity, LabelledDocument, LabelledSpan, ScoredSpan
@@ -184,7 +184,7 @@ class EntityTask:
         layers = self._shape.layers
         return FeatureHead(
             lambda states, batch, row: tagger_features(layers, states, batch, row),
-            reads_words=True,
+            needs_word_shapes=True,
         )
 
     def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> EntityTrainee:
@@ -330,7 +330,7 @@ class ClassTask:
             lambda states, batch, row: reduced_features(
                 self._layers, reduction, states, batch, row
             ),
-            reads_words=False,
+            needs_word_shapes=False,
         )
 
     def trainee(self, *, learn: Sequence[int], validate: Sequence[int], seed: int) -> ClassTrainee:
@@ -340,7 +340,7 @@ class ClassTask:
         assert isinstance(module, TokenAttention)
         reduction = self.reduction
         assert reduction is not None
-        head = FeatureHead(lambda states, batch, row: {}, reads_words=False)
+        head = FeatureHead(lambda states, batch, row: {}, needs_word_shapes=False)
         return ClassTrainee(
             _unfrozen(self.material, module) or module,
             lambda trained: self._head(trained, self.head_config()),
@@ -453,7 +453,7 @@ class ClassTask:
             lambda states, batch, row: {
                 "states": owned_states(self._layers, states, batch, row).cpu().numpy()
             },
-            reads_words=False,
+            needs_word_shapes=False,
         )
         found = []
         for number in np.sort(chosen).tolist():
@@ -474,7 +474,10 @@ def learned_head(
     module = head_of(module)
     assert isinstance(module, WordTagger | TokenAttention)
     settings = replace(backbone_config(material.config), embed=NONE, ner=("head",))
-    return make_learned_head(module, config, settings, name="head", device=torch.device("cpu"))
+    device = torch.device("cpu")
+    made = make_learned_head(module, config, settings, name="head", device=device)
+    assert isinstance(made, EntityHead | ClassificationHead)
+    return made
 
 
 def head_of(module: nn.Module) -> nn.Module:
@@ -484,7 +487,7 @@ def head_of(module: nn.Module) -> nn.Module:
 
 def _unfrozen(material: TrainingInputs, head: nn.Module) -> Unfrozen | None:
     n_layers = material.config.n_unfrozen
-    base = material.loaded.checkpoint.base
+    base = material.loaded.checkpoint.encoder
     return Unfrozen(head, base, n_layers=n_layers) if n_layers else None
 
 
@@ -527,5 +530,4 @@ def backbone_config(config: TrainConfig) -> ModelConfig:
 
 def _sizes(loaded: LoadedBackbone) -> tuple[int, int]:
     """Layers and width of a backbone."""
-    config = loaded.checkpoint.base.config
-    return int(config.num_hidden_layers), int(config.hidden_size)
+    return loaded.checkpoint.n_layers, loaded.checkpoint.width

@@ -14,7 +14,7 @@ from torch import nn
 
 from longbert.core.fingerprint import differences, fingerprint
 from longbert.core.measures.calibration import Calibration
-from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
+from longbert.encoders.checkpoint.head_folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.weights import to_safetensors
 from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.compare import Measures
@@ -189,8 +189,8 @@ def train(
 
 
 def _check_backbone(config: TrainConfig, loaded: LoadedBackbone) -> None:
-    check_layers(loaded.checkpoint.base, config.n_unfrozen, name=config.backbone)
-    n_layers = int(loaded.checkpoint.base.config.num_hidden_layers)
+    check_layers(loaded.checkpoint.encoder, config.n_unfrozen, name=config.backbone)
+    n_layers = loaded.checkpoint.n_layers
     wrong = [layer for layer in config.layers or () if not 0 <= layer <= n_layers]
     if wrong:
         raise ConfigError(
@@ -325,7 +325,7 @@ def _run_scores(
     plain = learned_head(material, module, replace(head, temperature=1.0))
     loaded = material.loaded
     if isinstance(trainee.module, Unfrozen):
-        loaded = replace(loaded, backbone=loaded.backbone.with_model(trainee.module.base))
+        loaded = replace(loaded, backbone=loaded.backbone.with_encoder(trainee.module.base))
     outcomes: list[tuple[Outcome, Outcome]] = []
     for number in numbers:
         result = encode_document(loaded, finished, material.documents[number])

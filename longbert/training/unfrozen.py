@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from longbert.core.batching import padded_length
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.base import Head
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
+from longbert.encoders.runtime.base import EncoderModule
 from longbert.engine.encode import WindowPartials
 from longbert.errors import ConfigError
 from longbert.records import LabelledDocument
@@ -31,43 +32,34 @@ class Unfrozen(nn.Module):
         ConfigError: the backbone has fewer layers, or none that could be told apart.
     """
 
-    def __init__(self, head: nn.Module, base: nn.Module, *, n_layers: int) -> None:
+    def __init__(self, head: nn.Module, base: EncoderModule, *, n_layers: int) -> None:
         super().__init__()
         self.head = head
         self.base = copy.deepcopy(base)
-        for layer in _layers(self.base)[-n_layers:]:
+        for layer in self.base.layers()[-n_layers:]:
             layer.requires_grad_(True)
 
     def trained_weights(self) -> Mapping[str, Tensor]:
         """The weights of the backbone that were trained, by their names in it."""
         return {
             name: weight.detach()
-            for name, weight in self.base.named_parameters()
+            for name, weight in self.base.named_weights()
             if weight.requires_grad
         }
 
 
-def check_layers(base: Any, n_layers: int, *, name: str) -> None:
+def check_layers(base: EncoderModule, n_layers: int, *, name: str) -> None:
     """Refuse a number of layers that the backbone does not have.
 
     Raises:
         ConfigError: with what it has.
     """
-    found = len(_layers(base))
+    found = len(base.layers())
     if n_layers > found:
         reason = f"{name} has {found} layers" if found else f"{name} shares one layer's weights"
         raise ConfigError(
             f"unfreeze must be in [0, {found}], got {n_layers}, since {reason}: try {min(2, found)}"
         )
-
-
-def _layers(base: Any) -> Sequence[nn.Module]:
-    """The layers of an encoder, from the bottom; none where they share their weights."""
-    n_layers = int(base.config.num_hidden_layers)
-    for module in base.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == n_layers > 0:
-            return list(module)
-    return []
 
 
 class ChangingBackbone:
@@ -99,7 +91,7 @@ class ChangingBackbone:
         return self._windows[number]
 
     def states(
-        self, base: nn.Module, windows: Sequence[TokenWindow]
+        self, base: EncoderModule, windows: Sequence[TokenWindow]
     ) -> tuple[tuple[Tensor, ...], WindowBatch]:
         """Hidden states of all layers, with gradients, and the batch that they belong to.
 
@@ -108,19 +100,17 @@ class ChangingBackbone:
         backbone = self._loaded.backbone
         longest = max(len(window.ids) for window in windows) + backbone.n_special
         batch = backbone.batch(windows, padded_length(longest, limit=backbone.limit))
-        output = base(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            output_hidden_states=True,
+        device = next(base.parameters()).device
+        ids, mask = (
+            torch.from_numpy(array).to(device) for array in (batch.input_ids, batch.attention_mask)
         )
-        states = (*output.hidden_states[:-1], output.last_hidden_state)
-        return tuple(one.cpu() for one in states), batch
+        return tuple(one.cpu() for one in base(ids, mask, all_layers=True)), batch
 
-    def partials(self, base: nn.Module, head: Head, number: int) -> WindowPartials:
+    def partials(self, base: EncoderModule, head: Head, number: int) -> WindowPartials:
         """What a head makes of a document, as a run with this backbone does.
 
         Raises:
             InputError: the document cannot be encoded.
         """
-        changed = replace(self._loaded, backbone=self._loaded.backbone.with_model(base))
+        changed = replace(self._loaded, backbone=self._loaded.backbone.with_encoder(base))
         return encode_document(changed, head, self._documents[number])

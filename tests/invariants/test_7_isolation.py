@@ -19,7 +19,8 @@ from support.runs import (
 )
 from support.texts import long_text
 
-from longbert.encoders.runtime.backbone import Backbone, WindowBatch
+from longbert.encoders.backbone import Backbone
+from longbert.encoders.batch import WindowBatch
 from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
 
 Settings = dict[str, Any]

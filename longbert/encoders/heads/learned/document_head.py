@@ -9,6 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from longbert.arrays import Array, FloatArray
+from longbert.config import ModelConfig
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.digest import weights_digest
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -16,8 +20,7 @@ from longbert.encoders.heads.learned.attention import (
     gather,
 )
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.folder import HeadConfig
-from longbert.encoders.runtime.backbone import WindowBatch, weights_digest
+from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
 class LearnedClassifier:
@@ -29,7 +32,7 @@ class LearnedClassifier:
         device: where to compute; always in float32.
     """
 
-    reads_layers = True
+    needs_all_layers = True
     learned_pooling = True
 
     def __init__(self, module: TokenAttention, config: HeadConfig, *, device: torch.device) -> None:
@@ -74,11 +77,27 @@ class LearnedClassifier:
         return logits / self._temperature
 
 
-def attention_module(config: HeadConfig) -> TokenAttention:
-    """An untrained module of a configuration's sizes."""
-    sizes = {name: size for name, size in config.module.items() if name not in ("layers", "width")}
-    n_inputs = len(config.module["layers"]) * config.module["width"]
-    return TokenAttention(AttentionShape(n_inputs=n_inputs, n_labels=len(config.labels), **sizes))
+class LearnedClassifiers:
+    """Makes heads that classify documents of trained modules."""
+
+    def new_module(self, head: HeadConfig) -> TokenAttention:
+        """An untrained module of a configuration's sizes."""
+        sizes = {name: one for name, one in head.module.items() if name not in ("layers", "width")}
+        n_inputs = len(head.module["layers"]) * head.module["width"]
+        return TokenAttention(AttentionShape(n_inputs=n_inputs, n_labels=len(head.labels), **sizes))
+
+    def make(
+        self,
+        module: TokenAttention,
+        head: HeadConfig,
+        config: ModelConfig,
+        *,
+        name: str,
+        device: torch.device,
+    ) -> ClassificationHead:
+        """Put a module to use on windows."""
+        classifier = LearnedClassifier(module, head, device=device)
+        return ClassificationHeads(config).head_of(classifier, name=name)
 
 
 def owned_states(

@@ -9,11 +9,14 @@ import torch
 from torch import Tensor
 
 from longbert.arrays import FloatArray
+from longbert.config import ModelConfig
 from longbert.core.word_shape import WordShapes
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.digest import weights_digest
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
-from longbert.encoders.runtime.backbone import WindowBatch, weights_digest
+from longbert.encoders.heads.token_classification import EntityHead, EntityHeads
 
 
 class LearnedTagger:
@@ -25,8 +28,8 @@ class LearnedTagger:
         device: where to compute; always in float32.
     """
 
-    reads_layers = True
-    reads_words = True
+    needs_all_layers = True
+    needs_word_shapes = True
 
     def __init__(self, module: WordTagger, config: HeadConfig, *, device: torch.device) -> None:
         self._module = module.to(device)
@@ -58,12 +61,27 @@ class LearnedTagger:
         return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
 
 
-def tagger_module(config: HeadConfig) -> WordTagger:
-    """An untrained module of a configuration's sizes."""
-    sizes = dict(config.module)
-    for name in ("layers", "dilations"):
-        sizes[name] = tuple(sizes[name])
-    return WordTagger(TaggerShape(n_labels=len(config.labels), **sizes))
+class LearnedTaggers:
+    """Makes entity heads of trained modules."""
+
+    def new_module(self, head: HeadConfig) -> WordTagger:
+        """An untrained module of a configuration's sizes."""
+        sizes = dict(head.module)
+        for name in ("layers", "dilations"):
+            sizes[name] = tuple(sizes[name])
+        return WordTagger(TaggerShape(n_labels=len(head.labels), **sizes))
+
+    def make(
+        self,
+        module: WordTagger,
+        head: HeadConfig,
+        config: ModelConfig,
+        *,
+        name: str,
+        device: torch.device,
+    ) -> EntityHead:
+        """Put a module to use on windows."""
+        return EntityHeads(config).head_of(LearnedTagger(module, head, device=device), name=name)
 
 
 def tagger_features(
