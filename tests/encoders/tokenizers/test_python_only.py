@@ -207,10 +207,10 @@ def test_words_are_kept_and_forgotten(
         asked.append(word)
         return pieces_of(word)  # type: ignore[no-any-return]
 
-    reference.cache.clear()
-    monkeypatch.setattr(reference, "bpe", bpe)
     tokenizer = WordTokenizer(reference, name="plain")
     tokenizer.most_cached = 4
+    reference.cache.clear()
+    monkeypatch.setattr(reference, "bpe", bpe)
     for text in ("one two", "two three", "four one", "five two", "one three"):
         assert tokenizer.tokenize(text).ids.tolist() == ids_of(reference_of("again"), text)
     assert asked == ["one", "two", "three", "four", "five", "two", "one", "three"]
