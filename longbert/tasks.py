@@ -17,7 +17,7 @@ class Training:
     """How ``longbert train`` fits the heads of a task.
 
     Attributes:
-        trainer: reference to the code, for :func:`resolve`.
+        trainer: reference to its :class:`longbert.training.base.Trainer`.
         label_kinds: kinds of labels that it learns from (``longbert.readers.labels``).
         epochs: at most, by default.
         learning_rate: the peak of the schedule, by default.
@@ -107,7 +107,7 @@ _CLASSIFY = Task(
         "number": "longbert.engine.compare:compare_numbers",
     },
     training=Training(
-        trainer="longbert.training.tasks:ClassTask",
+        trainer="longbert.training.classify:TRAINER",
         label_kinds=("label", "labels"),
         epochs=16,
         learning_rate=6e-3,
@@ -127,7 +127,7 @@ _NER = Task(
     tables=("entities",),
     measures={"entities": "longbert.engine.compare:compare_entities"},
     training=Training(
-        trainer="longbert.training.tasks:EntityTask",
+        trainer="longbert.training.ner:TRAINER",
         label_kinds=("entities",),
         epochs=10,
         learning_rate=1e-3,

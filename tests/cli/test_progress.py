@@ -96,8 +96,8 @@ def test_a_terminal_gets_a_live_bar() -> None:
         "350 of 1,400 documents, 25% of the text, 5,000 tokens/s, 0:30 left, 0 errors"
     )
     assert found
-    # The last time that the line was drawn: a bar of 15 characters and a space.
-    assert bar.rpartition("\x1b[2K")[2] == "━━━╸".ljust(16)
+    # The last time that the line was drawn.
+    assert bar.rpartition("\x1b[2K")[2].rstrip() == "━━━╸"
 
 
 def test_what_an_earlier_run_did_does_not_count_as_speed() -> None:

@@ -72,7 +72,7 @@ _NOT_RUN = {
     "needs documents that the reader has labelled": r"--gold \w|--data \w",
     "needs a GPU": r"--device cuda\b",
     "needs a cloud account": r"\bgs://",
-    "needs a corpus of the reader's own": r"--input (novels|corpus)/",
+    "needs a corpus of the reader's own": r"--input (novels|corpus|archive)/",
     "needs data sets that the reader has to get": r"^python benchmarks/",
     "checks the source, as CI does": r"^(pytest|ruff|mypy|lint-imports)\b",
 }

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 from counts per document and label, with bootstrap intervals."""
+"""Precision, recall and F1 from counts per document and label, and the bootstrap of sums."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CELLS_AT_A_TIME = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measure and its bootstrap interval; no interval where none was asked for."""
+    """A measure and its interval; no interval where none was asked for or none can be given."""
 
     value: float
     low: float | None = None
@@ -119,6 +119,12 @@ def precision_recall(totals: Floats) -> tuple[float, float]:
     return scores.precision, scores.recall
 
 
+def check_number(n_documents: int) -> None:
+    """Raises ConfigError where there is nothing to measure."""
+    if n_documents == 0:
+        raise ConfigError("measures need at least 1 document, got 0: label some documents")
+
+
 def estimate(
     counts: npt.NDArray[Any],
     statistics: Sequence[Callable[[Floats], Floats]],
@@ -143,8 +149,7 @@ def estimate(
         ConfigError: there is no document, or a setting is out of range.
     """
     n_documents = len(counts)
-    if n_documents == 0:
-        raise ConfigError("measures need at least 1 document, got 0: label some documents")
+    check_number(n_documents)
     if n_resamples < 0:
         raise ConfigError(f"n_resamples must be at least 0, got {n_resamples}: try {N_RESAMPLES}")
     if not 0 < level < 1:

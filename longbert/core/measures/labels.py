@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from longbert.core.measures.counts import (
     macro_f1,
     micro_f1,
 )
+from longbert.core.measures.intervals import proportion, score_estimates
 from longbert.errors import ConfigError
 
 Booleans = npt.NDArray[np.bool_]
@@ -41,6 +42,11 @@ class SingleLabelMeasures:
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
     confusion: Integers
+
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -69,6 +75,15 @@ class MultiLabelMeasures:
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
 
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {
+            "subset accuracy": self.subset_accuracy,
+            "micro F1": self.micro_f1,
+            "macro F1": self.macro_f1,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -94,6 +109,20 @@ class RegressionMeasures:
     root_mean_squared_error: Estimate
     pearson: float | None
 
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {
+            "mean absolute error": self.mean_absolute_error,
+            "root mean squared error": self.root_mean_squared_error,
+            "Pearson correlation": None if self.pearson is None else Estimate(self.pearson),
+        }
+
+    @property
+    def per_label(self) -> tuple[LabelScores, ...]:
+        """None: numbers have no labels."""
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -107,15 +136,11 @@ def single_label(
     gold: Integers,
     predicted: Integers,
     labels: Sequence[str],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> SingleLabelMeasures:
     """Accuracy, F1 and confusion of one label a document.
 
     Args:
         gold, predicted: indices into ``labels``. Shape: (n_documents,), at least one.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: the two differ in length, are empty, or an index is out of range.
@@ -130,8 +155,8 @@ def single_label(
     of_gold = gold[:, None] == np.arange(len(labels))
     of_predicted = predicted[:, None] == np.arange(len(labels))
     counts = _counts(of_gold, of_predicted)
-    # Precision, recall and F1 over all labels together are the accuracy here.
-    accuracy, macro = estimate(counts, (micro_f1, macro_f1), n_resamples=n_resamples, seed=seed)
+    accuracy = proportion(int((gold == predicted).sum()), len(gold))
+    (macro,) = score_estimates(counts, (macro_f1,))
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (gold, predicted), 1)
     return SingleLabelMeasures(len(gold), accuracy, macro, label_scores(counts, labels), confusion)
@@ -141,28 +166,19 @@ def multi_label(
     gold: Booleans,
     predicted: Booleans,
     labels: Sequence[str],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> MultiLabelMeasures:
     """Subset accuracy and F1 of any number of labels a document.
 
     Args:
         gold, predicted: Shape: (n_documents, n_labels), at least one document.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: the two differ in length or are empty.
     """
     _check_lengths(gold, predicted)
     counts = _counts(gold, predicted)
-    micro, macro = estimate(counts, (micro_f1, macro_f1), n_resamples=n_resamples, seed=seed)
-    (subset,) = estimate(
-        (gold == predicted).all(axis=1)[:, None],
-        (lambda sums: sums[:, 0] / len(gold),),
-        n_resamples=n_resamples,
-        seed=seed,
-    )
+    subset = proportion(int((gold == predicted).all(axis=1).sum()), len(gold))
+    micro, macro = score_estimates(counts, (micro_f1, macro_f1))
     return MultiLabelMeasures(len(gold), subset, micro, macro, label_scores(counts, labels))
 
 
