@@ -98,9 +98,8 @@ def _shown(passage: HitPassage, n_chars: int) -> Text:
     from rich.text import Text
 
     bar = _bar(passage.char_start, passage.char_end, n_chars)
-    shown = Text(
-        f"{bar}[{passage.char_start}:{passage.char_end}] {passage.score:.2f} ", style="dim"
-    )
+    where = f"[{passage.char_start}:{passage.char_end}]"
+    shown = Text.assemble((f"{bar}{where} {passage.score:.2f} ", "dim"))
     start, stop = _cut(passage)
     if start:
         shown.append("…")
