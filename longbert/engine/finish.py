@@ -51,6 +51,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     Attributes:
         began: ISO 8601, UTC.
         documents: in the inputs, errors included.
+        indexed: whether the index was built.
         measured: totals of the meter.
     """
 
@@ -66,6 +67,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     units: int
     units_copied: int
     units_resumed: int
+    indexed: bool
     measured: dict[str, float]
 
 
@@ -90,7 +92,7 @@ class RunResult:
     @property
     def found_all_done(self) -> bool:
         """Whether there was nothing to do."""
-        return self.entry.units == 0 and self.entry.removed == 0
+        return self.entry.units == 0 and self.entry.removed == 0 and not self.entry.indexed
 
 
 def finish(
@@ -101,6 +103,7 @@ def finish(
     Raises:
         OutputError: a part has no receipt, or a file cannot be written.
     """
+    before = context.output.manifest()
     manifest = publish(context, summary.parts, prepared)
     totals = context.meter.totals()
     entry = RunEntry(
@@ -116,6 +119,7 @@ def finish(
         units=summary.n_units,
         units_copied=summary.n_units_copied,
         units_resumed=summary.n_units_resumed,
+        indexed=manifest.index is not None and (before is None or before.index != manifest.index),
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
     context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
