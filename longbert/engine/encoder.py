@@ -44,13 +44,13 @@ class Encoder:
         """Encode one document: the rows that ``longbert run`` would write for it.
 
         Raises:
-            DocumentError: the text has no token, or a model failed on it.
+            DocumentError: the text has no tokens, or a model failed on it.
         """
         (result,) = self.encode([text])
         return result
 
     def encode(self, texts: Sequence[str]) -> list[DocumentResult]:
-        """Encode several documents in common batches; their results do not depend on each other.
+        """Encode several documents in shared batches; results do not depend on the other documents.
 
         Raises:
             DocumentError: one of them has no token, or a model failed on it.
@@ -101,7 +101,7 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
     Args:
         filesystem: where the output lies.
         folder: the output.
-        query_prompt: what the model reads before a query; None: what the run recorded.
+        query_prompt: text before each query; None for the one that the run recorded.
 
     Raises:
         OutputError: the folder holds no finished output, or no index.
@@ -129,7 +129,7 @@ def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
     config = ModelConfig(
         embed=_recorded_model(named),
         window=own_pass.window,
-        # Behind another prompt, a window has room for another number of tokens.
+        # With another prompt, a window holds a different number of tokens.
         overlap=own_pass.overlap if query_prompt == own_pass.prompt else None,
         precision=cast(Precision, settings.precision),
         query_prompt=query_prompt,
@@ -144,7 +144,7 @@ def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
     wanted, found = named.embed_digest or "", encoder.models.embed_digest or ""
     if wanted != found:
         raise FingerprintError(
-            f"the index in {output.path} was made with another model than {config.embed} is now "
+            f"the index in {output.path} was made with a {config.embed} other than the current one "
             f"(backbone digest {wanted[:12]}, found {found[:12]}): restore that model, or "
             "run into another folder"
         )
@@ -152,7 +152,7 @@ def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
 
 
 def _recorded_model(named: NamedModels) -> str:
-    """The model as named, or its recorded folder where that name is none from here."""
+    """The model as named, or its recorded folder if the name does not resolve here."""
     if named.embed_path is not None and not os.path.isdir(named.embed):
         return named.embed_path
     return named.embed
@@ -161,7 +161,7 @@ def _recorded_model(named: NamedModels) -> str:
 def _error_of_query(text: str, error: DocumentError) -> InputError:
     if error.error == "no_tokens":
         return InputError(
-            f"the query {shown(text)} has nothing to search for, since it holds only white space "
-            "or characters that cannot be seen: give at least one word"
+            f"the query {shown(text)} has nothing to search for: it holds only white space "
+            "or invisible characters. Give at least one word"
         )
     return InputError(f"the query {shown(text)} cannot be encoded: {error.message}")

@@ -1,4 +1,4 @@
-"""How a document is split, to look at before anything is run."""
+"""How a document is split, to inspect before a run."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ def split_document(
     """The windows of each pass over a document.
 
     Raises:
-        DocumentError: the document has no token.
+        DocumentError: the document has no tokens.
     """
     views = []
     n_chars = len(document.text)
     for pass_ in models.passes:
         tokens = pass_.tokenizer.tokenize(document.text)
         if not len(tokens):
-            raise DocumentError("tokenize", "no_tokens", "the document has no token")
+            raise DocumentError("tokenize", "no_tokens", "the document has no tokens")
         offsets = tokens.offsets
         windows = []
         for window in pass_.split_tokens(tokens):

@@ -65,7 +65,7 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A hit before its texts are read; ``rows`` are its best passages."""
+    """A hit whose texts have not been read; ``rows`` are its best passages."""
 
     document: int
     score: float
@@ -118,7 +118,7 @@ class Index:
         """Find the ``k`` documents nearest to each text.
 
         Args:
-            k: documents wanted, at least 1; fewer come if there are not as many.
+            k: documents wanted, at least 1; fewer if there are not that many.
             rank: ``"best"``: by the best passage; ``"best-mean"``: by the mean of the three
                 best passages; ``"document"``: by the vector of the whole document.
 
@@ -137,7 +137,7 @@ class Index:
         return hits
 
     def like(self, document_id: str, k: int = 10, rank: str = DEFAULT_RANK) -> list[Hit]:
-        """Find the documents most like one of the output, which is itself left out.
+        """Find the documents most similar to one in the output, which is itself left out.
 
         Raises:
             ConfigError: no document has this id, or ``k`` or ``rank`` is out of range.
@@ -152,12 +152,12 @@ class Index:
         width = self._snapshot.description.dimensions
         if queries.shape != (len(texts), width):
             raise FingerprintError(
-                f"the encoder made an array of shape {queries.shape} of {len(texts)} queries, the "
-                f"index has {width} dimensions: query with the model that made the output"
+                f"the encoder made an array of shape {queries.shape} for {len(texts)} queries, but "
+                f"the index has {width} dimensions: query with the model that made the output"
             )
         if not np.isfinite(queries).all():
             raise ModelError(
-                "the model made a vector that is not finite of a query: try --precision float32"
+                "the model made a vector with NaN or infinity for a query: try --precision float32"
             )
         return unit_vectors(queries) if self._snapshot.description.metric == "cosine" else queries
 
@@ -242,7 +242,7 @@ class Index:
         return _Found(document, score, rows[best], scores[best])
 
     def _hits(self, found: Sequence[Sequence[_Found]]) -> list[list[Hit]]:
-        """Read the texts of all results together, then put them in."""
+        """Read the texts of all results at once and fill them in."""
         snapshot = self._snapshot
         wanted = [row for results in found for one in results for row in one.rows.tolist()]
         texts = read_texts(snapshot.output, snapshot.table, wanted)
@@ -304,7 +304,7 @@ def _check(k: int, rank: str) -> None:
 
 
 def _exact(index: Any, query: Floats, rows: Integers) -> Floats:
-    """Score rows of an index, independent of which rows come together. Shape: (rows,)."""
+    """Score rows of an index, independent of which other rows are scored. Shape: (rows,)."""
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         block = rows[start : start + _ROWS_AT_ONCE]

@@ -24,14 +24,14 @@ from longbert.store.manifest import IndexDescription, IndexFile
 
 @dataclass(frozen=True, slots=True)
 class IndexSnapshot:
-    """An index and the columns that search needs, as one manifest names them.
+    """An index and the columns that search needs, from one manifest.
 
     Attributes:
         passages: FAISS index whose rows are those of ``table``.
         documents: FAISS index whose rows are those of ``document_ids``.
         rows: rows of ``table``, by document and ordinal. Shape: (passages,).
         starts: where each document begins in ``rows``, and the end. Shape: (documents + 1,).
-        owner: keeps the FAISS object alive that ``passages`` is a part of.
+        owner: keeps alive the FAISS object that ``passages`` is part of.
     """
 
     output: OutputFolder
@@ -99,7 +99,7 @@ def _read_index(output: OutputFolder, entry: IndexFile) -> Any:
         ) from None
     if index.ntotal != entry.count:
         raise OutputError(
-            f"{output.join(entry.file)} has {index.ntotal} vectors, its description says "
+            f"{output.join(entry.file)} has {index.ntotal} vectors, but its description says "
             f"{entry.count}: remove the folder index and run longbert again"
         )
     return index
