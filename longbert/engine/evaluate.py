@@ -164,17 +164,17 @@ def _choose_head(found: Predictions, gold: LabelledData, head: str | None, path:
         return head
     if head is None and fitting:
         raise ConfigError(
-            f"{path} has {len(fitting)} {task} heads: {listed}. Choose one with --head"
+            f"{path} has {len(fitting)} heads for {task}: {listed}. Choose one with --head"
         )
     if not fitting:
         option = "--ner" if is_entities else "--classify"
         raise ConfigError(
-            f"field {gold.field!r} of {gold.path} needs a {task} head, and {path} has none"
+            f"field {gold.field!r} of {gold.path} needs a head for {task}, and {path} has none"
             f"{' (others: ' + ', '.join(others) + ')' if others else ''}: run longbert run with "
             f"{option}, or name another field with --label-field"
         )
     raise ConfigError(
-        f"head {head!r} is not a {task} head of {path}{nearest(str(head), fitting)}; "
+        f"head {head!r} is not a head for {task} in {path}{nearest(str(head), fitting)}; "
         f"those are: {listed}"
     )
 

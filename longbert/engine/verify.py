@@ -116,7 +116,7 @@ def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) ->
         ("files", receipt.files, entry.files),
     ):
         if here != there:
-            yield f"{file} has a different {what} from the manifest"
+            yield f"{file} and the manifest differ in {what}"
 
 
 def _count_problems(

@@ -347,7 +347,7 @@ def test_rows_that_cannot_be(output, evaluate):
         lambda rows: [row for row in rows if (row["document_id"], row["label"]) != ("b", "neg")],
     )
     gold = [{"id": one, "label": "pos"} for one in TEXTS]
-    refused(lambda: evaluate(output, *gold, head="choice"), OutputError, "has not the rows of head")
+    refused(lambda: evaluate(output, *gold, head="choice"), OutputError, "lacks rows of head")
 
 
 def test_outputs_that_are_not_finished_or_not_whole(output, evaluate, tmp_path):

@@ -197,7 +197,7 @@ def opened(files: MemoryFiles, width: int = WIDTH, value: float = 1.0) -> Index:
 
 
 def test_a_missing_folder_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"'out' is no folder.*longbert run"):
+    with pytest.raises(ConfigError, match=r"'out' is not a folder.*longbert run"):
         opened(MemoryFiles())
 
 
