@@ -267,7 +267,7 @@ def test_an_encoder_of_other_width_is_refused(files: MemoryFiles) -> None:
 
 
 def test_a_vector_that_is_not_finite_is_refused(files: MemoryFiles) -> None:
-    with pytest.raises(ModelError, match="not finite"):
+    with pytest.raises(ModelError, match="NaN or infinity"):
         opened(files, value=np.nan).search("q")
 
 
