@@ -14,6 +14,7 @@ from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
 from longbert.index.backend import faiss_version
 from longbert.index.kinds import DEFAULT_TYPE
+from longbert.index.lexical.languages import analysis_libraries
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -94,6 +95,7 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
             format=FORMAT,
             id_field=config.id_field,
             text_field=config.text_field,
+            language=config.language,
             window_scores=config.models.window_scores,
             precision=models.precision,
             passage=config.models.passage,
@@ -102,7 +104,7 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
         ),
         environment=Environment(
             longbert=importlib.metadata.version("longbert"),
-            libraries=dict(models.libraries),
+            libraries={**models.libraries, **analysis_libraries()},
             processor=models.processor,
         ),
     )
