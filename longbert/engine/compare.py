@@ -1,4 +1,4 @@
-"""Predictions for documents against their gold labels, and the mistakes one by one."""
+"""Compare predictions with gold labels, and list the mistakes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class EntityMistake:
 
 @dataclass(frozen=True, slots=True)
 class LabelMistake:
-    """A document with another label, set of labels or number than it should have.
+    """A document with the wrong label, set of labels or number.
 
     Attributes:
         score: of the predicted label where there is exactly one.
@@ -105,10 +105,10 @@ class LabelMistake:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a comparison gives.
+    """The result of a comparison.
 
     Attributes:
-        head_labels: those of the head, renamed; none where it gives numbers.
+        head_labels: those of the head, renamed; empty if it gives numbers.
     """
 
     measures: Measures
@@ -136,7 +136,7 @@ class LabelMap:
         return self._map.get(label, label)
 
     def all(self, labels: Iterable[str]) -> list[str]:
-        """All that stay, in their order."""
+        """All that are kept, in order."""
         return [new for label in labels if (new := self(label))]
 
     def spans(self, spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
@@ -152,7 +152,7 @@ class LabelMap:
         for name in self._map:
             if name not in self._met:
                 raise ConfigError(
-                    f"label-map names {name!r}, which is a label of neither the gold file nor the "
+                    f"label-map names {name!r}, which is a label in neither the gold file nor the "
                     f"head{nearest(name, self._met)}; the labels are "
                     f"{', '.join(sorted(self._met)) or 'none'}"
                 )
@@ -202,12 +202,12 @@ def compare_labels(
     Args:
         by_document: a row for each label of the head.
         head: its name, for messages.
-        is_single: whether each document has one gold label. If the head chooses several, all
-            are compared as sets nevertheless.
+        is_single: whether each document has one gold label. If the head chooses several, sets
+            are compared all the same.
 
     Raises:
         ConfigError: the head gives numbers.
-        OutputError: a document has other labels than the others.
+        OutputError: a document's labels differ from those of the others.
     """
     raw = _matrix(done, by_document, head)
     if raw.scores.min() < 0 or raw.scores.max() > 1:
@@ -282,7 +282,7 @@ def compare_numbers(
 
 
 def _short(score: float | None) -> float | None:
-    """A float32 without the digits that it does not have."""
+    """A float32 without spurious digits."""
     return None if score is None else float(str(np.float32(score)))
 
 
@@ -290,8 +290,8 @@ def _check_span(span: LabelledSpan, document: LabelledDocument) -> None:
     if not 0 <= span.char_start < span.char_end <= len(document.text):
         raise OutputError(
             f"the output has an entity from {span.char_start} to {span.char_end} in document "
-            f"{document.document_id!r} of {len(document.text)} characters: it is damaged, "
-            "longbert verify tells more"
+            f"{document.document_id!r} of {len(document.text)} characters: it is damaged; "
+            "run longbert verify for details"
         )
 
 
@@ -341,9 +341,8 @@ def _matrix(
         labels = labels or found
         if not found or found != labels:
             raise OutputError(
-                f"document {document.document_id!r} has not the rows of head {head!r} in "
-                "classifications that others have: the output is damaged, longbert verify tells "
-                "more"
+                f"document {document.document_id!r} lacks rows of head {head!r} in classifications "
+                "that other documents have: the output is damaged; run longbert verify for details"
             )
     rows = [by_document[document.document_id] for document in done]
     scores = np.array([[row.score for row in of_one] for of_one in rows])
@@ -357,7 +356,7 @@ def _matrix(
 
 
 def _merged(rows: _Rows, renamed: LabelMap) -> _Rows:
-    """Labels that stand for the same one put together."""
+    """Merge labels that map to the same one."""
     names = renamed.all(rows.labels)
     labels = list(dict.fromkeys(names))
     scores = np.empty((len(rows.scores), len(labels)))
@@ -365,7 +364,7 @@ def _merged(rows: _Rows, renamed: LabelMap) -> _Rows:
     for place, label in enumerate(labels):
         columns = [column for column, name in enumerate(names) if name == label]
         of_label = rows.scores[:, columns]
-        # Of labels that exclude each other one or another is right: their scores add up.
+        # Probabilities of mutually exclusive labels add up.
         scores[:, place] = (
             np.minimum(of_label.sum(axis=1), 1) if rows.is_choice else of_label.max(axis=1)
         )

@@ -1,4 +1,4 @@
-"""What every step of a run is given, on whatever machine it runs."""
+"""What every step of a run gets, on any machine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from longbert.store.tables import table_names
 
 
 class ModelLoader(Protocol):
-    """Gives the models of a configuration, such as :func:`longbert.encoders.models.load_models`."""
+    """Loads the models of a configuration, such as :func:`longbert.encoders.models.load_models`."""
 
     def __call__(self, config: ModelConfig, *, threads: int | None) -> Models:
         """Load them in this process."""
@@ -27,9 +27,9 @@ class RunContext:
 
     Attributes:
         config: the run.
-        filesystem: where inputs and output lie.
+        filesystem: where inputs and output are.
         meter: counts the work as it is done.
-        threads: of torch in each process; None: what torch chooses.
+        threads: of torch in each process; None for torch's default.
         load: loads the models, in each process that needs them.
     """
 
@@ -56,7 +56,7 @@ class RunContext:
 
 
 def load_run_models(context: RunContext) -> Models:
-    """Load the models of a run, which takes seconds: once in a process will do.
+    """Load the models of a run. This takes seconds, so do it once per process.
 
     Raises:
         ModelError, ConfigError: models or settings do not fit.

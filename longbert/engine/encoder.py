@@ -39,13 +39,13 @@ class Encoder:
         """Encode one document: the rows that ``longbert run`` would write for it.
 
         Raises:
-            DocumentError: the text has no token, or a model failed on it.
+            DocumentError: the text has no tokens, or a model failed on it.
         """
         (result,) = self.encode([text])
         return result
 
     def encode(self, texts: Sequence[str]) -> list[DocumentResult]:
-        """Encode several documents in common batches; their results do not depend on each other.
+        """Encode several documents in shared batches; results do not depend on the other documents.
 
         Raises:
             DocumentError: one of them has no token, or a model failed on it.
@@ -93,7 +93,7 @@ class Encoder:
 def _error_of_query(text: str, error: DocumentError) -> InputError:
     if error.error == "no_tokens":
         return InputError(
-            f"the query {shown(text)} has nothing to search for, since it holds only white space "
-            "or characters that cannot be seen: give at least one word"
+            f"the query {shown(text)} has nothing to search for: it holds only white space "
+            "or invisible characters. Give at least one word"
         )
     return InputError(f"the query {shown(text)} cannot be encoded: {error.message}")

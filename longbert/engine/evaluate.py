@@ -1,4 +1,4 @@
-"""An output against documents that people labelled."""
+"""Evaluate an output against labelled documents."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from longbert.records import LabelledDocument
 from longbert.store.folder import OutputFolder
 
 _NAMED = 3
-"""Documents that a message names."""
+"""How many documents a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of one head, and what they are based on.
+    """Scores of a head, and what they are based on.
 
     Attributes:
         n_gold: labelled documents.
         not_in_output, in_errors: ids of those that could not be scored.
-        n_not_in_gold: documents of the output without labels; they play no part.
+        n_not_in_gold: documents of the output without labels; not scored.
         n_dropped_spans: gold spans left out because they overlap a longer one.
-        unknown_labels: gold labels that the head does not have (an entity head: that it
-            predicts nowhere in the output).
-        further_labels: labels of the head that occur in no gold document.
+        unknown_labels: gold labels that the head does not have (for an entity head: that it
+            never predicts in the output).
+        further_labels: labels of the head that no gold document has.
         calibration: of the scores in the tables; None for entities and numbers.
-        mistakes: entities in the order of the documents, labels with the surest first, numbers
-            with the largest error first.
+        mistakes: entities in document order, labels with the most confident first, numbers with
+            the largest error first.
     """
 
     head: str
@@ -105,12 +105,12 @@ def evaluate_output(
         output: finished.
         gold: as read from a file.
         head: name in the tables; None takes the only one that fits the kind of labels.
-        label_map: names on either side that stand for another one; an empty one leaves out
+        label_map: renames labels on both sides; an empty name leaves out
             entities of that label.
 
     Raises:
         ConfigError: no head fits or several do, or the map names labels that do not occur.
-        InputError: no gold document is in the output, or its text is another one there.
+        InputError: no gold document is in the output, or its text there differs.
         OutputError: the output is unfinished or damaged.
     """
     by_id = {document.document_id: document for document in gold.documents}
@@ -174,7 +174,7 @@ def _choose_head(found: Predictions, gold: LabelledData, head: str | None, path:
             f"{option}, or name another field with --label-field"
         )
     raise ConfigError(
-        f"head {head!r} is no head for {task} of {path}{nearest(str(head), fitting)}; "
+        f"head {head!r} is not a head for {task} in {path}{nearest(str(head), fitting)}; "
         f"those are: {listed}"
     )
 

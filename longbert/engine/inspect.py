@@ -1,4 +1,4 @@
-"""How a document is split, to look at before anything is run."""
+"""How a document is split, to inspect before a run."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def split_document(
         passage_tokens: content tokens of a passage.
 
     Raises:
-        DocumentError: the document has no token.
+        DocumentError: the document has no tokens.
     """
     views = []
     n_chars = len(document.text)
     for reading in readings:
         tokens = reading.tokenizer.tokenize(document.text)
         if not len(tokens):
-            raise DocumentError("tokenize", "no_tokens", "the document has no token")
+            raise DocumentError("tokenize", "no_tokens", "the document has no tokens")
         offsets = tokens.offsets
         windows = []
         for window in reading.split_tokens(tokens):

@@ -1,4 +1,4 @@
-"""Before any work: the fingerprints of a run, and whether the output folder is free for it."""
+"""Before any work: the fingerprints of a run, and whether it may use the output folder."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from longbert.store.manifest import (
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that later steps need to know of the models without loading them.
+    """What later steps need to know about the models without loading them.
 
     Attributes:
         rows: what can change a row.
@@ -120,15 +120,15 @@ def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
         return
     changes = _listed(differences(to_builtins(planned), to_builtins(own)))
     raise FingerprintError(
-        f"this machine would write other rows than were planned: the plan has the row fingerprint "
+        f"this machine would not write the planned rows: the plan has the row fingerprint "
         f"{planned.digest[:12]}, this machine {own.digest[:12]}:{changes}\n"
-        "Give all workers one image and one kind of processor, then run again: the parts that are "
+        "Use the same image and kind of processor for all workers, then run again: parts that are "
         "complete are kept"
     )
 
 
 def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """What the index would be built with instead, and what that costs."""
+    """What the index would be built with instead, and what that takes."""
     before, after = (
         {} if one is None else to_builtins(one) for one in (manifest.index_settings, prepared.index)
     )
@@ -137,7 +137,7 @@ def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
 
 
 def reader_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """Which versions of readers differ, and what that costs."""
+    """Which versions of readers differ, and what that takes."""
     for line in differences(manifest.readers, dict(prepared.readers)):
         yield f"readers: {line} (documents of this kind would be read and encoded again)"
 
@@ -149,17 +149,17 @@ def _check_rows(
     prepared: Prepared,
     also: Sequence[str],
 ) -> None:
-    """Refuse to go on where rows would be others.
+    """Refuse to continue if the rows would differ.
 
     Args:
         config: of the run.
-        before: what the rows that are there were made with.
+        before: what the existing rows were made with.
         environments: in which they were made, by digest.
         prepared: the run.
-        also: what else differs, which alone would not stop the run.
+        also: other differences, which would not stop the run by themselves.
     """
     now = prepared.rows
-    more = f"\nThese differ, too, and take care of themselves:{_listed(also)}" if also else ""
+    more = f"\nThese also differ, and are handled automatically:{_listed(also)}" if also else ""
     settings = _listed(differences(to_builtins(before.settings), to_builtins(now.settings)))
     if settings:
         raise FingerprintError(

@@ -24,7 +24,7 @@ from longbert.store.tables import build_tables, counts_of_tables
 
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """Whether a run that was stopped left the unit's part complete."""
+    """Whether an interrupted run completed the unit's part."""
     receipt = context.output.whole_receipt(unit.part.name, context.folders)
     if receipt is None or receipt.fingerprint != unit.part.fingerprint:
         return False
@@ -40,7 +40,7 @@ def is_resumed(context: RunContext, unit: Unit) -> bool:
 
 
 def copy_unit(context: RunContext, unit: Unit) -> None:
-    """Make a unit's part from the rows of an earlier part whose documents are still there.
+    """Make a unit's part from the rows of an earlier part whose documents still exist.
 
     Raises:
         OutputError: a file cannot be read or written.
@@ -104,7 +104,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
 
 
 def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
-    """Make a unit's part, unless a run that was stopped left it complete.
+    """Make a unit's part, unless an interrupted run completed it.
 
     Args:
         context: the run.

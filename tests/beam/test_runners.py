@@ -196,6 +196,6 @@ def test_a_worker_that_would_write_other_rows_ends_the_job(
         return msgspec.structs.replace(own, environment=environment)
 
     monkeypatch.setattr(pipeline, "row_fingerprint", of_another_machine)
-    with pytest.raises(FingerprintError, match="this machine would write other rows"):
+    with pytest.raises(FingerprintError, match="this machine would not write the planned rows"):
         _run(inputs, tmp_path / "out", **heads)
     assert not list((tmp_path / "out").glob("documents/*"))

@@ -112,7 +112,7 @@ def test_what_differs_beside_the_rows_is_told_with_its_price(
     other = context_of(docs, tmp_path / "out", embed, metric="dot")
     with pytest.raises(FingerprintError) as raised:
         run_with(other, replace(in_another_environment(models, **OTHER), metric="dot"))
-    rows, _, beside = str(raised.value).partition("These differ, too")
+    rows, _, beside = str(raised.value).partition("These also differ")
     assert "libraries.torch" in rows
     assert 'index: metric: "cosine" -> "dot" (it would be built again from the tables' in beside
 

@@ -151,5 +151,5 @@ def test_a_document_without_tokens_is_named_by_its_line(
     tmp_path: Path, loaded: LoadedBackbone
 ) -> None:
     documents = [LabelledDocument("x", "\x00\x01", "data.jsonl#7", spans=())]
-    with pytest.raises(InputError, match=r"^data.jsonl#7: the document has no token"):
+    with pytest.raises(InputError, match=r"^data.jsonl#7: the document has no tokens"):
         fill(tmp_path / "f", documents, loaded, Counted())
