@@ -158,6 +158,7 @@ def outcome(**entry: Any) -> RunResult:
         format=FORMAT,
         id_field="id",
         text_field="text",
+        language="auto",
         window_scores=False,
         precision="bfloat16",
         passage=64,
