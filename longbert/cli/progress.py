@@ -176,6 +176,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         head += f", {entry.removed:,} removed or changed"
     if totals.get("resumed_documents"):
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
+    if entry.units == 0 and entry.indexed:
+        head += "; the index was built again"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]
     tokens = totals.get("tokens", 0)
     if tokens:

@@ -17,7 +17,8 @@ from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
 from longbert.errors import ConfigError, InputError
-from longbert.index.search import Hit, HitPassage
+from longbert.index.excerpts import HitPassage
+from longbert.index.search import Hit
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
@@ -76,7 +77,7 @@ def test_json_and_jsonl_hold_the_same_records(index: FakeIndex) -> None:
         "passages": [{"char_start": 3, "char_end": 9, "score": 0.75, "text": "[b]ö\n\tx"}],
     }
     assert [record["rank"] for record in as_json] == [1, 2, 3]
-    assert index.asked[:2] == [("longbert-output",), (["a text"], 10, "best-mean")]
+    assert index.asked[:2] == [("longbert-output",), (["a text"], 10, None)]
 
 
 def test_no_results_are_an_empty_list() -> None:
@@ -95,10 +96,10 @@ def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int
     assert "\x1b" not in table
     assert "0.700" in table
     if width == 200:
-        assert "[3:9] [b]ö x" in table
+        assert "[3:9] 0.75 [b]ö x" in table
         assert "notes/May 3%.txt" in table
         assert "…" in table
-        assert r"[400:402] \x1b[" in table
+        assert r"[400:402] 0.25 \x1b[" in table
 
 
 def test_the_table_names_the_queries_if_there_are_several() -> None:
@@ -207,3 +208,28 @@ def test_importing_the_command_loads_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_the_table_marks_words_and_the_strongest_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    passage = HitPassage(50, 74, 0.25, "First. The price is due.", ((11, 16),), (7, 24))
+    hit = Hit(1, "a.txt", 1.0, (passage,), title="A title", n_chars=100)
+
+    table = written([("query", [hit])], "table")
+
+    assert "·····███··" in table
+    assert "A title" in table
+    assert "\x1b[4mThe \x1b[0m\x1b[1;4mprice\x1b[0m\x1b[4m is due.\x1b[0m" in table
+
+
+def test_a_long_passage_is_shown_from_its_strongest_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = "Filler words. " * 40 + "The price is due."
+    passage = HitPassage(0, len(text), 0.5, text, (), (len(text) - 17, len(text)))
+
+    table = written([("query", [Hit(1, "a.txt", 1.0, (passage,))])], "table")
+
+    assert "…The price is due." in table

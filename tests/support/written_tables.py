@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from fakes.memory_files import MemoryFiles
 
 from longbert.index.build import build_index
+from longbert.index.lexical.build import lexical_file
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import (
     FORMAT,
@@ -42,7 +43,7 @@ class Doc:
 
 
 def text_of(document_id: str, ordinal: int) -> str:
-    return f"<{document_id}:{ordinal}>"
+    return f"<{document_id}:{ordinal}>\n"
 
 
 def write_part(
@@ -54,6 +55,7 @@ def write_part(
     width: int,
     passage_ids: Sequence[int] | None = None,
     row_group_size: int = 3,
+    text_of: Callable[[str, int], str] = text_of,
 ) -> None:
     # Arrow writes nulls in lists of fixed size, but cannot read them again.
     vector_type = pa.list_(pa.float32(), width) if width else pa.list_(pa.float32())
@@ -110,6 +112,8 @@ def write_part(
         buffer = io.BytesIO()
         pq.write_table(table, buffer, row_group_size=row_group_size)
         files.write(f"{folder}/{name}/{part}.parquet", buffer.getvalue())
+    words = lexical_file(documents, passages, language="en")
+    files.write(f"{folder}/lexical/{part}.safetensors", words)
 
 
 def passage_id(document_id: str, ordinal: int) -> int:
@@ -129,6 +133,7 @@ def write_manifest(
         format=FORMAT,
         id_field="id",
         text_field="text",
+        language="auto",
         window_scores=False,
         precision="float32",
         passage=64,
@@ -157,13 +162,19 @@ def write_manifest(
 
 
 def write_output(
-    docs: Sequence[Doc], *, width: int, metric: str = "cosine", parts: int = 2
+    docs: Sequence[Doc],
+    *,
+    width: int,
+    metric: str = "cosine",
+    parts: int = 2,
+    text_of: Callable[[str, int], str] = text_of,
 ) -> MemoryFiles:
     """Write a whole output folder ``out`` with its documents spread over some parts."""
     files = MemoryFiles()
     names = [f"part-{number}" for number in range(parts)]
     for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
-        write_part(files, "out", name, [docs[place] for place in places], width=width)
+        own = [docs[place] for place in places]
+        write_part(files, "out", name, own, width=width, text_of=text_of)
     entry = build_index(OutputFolder(files, "out"), names, index_settings(metric))
     write_manifest(files, "out", names, entry)
     return files
