@@ -88,8 +88,8 @@ class DocumentRef:
 
     @property
     def n_bytes(self) -> int:
-        """Size by which documents are packed into units."""
-        return self.stop - self.start
+        """Size by which documents are packed into units; one that cannot be done takes no work."""
+        return self.stop - self.start if self.error is None else 0
 
 
 @dataclass(frozen=True, slots=True)

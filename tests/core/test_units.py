@@ -279,3 +279,10 @@ def test_an_error_that_names_a_place_is_written_anew_where_the_place_changes() -
     assert before[0].identity == after[1].identity
     assert before[1].identity != after[2].identity
     assert (before[1].source, after[2].source) == ("rows.jsonl#2", "rows.jsonl#3")
+
+
+def test_what_cannot_be_done_weighs_little() -> None:
+    huge = ref(1, error=UNREADABLE, n_bytes=10**9)
+    plan = plan_units([ref(0), huge, ref(2)], unit_bytes=3_000, fingerprint="f")
+    (unit,) = plan.units
+    assert unit.n_bytes == 200
