@@ -48,7 +48,7 @@ class Task:
         takes_prompts: whether its models read a prompt before a text.
         model_class: the class of transformers that loads a checkpoint of it.
         architecture: how the architecture in a checkpoint's ``config.json`` must end; None: any.
-        heads: reference to the :class:`longbert.encoders.heads.base.HeadFactory`.
+        heads: reference to the :class:`longbert.encoders.heads.factory.HeadFactory`.
         learned_heads: reference to the
             :class:`longbert.encoders.heads.learned.build.LearnedHeadFactory`; None where
             ``longbert train`` trains none.

@@ -30,7 +30,7 @@ from longbert.core.windows import Window
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.heads.learned.token_head import LearnedTagger
 from longbert.encoders.models import LoadedBackbone, load_backbone
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.meter import NullMeter
 from longbert.records import LabelledSpan
 from longbert.training.base import FeatureReader, FeatureWindow, TrainingInputs

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longbert.core.measures.calibration import Booleans, Calibration, calibration
-from longbert.core.measures.counts import Floats
+from longbert.arrays import BoolArray, DoubleArray
+from longbert.core.measures.calibration import Calibration, calibration
 from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
@@ -325,8 +325,8 @@ class _Rows:
     """
 
     labels: list[str]
-    scores: Floats
-    predicted: Booleans
+    scores: DoubleArray
+    predicted: BoolArray
     is_choice: bool
 
 

@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from longbert.core.measures.calibration import Calibration
 from longbert.core.windows import Window
+from longbert.encoders.batch import TokenWindow, WindowBatch
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
+from longbert.encoders.runtime.base import EncoderModule
 from longbert.engine.compare import Measures
 from longbert.readers.labels import LabelKind
 from longbert.records import LabelledDocument
@@ -65,12 +66,12 @@ class TrainingInputs:
     @property
     def n_layers(self) -> int:
         """Layers of the backbone, the embeddings not counted."""
-        return int(self.loaded.checkpoint.base.config.num_hidden_layers)
+        return self.loaded.checkpoint.n_layers
 
     @property
     def width(self) -> int:
         """Width of the backbone's hidden states."""
-        return int(self.loaded.checkpoint.base.config.hidden_size)
+        return self.loaded.checkpoint.width
 
 
 class FeatureReader(Protocol):
@@ -81,7 +82,7 @@ class FeatureReader(Protocol):
         """Of the array that :meth:`read` gives."""
 
     @property
-    def reads_words(self) -> bool:
+    def needs_word_shapes(self) -> bool:
         """Whether windows must know what their words look like."""
 
     def read(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> Tensor:
@@ -119,23 +120,24 @@ class Trainable(nn.Module, Generic[ModuleT]):
 
     Args:
         head: the module.
-        base: a copy of the backbone, of which some layers are trained; an empty module where
-            none is.
+        base: a copy of the backbone, of which some layers are trained; None where none is.
     """
 
     head: ModuleT
-    base: nn.Module
+    base: EncoderModule | None
 
-    def __init__(self, head: ModuleT, base: nn.Module) -> None:
+    def __init__(self, head: ModuleT, base: EncoderModule | None) -> None:
         super().__init__()
         self.head = head
         self.base = base
 
     def trained_backbone(self) -> Mapping[str, Tensor]:
         """The backbone's trained weights by their names in it; none where it stays as it is."""
+        if self.base is None:
+            return {}
         return {
             name: weight.detach()
-            for name, weight in self.base.named_parameters()
+            for name, weight in self.base.named_weights()
             if weight.requires_grad
         }
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from longbert.core.measures.calibration import Calibration
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -27,7 +28,6 @@ from longbert.encoders.heads.sequence_classification import (
     ClassificationHead,
     ClassificationPartial,
 )
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
 from longbert.engine.compare import LabelMap, Measures, compare_labels
 from longbert.records import Classification, LabelledDocument
 from longbert.store.filesystem import LocalFileSystem
@@ -71,7 +71,7 @@ class TokenReader:
     layers: tuple[int, ...]
     reduction: nn.Linear
     name = "reduced"
-    reads_words = False
+    needs_word_shapes = False
 
     def read(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> Tensor:
         """The tokens that a window owns. Shape: (n_owned, n_reduced)."""
@@ -361,7 +361,7 @@ def _sample(inputs: TrainingInputs, layers: Sequence[int]) -> Tensor:
         lambda states, batch, row: {
             "states": owned_states(layers, states, batch, row).cpu().numpy()
         },
-        reads_words=False,
+        needs_word_shapes=False,
     )
     found = []
     for number in np.sort(chosen).tolist():

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longbert.core.fingerprint import differences
 from longbert.core.windows import Window
+from longbert.encoders.batch import WindowBatch
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
 from longbert.encoders.models import LoadedBackbone
 from longbert.encoders.passes import Pass
-from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import Meter
 from longbert.errors import DocumentError, FingerprintError, InputError, OutputError
@@ -50,7 +50,7 @@ def feature_head(reader: FeatureReader) -> FeatureHead:
             own = reader.read(states, batch, row).cpu().numpy()
         return {reader.name: own, **reader.read_text(batch.windows[row])}
 
-    return FeatureHead(read, reads_words=reader.reads_words)
+    return FeatureHead(read, needs_word_shapes=reader.needs_word_shapes)
 
 
 def encode_document(
@@ -160,7 +160,7 @@ class StoredFeatures:
 
     def trainable(self, head: ModuleT) -> Trainable[ModuleT]:
         """The head's module alone."""
-        return Trainable(head, nn.Module())
+        return Trainable(head, None)
 
     def windows(self, document: int) -> Sequence[FeatureWindow]:
         """The windows of a document, in order."""

@@ -9,7 +9,7 @@ from typing import Generic
 
 import torch
 
-from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.training.base import (
     ModuleT,
     PredictionT,

@@ -24,13 +24,13 @@ from longbert.core.measures.spans import entity_measures
 from longbert.core.scores import softmax
 from longbert.core.tagging import bio_labels, tag_tokens
 from longbert.core.word_shape import FLAGS, WordShapes
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.crf import crf_loss
 from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
 from longbert.encoders.heads.learned.token_head import LearnedTagger
 from longbert.encoders.heads.token_classification import EntityHead, EntityPartial
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.compare import Measures
 from longbert.records import Entity, LabelledDocument, LabelledSpan
 from longbert.training.base import (
@@ -64,7 +64,7 @@ class WordReader:
 
     layers: tuple[int, ...]
     name = "states"
-    reads_words = True
+    needs_word_shapes = True
 
     def read(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> Tensor:
         """The words of a window. Shape: (words, layers, width)."""

@@ -13,7 +13,7 @@ from longbert.core.measures.calibration import (
     fit_temperature,
     fit_temperature_multi_label,
 )
-from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.engine.compare import Measures
 from longbert.training.base import ModuleT, PredictionT, ScorerT, TrainingTask
 from longbert.training.data import FEW

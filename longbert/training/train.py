@@ -11,7 +11,7 @@ from typing import Any
 
 from longbert.config import ModelConfig
 from longbert.core.fingerprint import differences, fingerprint
-from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS
+from longbert.encoders.checkpoint.head_folder import BACKBONE_WEIGHTS, WEIGHTS
 from longbert.encoders.heads.learned.weights import to_safetensors
 from longbert.encoders.models import load_backbone
 from longbert.engine.meter import Meter, NullMeter
@@ -106,7 +106,7 @@ def backbone_config(config: TrainConfig) -> ModelConfig:
 
 def _check_backbone(inputs: TrainingInputs) -> None:
     config = inputs.config
-    check_layers(inputs.loaded.checkpoint.base, config.n_unfrozen, name=config.backbone)
+    check_layers(inputs.loaded.checkpoint.encoder, config.n_unfrozen, name=config.backbone)
     wrong = [layer for layer in config.layers or () if not 0 <= layer <= inputs.n_layers]
     if wrong:
         raise ConfigError(

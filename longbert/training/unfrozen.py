@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor, nn
+import torch
+from torch import Tensor
 
 from longbert.core.batching import padded_length
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
+from longbert.encoders.runtime.base import EncoderModule
 from longbert.errors import ConfigError
 from longbert.records import LabelledDocument
 from longbert.training.base import (
@@ -54,8 +56,8 @@ class LiveFeatures:
 
     def trainable(self, head: ModuleT) -> Trainable[ModuleT]:
         """The head's module, and a copy of the backbone whose top layers learn with it."""
-        base = copy.deepcopy(self._loaded.checkpoint.base)
-        for layer in _layers(base)[-self._n_layers :]:
+        base = copy.deepcopy(self._loaded.checkpoint.encoder)
+        for layer in base.layers()[-self._n_layers :]:
             layer.requires_grad_(True)
         return Trainable(head, base)
 
@@ -68,7 +70,7 @@ class LiveFeatures:
     ) -> list[Tensor]:
         """Rows of windows that are encoded together; on the CPU, where heads are trained."""
         windows = [self._of(window.document)[0][window.ordinal] for window, _ in chosen]
-        states, batch = self._states(module.base, windows)
+        states, batch = self._states(_base(module), windows)
         return [self._reader.read(states, batch, row)[rows] for row, (_, rows) in enumerate(chosen)]
 
     def partials(self, module: Trainable[Any], scorer: Scorer, document: int) -> Sequence[Any]:
@@ -78,7 +80,7 @@ class LiveFeatures:
 
     def backbone(self, module: Trainable[Any]) -> LoadedBackbone:
         """The backbone with its layers as they are now."""
-        return replace(self._loaded, backbone=self._loaded.backbone.with_model(module.base))
+        return replace(self._loaded, backbone=self._loaded.backbone.with_encoder(_base(module)))
 
     def _of(self, document: int) -> tuple[list[TokenWindow], list[FeatureWindow]]:
         if document not in self._windows:
@@ -94,39 +96,34 @@ class LiveFeatures:
         return self._windows[document]
 
     def _states(
-        self, base: nn.Module, windows: Sequence[TokenWindow]
+        self, base: EncoderModule, windows: Sequence[TokenWindow]
     ) -> tuple[tuple[Tensor, ...], WindowBatch]:
         """Hidden states of all layers, with gradients, and the batch that they belong to."""
         backbone = self._loaded.backbone
         longest = max(len(window.ids) for window in windows) + backbone.n_special
         batch = backbone.batch(windows, padded_length(longest, limit=backbone.limit))
-        output = base(
-            input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
-            output_hidden_states=True,
+        device = next(base.parameters()).device
+        ids, mask = (
+            torch.from_numpy(array).to(device) for array in (batch.input_ids, batch.attention_mask)
         )
-        states = (*output.hidden_states[:-1], output.last_hidden_state)
-        return tuple(one.cpu() for one in states), batch
+        return tuple(one.cpu() for one in base(ids, mask, all_layers=True)), batch
 
 
-def check_layers(base: Any, n_layers: int, *, name: str) -> None:
+def _base(module: Trainable[Any]) -> EncoderModule:
+    if module.base is None:
+        raise ValueError("the module has no backbone of its own: it reads stored features")
+    return module.base
+
+
+def check_layers(base: EncoderModule, n_layers: int, *, name: str) -> None:
     """Refuse to train more layers than the backbone has.
 
     Raises:
         ConfigError: with what it has.
     """
-    found = len(_layers(base))
+    found = len(base.layers())
     if n_layers > found:
         reason = f"{name} has {found} layers" if found else f"{name} shares one layer's weights"
         raise ConfigError(
             f"unfreeze must be in [0, {found}], got {n_layers}, since {reason}: try {min(2, found)}"
         )
-
-
-def _layers(base: Any) -> Sequence[nn.Module]:
-    """The layers of an encoder, from the bottom; none where they share their weights."""
-    n_layers = int(base.config.num_hidden_layers)
-    for module in base.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == n_layers > 0:
-            return list(module)
-    return []

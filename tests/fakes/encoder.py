@@ -29,10 +29,10 @@ import numpy.typing as npt
 from longbert.config import ModelConfig
 from longbert.core.passages import owned_pieces, passage_spans, passage_starts
 from longbert.core.windows import Window, default_overlap, split_windows
+from longbert.encoders.batch import TokenWindow, token_windows
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models
-from longbert.encoders.runtime.backbone import TokenWindow, token_windows
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.records import Classification, Entity, WindowScore
 from longbert.store.manifest import HeadSettings, PassSettings
 
@@ -110,8 +110,8 @@ class Partial:
 @dataclass(frozen=True)
 class _FakeHead:
     name: str
-    reads_layers: bool = False
-    reads_words: bool = False
+    needs_all_layers: bool = False
+    needs_word_shapes: bool = False
     passage_tokens: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
 

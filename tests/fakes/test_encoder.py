@@ -12,7 +12,7 @@ import longbert
 from fakes.encoder import CLASSES, LABELS, FakeTokenizer, fake_models, fake_vectors, window_states
 from longbert.config import ModelConfig
 from longbert.core.windows import split_windows
-from longbert.encoders.runtime.backbone import TokenWindow, token_windows
+from longbert.encoders.batch import TokenWindow, token_windows
 from longbert.engine.encode import encode_documents
 from longbert.records import Document, DocumentResult
 from longbert.store.filesystem import LocalFileSystem

@@ -12,10 +12,10 @@ from support.training import WINDOW, Stopped, with_entities, write_rows
 from torch import Tensor
 
 from longbert.config import ModelConfig
+from longbert.encoders.batch import WindowBatch
 from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
 from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.models import LoadedBackbone, load_backbone
-from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import NullMeter
 from longbert.errors import FingerprintError, InputError
@@ -36,7 +36,7 @@ class Counted(FeatureHead):
     """
 
     def __init__(self, fails_at: int | None = None) -> None:
-        super().__init__(self._words, reads_words=True)
+        super().__init__(self._words, needs_word_shapes=True)
         self.n_windows = 0
         self._fails_at = fails_at
 

@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import Array, DoubleArray, IntArray
 from longbert.errors import ConfigError
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 N_RESAMPLES = 1_000
 LEVEL = 0.95
@@ -83,7 +80,7 @@ class LabelScores:
         }
 
 
-def label_scores(counts: Integers, labels: Sequence[str]) -> tuple[LabelScores, ...]:
+def label_scores(counts: IntArray, labels: Sequence[str]) -> tuple[LabelScores, ...]:
     """Scores of each label over all documents.
 
     Args:
@@ -95,24 +92,24 @@ def label_scores(counts: Integers, labels: Sequence[str]) -> tuple[LabelScores, 
     )
 
 
-def micro_f1(totals: Floats) -> Floats:
+def micro_f1(totals: DoubleArray) -> DoubleArray:
     """F1 over all labels together. Shapes: (..., n_labels, 3) in, (...) out."""
     return _f1(totals.sum(axis=-2))
 
 
-def macro_f1(totals: Floats) -> Floats:
+def macro_f1(totals: DoubleArray) -> DoubleArray:
     """Mean F1 of the labels that occur, right or predicted.
 
     0 where none does. Shapes: (..., n_labels, 3) in, (...) out.
     """
     occurs = (totals[..., GOLD] + totals[..., PREDICTED]) > 0
     n_labels = occurs.sum(axis=-1)
-    sums: Floats = (_f1(totals) * occurs).sum(axis=-1)
-    means: Floats = sums / np.maximum(n_labels, 1)
+    sums: DoubleArray = (_f1(totals) * occurs).sum(axis=-1)
+    means: DoubleArray = sums / np.maximum(n_labels, 1)
     return means
 
 
-def precision_recall(totals: Floats) -> tuple[float, float]:
+def precision_recall(totals: DoubleArray) -> tuple[float, float]:
     """Precision and recall over all labels together. Shape: (n_labels, 3)."""
     n_gold, n_predicted, n_correct = (int(one) for one in totals.sum(axis=0))
     scores = LabelScores("", n_gold, n_predicted, n_correct)
@@ -126,8 +123,8 @@ def check_number(n_documents: int) -> None:
 
 
 def estimate(
-    counts: npt.NDArray[Any],
-    statistics: Sequence[Callable[[Floats], Floats]],
+    counts: Array,
+    statistics: Sequence[Callable[[DoubleArray], DoubleArray]],
     *,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -159,7 +156,7 @@ def estimate(
     if not n_resamples:
         return tuple(map(Estimate, values))
     generator = np.random.default_rng(seed)
-    drawn: list[list[Floats]] = [[] for _ in statistics]
+    drawn: list[list[DoubleArray]] = [[] for _ in statistics]
     n_at_a_time = max(1, _CELLS_AT_A_TIME // n_documents)
     for first in range(0, n_resamples, n_at_a_time):
         n_rows = min(n_at_a_time, n_resamples - first)
@@ -178,8 +175,8 @@ def estimate(
     )
 
 
-def _f1(totals: Floats) -> Floats:
+def _f1(totals: DoubleArray) -> DoubleArray:
     """Shapes: (..., 3) in, (...) out."""
     both = totals[..., GOLD] + totals[..., PREDICTED]
-    f1: Floats = 2 * totals[..., CORRECT] / np.where(both > 0, both, 1)
+    f1: DoubleArray = 2 * totals[..., CORRECT] / np.where(both > 0, both, 1)
     return f1

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from longbert.core.measures.counts import CORRECT, GOLD, PREDICTED, Estimate, Floats, check_number
+from longbert.arrays import DoubleArray
+from longbert.core.measures.counts import CORRECT, GOLD, PREDICTED, Estimate, check_number
 
 _NORMAL_QUANTILE = 1.959963984540054
 """97.5% of a normal distribution lie below it."""
@@ -34,7 +35,7 @@ def proportion(n_right: int, n: int) -> Estimate:
 
 
 def score_estimates(
-    counts: npt.NDArray[np.int64], statistics: Sequence[Callable[[Floats], Floats]]
+    counts: npt.NDArray[np.int64], statistics: Sequence[Callable[[DoubleArray], DoubleArray]]
 ) -> tuple[Estimate, ...]:
     """Scores such as F1, each with Wilson's interval at its effective sample size.
 

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import Array, BoolArray, DoubleArray, IntArray
 from longbert.core.measures.counts import (
     N_RESAMPLES,
     Estimate,
-    Floats,
-    Integers,
     LabelScores,
     estimate,
     label_scores,
@@ -23,8 +21,6 @@ from longbert.core.measures.counts import (
 )
 from longbert.core.measures.intervals import proportion, score_estimates
 from longbert.errors import ConfigError
-
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +37,7 @@ class SingleLabelMeasures:
     accuracy: Estimate
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
-    confusion: Integers
+    confusion: IntArray
 
     @property
     def highlights(self) -> Mapping[str, Estimate | None]:
@@ -133,8 +129,8 @@ class RegressionMeasures:
 
 
 def single_label(
-    gold: Integers,
-    predicted: Integers,
+    gold: IntArray,
+    predicted: IntArray,
     labels: Sequence[str],
 ) -> SingleLabelMeasures:
     """Accuracy, F1 and confusion of one label a document.
@@ -163,8 +159,8 @@ def single_label(
 
 
 def multi_label(
-    gold: Booleans,
-    predicted: Booleans,
+    gold: BoolArray,
+    predicted: BoolArray,
     labels: Sequence[str],
 ) -> MultiLabelMeasures:
     """Subset accuracy and F1 of any number of labels a document.
@@ -183,7 +179,7 @@ def multi_label(
 
 
 def regression(
-    gold: Floats, predicted: Floats, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+    gold: DoubleArray, predicted: DoubleArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> RegressionMeasures:
     """Errors and correlation of numbers.
 
@@ -208,7 +204,7 @@ def regression(
     return RegressionMeasures(len(gold), absolute, squared, _pearson(gold, predicted))
 
 
-def _check_lengths(gold: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> None:
+def _check_lengths(gold: Array, predicted: Array) -> None:
     if gold.shape != predicted.shape:
         raise ConfigError(
             f"gold and predicted must have one shape, got {gold.shape} and {predicted.shape}: "
@@ -216,11 +212,11 @@ def _check_lengths(gold: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> None:
         )
 
 
-def _counts(gold: Booleans, predicted: Booleans) -> Integers:
+def _counts(gold: BoolArray, predicted: BoolArray) -> IntArray:
     return np.stack([gold, predicted, gold & predicted], axis=2).astype(np.int64)
 
 
-def _pearson(gold: Floats, predicted: Floats) -> float | None:
+def _pearson(gold: DoubleArray, predicted: DoubleArray) -> float | None:
     # Compared, not subtracted: the mean of equal numbers need not be that number.
     if (gold == gold[0]).all() or (predicted == predicted[0]).all():
         return None

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from longbert.arrays import IntArray
 from longbert.core.measures.counts import (
     GOLD,
     Estimate,
-    Integers,
     LabelScores,
     label_scores,
     macro_f1,
@@ -70,7 +70,7 @@ class EntityMeasures:
     f1: Estimate
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
-    confusion: Integers
+    confusion: IntArray
     n_errors: Mapping[ErrorKind, int]
 
     @property
