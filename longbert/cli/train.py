@@ -147,7 +147,7 @@ Examples:
 @click.option(
     "--license",
     metavar="TEXT",
-    help="License of the data, for the head's card.  [default: none]",
+    help="Licence of the data, for the head's card.  [default: none]",
 )
 def train(layers: str | None, **options: Any) -> None:
     """Train a head on labelled documents of any length.
