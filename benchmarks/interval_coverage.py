@@ -13,13 +13,12 @@ import argparse
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-from longbert.core.measures.counts import Estimate, Floats, estimate, macro_f1, micro_f1
+from longbert.arrays import DoubleArray, IntArray
+from longbert.core.measures.counts import Estimate, estimate, macro_f1, micro_f1
 from longbert.core.measures.intervals import score_estimates
 
-Counts = npt.NDArray[np.int64]
-Draw = Callable[[np.random.Generator, int], Counts]
+Draw = Callable[[np.random.Generator, int], IntArray]
 
 N_DOCUMENTS = (5, 10, 20, 30, 60, 200)
 _N_POPULATION = 400_000
@@ -36,7 +35,7 @@ def entities(mean: float, correlation: float, n_mean: float) -> Draw:
     """
     scale = (1 - correlation) / correlation
 
-    def draw(generator: np.random.Generator, n: int) -> Counts:
+    def draw(generator: np.random.Generator, n: int) -> IntArray:
         share = generator.beta(mean * scale, (1 - mean) * scale, n)
         columns = []
         for number in range(1, _N_TYPES + 1):
@@ -52,7 +51,7 @@ def entities(mean: float, correlation: float, n_mean: float) -> Draw:
 def classes(accuracy: float, n_labels: int) -> Draw:
     """One of several equally frequent labels a document."""
 
-    def draw(generator: np.random.Generator, n: int) -> Counts:
+    def draw(generator: np.random.Generator, n: int) -> IntArray:
         gold = generator.integers(0, n_labels, n)
         other = (gold + generator.integers(1, n_labels, n)) % n_labels
         predicted = np.where(generator.random(n) < accuracy, gold, other)
@@ -62,7 +61,7 @@ def classes(accuracy: float, n_labels: int) -> Draw:
     return draw
 
 
-POPULATIONS: Mapping[str, tuple[Draw, Callable[[Floats], Floats]]] = {
+POPULATIONS: Mapping[str, tuple[Draw, Callable[[DoubleArray], DoubleArray]]] = {
     "entities, F1 0.98, errors spread": (entities(0.98, 0.05, 3), micro_f1),
     "entities, F1 0.98, errors in few documents": (entities(0.98, 0.2, 12), micro_f1),
     "entities, F1 0.91": (entities(0.9, 0.1, 6), micro_f1),
@@ -75,7 +74,7 @@ POPULATIONS: Mapping[str, tuple[Draw, Callable[[Floats], Floats]]] = {
 
 
 def shares(
-    draw: Draw, of: Callable[[Floats], Floats], *, n_documents: int, n_rounds: int
+    draw: Draw, of: Callable[[DoubleArray], DoubleArray], *, n_documents: int, n_rounds: int
 ) -> tuple[float, float]:
     """How often the interval holds the truth, and how often the bootstrap's does."""
     generator = np.random.default_rng(n_documents)

@@ -41,7 +41,6 @@ from longbert.training.fit import Epoch
 from longbert.training.heads import fit_head
 from longbert.training.ner import TRAINER, EntityTask
 from longbert.training.observer import Observer
-from longbert.training.train import backbone_config
 
 ALL, OVERLAP, CUT = range(3)
 """Which entities are counted: all, those with a token that several windows hold, and those that
@@ -134,7 +133,7 @@ def compare(
     """
     data = read_training_data(config)
     documents = data.main.documents
-    loaded = load_backbone(backbone_config(config))
+    loaded = load_backbone(config.models)
     inputs = TrainingInputs(config, loaded, documents, len(documents), data.main.kind)
     reader = TRAINER.make_reader(inputs, folder)
     own = _features(inputs, reader, loaded, folder / "overlapping")
@@ -143,7 +142,7 @@ def compare(
     separate = _features(inputs, reader, apart, folder / "separate")
     tell(f"{len(documents)} documents, {sum(map(len, own))} windows")
     task = TRAINER.make_task(inputs, reader, StoredFeatures(loaded, own, name=reader.name))
-    path = find_model(config.backbone, task="embed", config=backbone_config(config)).path
+    path = find_model(config.backbone, task="embed", config=config.models).path
     tokenizer = AutoTokenizer.from_pretrained(str(path))
     compared: dict[int, Compared] = {}
     for fold, held_back in enumerate(folds_of(documents, config.n_folds, config.seed), start=1):

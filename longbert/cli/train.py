@@ -13,14 +13,17 @@ from typing_extensions import override
 
 from longbert.cli.command import Command
 from longbert.cli.options import (
+    PATH,
     compute_options,
+    default_of,
     field_options,
     given,
     label_field_option,
     window_options,
 )
-from longbert.cli.wording import counted
-from longbert.training.config import CLASS_WEIGHTS, TRAINED
+from longbert.cli.streams import say, standard_output
+from longbert.cli.wording import counted, escaped
+from longbert.training.config import CLASS_WEIGHTS, TRAINED, TrainConfig, train_config
 from longbert.training.observer import Observer
 
 if TYPE_CHECKING:
@@ -31,6 +34,12 @@ if TYPE_CHECKING:
     from longbert.training.scores import TrainingResult
 
 _LINE_SECONDS = 10.0
+
+
+def _by_task(setting: str) -> str:
+    """How the help quotes a default that depends on the task."""
+    values = (f"{getattr(one, setting)} for {task}" for task, one in TRAINED.items())
+    return f"[default: {', '.join(values)}]"
 
 
 @click.command(
@@ -45,11 +54,10 @@ Examples:
   longbert run --input docs/ --classify my-sentiment --ner my-people
 """,
 )
-@click.option(
-    "--task", type=click.Choice(list(TRAINED)), required=True, help="What the head labels."
-)
+@click.option("--task", type=click.Choice([*TRAINED]), required=True, help="What the head labels.")
 @click.option(
     "--data",
+    type=PATH,
     metavar="FILE",
     multiple=True,
     required=True,
@@ -58,79 +66,78 @@ Examples:
 )
 @click.option(
     "--extra-data",
+    type=PATH,
     metavar="FILE",
     multiple=True,
-    help="Labelled documents that are only learned from, never validated on; repeatable.  "
+    help="More of them for training only: none is held back to validate or score; repeatable.  "
     "[default: none]",
 )
-@click.option("--output", metavar="DIR", required=True, help="Folder of the head, a new one.")
+@click.option(
+    "--output", type=PATH, metavar="DIR", required=True, help="Folder of the head, a new one."
+)
 @click.option(
     "--backbone",
+    type=PATH,
     metavar="MODEL",
-    default="minilm",
-    show_default=True,
-    help="The encoder whose hidden states are read: a folder, a packaged name, or a hub id.",
+    help="The encoder whose hidden states the head reads: a folder, a packaged name, or a hub id.  "
+    f"{default_of(TrainConfig, 'backbone')}",
 )
 @click.option(
     "--folds",
-    "n_folds",
     type=int,
     metavar="N",
-    help="Folds of a cross-validation, 0 for none.  [default: 5 where fewer than 30 documents "
-    "are held back, else none]",
+    help="Cross-validate: score every document by a head that did not see it; 0 switches it off.  "
+    "[default: 5 where fewer than 30 documents are held back, else 0]",
 )
 @click.option(
     "--validation",
-    "validation_share",
     type=float,
-    default=0.1,
-    show_default=True,
     metavar="SHARE",
-    help="Of the documents, held back for early stopping and calibration.",
+    help="Share of the documents held back for early stopping and calibration.  "
+    f"{default_of(TrainConfig, 'validation_share')}",
 )
-@click.option(
-    "--epochs", type=int, metavar="N", help="At most.  [default: 16 for classify, 10 for ner]"
-)
+@click.option("--epochs", type=int, metavar="N", help=f"At most.  {_by_task('epochs')}")
 @click.option(
     "--patience",
     type=int,
-    default=4,
-    show_default=True,
     metavar="N",
-    help="Epochs without a better validation after which training ends.",
+    help="Epochs without a better validation after which training stops.  "
+    f"{default_of(TrainConfig, 'patience')}",
 )
 @click.option(
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="The highest of the schedule.  [default: 0.006 for classify, 0.001 for ner]",
+    help=f"Peak of the schedule.  {_by_task('learning_rate')}",
 )
 @click.option(
     "--class-weights",
     type=click.Choice(CLASS_WEIGHTS),
-    default="none",
-    show_default=True,
-    help="balanced: classes weigh the same however frequent they are.",
+    help="balanced: every class weighs the same, however rare it is.  "
+    f"{default_of(TrainConfig, 'class_weights')}",
 )
 @click.option(
     "--unfreeze",
-    "n_unfrozen",
     type=int,
-    default=0,
     metavar="N",
-    show_default=True,
-    help="Train the top N layers of the backbone as well; the head then has a pass of its own.",
+    help="Train the top N layers of the backbone as well; the head then needs a pass of its own.  "
+    f"{default_of(TrainConfig, 'n_unfrozen')}",
 )
 @click.option(
     "--layers",
     metavar="N,N,...",
-    help="Hidden states that are read, 0 the embeddings.  [default: all for classify, every "
-    "second for ner]",
+    help="Layers whose hidden states the head reads, 0 the embeddings.  [default: the task's own]",
 )
 @window_options
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of all draws.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help=f"Of all random numbers.  {default_of(TrainConfig, 'seed')}",
+)
 @click.option(
     "--features",
+    type=PATH,
     metavar="DIR",
     help="Where hidden states are kept for the next training.  [default: OUTPUT.features]",
 )
@@ -145,32 +152,34 @@ Examples:
 def train(layers: str | None, **options: Any) -> None:
     """Train a head on labelled documents of any length.
 
-    The backbone stays as it is: its hidden states are computed once and kept, and the head learns
-    from them in minutes. What is trained is a folder that --classify or --ner of `longbert run`
-    takes; where the backbone runs anyway, it costs next to nothing more. A training that was
-    stopped goes on when the same command is given again.
+    The backbone is not changed: its hidden states are computed once and stored, and the head
+    learns from them in minutes. The result is a folder that --classify or --ner of `longbert run`
+    takes; in a run that uses the backbone anyway, the head costs next to nothing. Give the same
+    command again to continue a training that was interrupted.
     """
+    settings = given(options)
+    if layers is not None:
+        settings["layers"] = _numbers(layers)
+    config = train_config(settings)
+
     from rich.console import Console
-
-    from longbert.training.config import TrainConfig
-
-    config = TrainConfig(**given(options), layers=None if layers is None else _numbers(layers))
 
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
     with _Display(Console(stderr=True)) as display:
         result = train_head(config, display, command=_command())
-    console = Console(highlight=False, markup=False, emoji=False)
-    for title, scores in (
-        ("validation", result.validation),
-        (f"cross-validation, {result.n_folds} folds", result.cross_validation),
-    ):
-        if scores is not None:
-            console.print(f"{title}: {counted(scores.n_documents, 'document')}")
-            write_measures(scores.measures, console)
-    for line in _summary(config.output, config.task, result):
-        click.echo(f"longbert: {line}", err=True)
+    with standard_output(for_programs=False) as stream:
+        console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        for title, scores in (
+            ("validation", result.validation),
+            (f"cross-validation, {result.n_folds} folds", result.cross_validation),
+        ):
+            if scores is not None:
+                console.print(f"{title}: {counted(scores.n_documents, 'document')}")
+                write_measures(scores.measures, console)
+    for line in _summary(config, result):
+        say(line)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -178,7 +187,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no list of whole numbers such as 0,2,4,6", param_hint="--layers"
+            f"{text!r} is not a list of whole numbers such as 0,2,4,6", param_hint="--layers"
         ) from None
 
 
@@ -186,11 +195,12 @@ def _command() -> str:
     return shlex.join(["longbert", *sys.argv[1:]])
 
 
-def _summary(output: str, task: str, result: TrainingResult) -> list[str]:
+def _summary(config: TrainConfig, result: TrainingResult) -> list[str]:
     best = max(epoch.number for epoch in result.log if epoch.is_best)
+    head = result.head
     lines = [
-        f"{output}: epoch {best} of {len(result.log)} kept, temperature "
-        f"{result.head.temperature:.2f}"
+        f"{config.output}: epoch {best} of {len(result.log)} kept, temperature "
+        f"{head.temperature:.2f}"
     ]
     before, after = result.validation.uncalibrated, result.validation.calibration
     if before is not None and after is not None:
@@ -198,17 +208,17 @@ def _summary(output: str, task: str, result: TrainingResult) -> list[str]:
             f"expected calibration error {before.expected_error:.3f}, with the temperature "
             f"{after.expected_error:.3f}"
         )
-    if result.head.n_unfrozen:
+    if head.n_unfrozen:
         lines.append(
-            f"the backbone's top {counted(result.head.n_unfrozen, 'layer')} learned with it, "
-            "so that the head has a pass of its own"
+            f"the backbone's top {counted(head.n_unfrozen, 'layer')} changed with the head, which "
+            "therefore needs a pass of its own"
         )
-    lines.append(f"longbert run --input docs/ --{task} {output}")
+    lines.append(f"longbert run --input docs/ --{config.task} {config.output}")
     return lines
 
 
 class _Display(Observer):
-    """What goes on, on stderr: bars on a terminal, lines elsewhere."""
+    """Progress on stderr: bars on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -245,7 +255,7 @@ class _Display(Observer):
         self._say(f"{counted(n_documents, 'labelled document')}{extra}")
         if n_dropped_spans:
             self._say(
-                f"{counted(n_dropped_spans, 'span')} left out, which overlap a longer or earlier "
+                f"{counted(n_dropped_spans, 'span')} left out for overlapping a longer or earlier "
                 "one"
             )
 
@@ -258,7 +268,7 @@ class _Display(Observer):
                 self._say(f"hidden states of {n_done:,} of {counted(n_documents, 'document')}")
         elif n_done == n_documents:
             self._end()
-            self._say(f"hidden states of {counted(n_documents, 'document')} are there")
+            self._say(f"hidden states of {counted(n_documents, 'document')} are ready")
 
     @override
     def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
@@ -294,4 +304,5 @@ class _Display(Observer):
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._console.print(f"longbert: {line}", highlight=False, markup=False, soft_wrap=True)
+        line = f"longbert: {escaped(line)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

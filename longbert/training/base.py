@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor, nn
 
+from longbert.arrays import Array, FloatArray, IntArray
 from longbert.core.measures.calibration import Calibration
 from longbert.core.windows import Window
 from longbert.encoders.batch import TokenWindow, WindowBatch
@@ -36,7 +35,7 @@ ScorerT = TypeVar("ScorerT", bound="Scorer")
 PredictionT = TypeVar("PredictionT", bound="Prediction")
 ReaderT = TypeVar("ReaderT", bound="FeatureReader")
 
-Rows = npt.NDArray[np.int64] | slice
+Rows = IntArray | slice
 """Of the tokens or words of a window."""
 
 
@@ -194,8 +193,8 @@ class Prediction:
         gold: for each row the index of its label, or whether it has each label.
     """
 
-    logits: npt.NDArray[np.float32]
-    gold: npt.NDArray[Any]
+    logits: FloatArray
+    gold: Array
 
 
 class TrainingTask(Protocol[ModuleT, ScorerT, PredictionT]):

@@ -84,7 +84,7 @@ def _data(config: TrainConfig, n_documents: int, n_extra: int) -> str:
     return (
         f"{n_documents:,} labelled documents from {files}"
         + (f", and {n_extra:,} more, for training only, from {extra}" if n_extra else "")
-        + f". License of the data: {config.license or 'not stated'}."
+        + f". Licence of the data: {config.license or 'not stated'}."
     )
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longbert.arrays import FloatArray
 from longbert.core.measures.calibration import Calibration
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.attention import (
@@ -26,6 +26,7 @@ from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
 from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
 from longbert.encoders.heads.sequence_classification import (
     ClassificationHead,
+    ClassificationHeads,
     ClassificationPartial,
 )
 from longbert.engine.compare import LabelMap, Measures, compare_labels
@@ -124,6 +125,7 @@ class ClassTask:
         self.chooses_one = inputs.kind == "label"
         self.targets = targets_of(inputs.documents, labels)
         self.is_balanced = inputs.config.class_weights == "balanced"
+        self._heads = ClassificationHeads(inputs.config.models)
         self._documents = inputs.documents
         self._reduction = reader.reduction
         self._shape = AttentionShape(n_inputs=reader.reduction.out_features, n_labels=len(labels))
@@ -157,7 +159,7 @@ class ClassTask:
     def scorer(self, module: TokenAttention) -> ClassScorer:
         """The head that a module is, at temperature 1."""
         classifier = LearnedClassifier(module, self.config, device=torch.device("cpu"))
-        return ClassScorer(ClassificationHead(classifier, name="head"), classifier)
+        return ClassScorer(self._heads.head_of(classifier, name="head"), classifier)
 
     def predict(
         self, scorer: ClassScorer, number: int, partials: Sequence[ClassificationPartial]
@@ -301,9 +303,7 @@ class ClassLearner:
         ]
 
 
-def targets_of(
-    documents: Sequence[LabelledDocument], labels: Sequence[str]
-) -> npt.NDArray[np.float32]:
+def targets_of(documents: Sequence[LabelledDocument], labels: Sequence[str]) -> FloatArray:
     """1 where a document has a label. Shape: (n_documents, n_labels)."""
     places = {label: place for place, label in enumerate(labels)}
     targets = np.zeros((len(documents), len(labels)), dtype=np.float32)
@@ -312,9 +312,7 @@ def targets_of(
     return targets
 
 
-def class_weights(
-    targets: npt.NDArray[np.float32], *, chooses_one: bool, balanced: bool
-) -> npt.NDArray[np.float32]:
+def class_weights(targets: FloatArray, *, chooses_one: bool, balanced: bool) -> FloatArray:
     """Weights of the loss: 1, or such that all classes weigh the same. Shape: (n_labels,).
 
     For one label of several the inverse of its frequency, 1 for a label as frequent as the mean;

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from msgspec import Meta
 
-from longbert.config import Count, Device, OverlapTokens, Precision, WindowTokens
+from longbert.config import Count, Device, ModelConfig, OverlapTokens, Precision, WindowTokens
 from longbert.errors import ConfigError, nearest
 from longbert.settings import check_known, check_settings
 from longbert.tasks import TASKS, Training
@@ -120,6 +120,17 @@ class TrainConfig:
     def training(self) -> Training:
         """How heads of the task are trained."""
         return TRAINED[self.task]
+
+    @property
+    def models(self) -> ModelConfig:
+        """The settings of a run that load the backbone as training reads it."""
+        return ModelConfig(
+            embed=self.backbone,
+            window=self.window,
+            overlap=self.overlap,
+            device=self.device,
+            precision="float32" if self.n_unfrozen else self.precision,
+        )
 
     @property
     def most_epochs(self) -> int:

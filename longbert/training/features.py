@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from longbert.arrays import Array
 from longbert.core.fingerprint import differences
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
@@ -218,7 +218,7 @@ def _write_chunk(
     unfinished.mkdir()
     texts = [Document(one.document_id, one.text) for one in documents]
     rows: list[tuple[int, ...]] = []
-    arrays: dict[str, list[npt.NDArray[Any]]] = {}
+    arrays: dict[str, list[Array]] = {}
     for number, result in enumerate(encode_windows(pass_, texts, meter=meter)):
         if isinstance(result, DocumentError):
             raise InputError(f"{documents[number].source}: {result.message}")
@@ -237,7 +237,7 @@ def _write_chunk(
     os.replace(unfinished, folder)
 
 
-def _save_joined(file: Path, parts: Sequence[npt.NDArray[Any]]) -> None:
+def _save_joined(file: Path, parts: Sequence[Array]) -> None:
     """Write what ``np.save`` would of the concatenation, without holding that in memory."""
     header = {
         "descr": np.lib.format.dtype_to_descr(parts[0].dtype),

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.crf import ends_at_line_breaks
 from longbert.core.entity_decoding import TagScheme
 from longbert.core.measures.calibration import Calibration, calibration
@@ -23,13 +23,17 @@ from longbert.core.measures.counts import LabelScores
 from longbert.core.measures.spans import entity_measures
 from longbert.core.scores import softmax
 from longbert.core.tagging import bio_labels, tag_tokens
-from longbert.core.word_shape import FLAGS, WordShapes
+from longbert.core.word_shape import FLAGS
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.crf import crf_loss
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
-from longbert.encoders.heads.learned.token_head import LearnedTagger
-from longbert.encoders.heads.token_classification import EntityHead, EntityPartial
+from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger
+from longbert.encoders.heads.learned.token_head import (
+    LearnedTagger,
+    window_word_states,
+    word_looks,
+)
+from longbert.encoders.heads.token_classification import EntityHead, EntityHeads, EntityPartial
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.compare import Measures
 from longbert.records import Entity, LabelledDocument, LabelledSpan
@@ -68,19 +72,11 @@ class WordReader:
 
     def read(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> Tensor:
         """The words of a window. Shape: (words, layers, width)."""
-        window = batch.windows[row]
-        first = batch.content_starts[row]
-        own = [states[layer][row, first : first + len(window.ids)] for layer in self.layers]
-        return word_states(own, _words(window))
+        return window_word_states(self.layers, states, batch, row)
 
     def read_text(self, window: TokenWindow) -> WindowFeatures:
         """Looks of the words, and where each begins."""
-        words = _words(window)
-        return {
-            "flags": words.flags,
-            "strings": words.strings,
-            "first_tokens": words.first_tokens,
-        }
+        return word_looks(window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +114,8 @@ class _Example:
     """
 
     window: FeatureWindow
-    tags: npt.NDArray[np.int64]
-    stops: npt.NDArray[np.bool_]
+    tags: IntArray
+    stops: BoolArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +167,7 @@ class EntityTask:
         self.documents = inputs.documents
         self.n_own = inputs.n_own
         self.is_balanced = inputs.config.class_weights == "balanced"
+        self._heads = EntityHeads(inputs.config.models)
         self._tokenizer = inputs.loaded.backbone.tokenizer
         self._tagged: dict[int, _Tagged] = {}
         self._shape = TaggerShape(
@@ -206,8 +203,7 @@ class EntityTask:
     def scorer(self, module: WordTagger) -> EntityScorer:
         """The head that a module is, at temperature 1."""
         tagger = LearnedTagger(module, self.config, device=torch.device("cpu"))
-        head = EntityHead(tagger, name="head", strategy="first", stitching="owner")
-        return EntityScorer(head, tagger)
+        return EntityScorer(self._heads.head_of(tagger, name="head"), tagger)
 
     def predict(
         self, scorer: EntityScorer, number: int, partials: Sequence[EntityPartial]
@@ -422,7 +418,7 @@ def _padded(examples: Sequence[_Example], generator: np.random.Generator | None)
 
 def label_weights(
     documents: Sequence[LabelledDocument], labels: Sequence[str], *, balanced: bool
-) -> npt.NDArray[np.float32]:
+) -> FloatArray:
     """Weights of the loss: 1, or for each entity type the inverse of its frequency.
 
     The mean over the spans is 1; ``O`` always weighs 1. Shape: (n_labels,).
@@ -439,7 +435,7 @@ def label_weights(
     return weights
 
 
-def _lowered(flags: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _lowered(flags: FloatArray) -> FloatArray:
     """The flags of the same text without capitals."""
     lowered = flags.copy()
     lowered[:, _LOWER_FLAG] = np.maximum(
@@ -451,12 +447,6 @@ def _lowered(flags: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _span(entity: Entity) -> LabelledSpan:
     return LabelledSpan(entity.char_start, entity.char_end, entity.label)
-
-
-def _words(window: TokenWindow) -> WordShapes:
-    if window.words is None:
-        raise ValueError("a window must know its words: the pass has no head that reads words")
-    return window.words
 
 
 def _layers(inputs: TrainingInputs) -> tuple[int, ...]:

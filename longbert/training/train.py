@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from longbert.config import ModelConfig
 from longbert.core.fingerprint import differences, fingerprint
 from longbert.encoders.checkpoint.head_folder import BACKBONE_WEIGHTS, WEIGHTS
 from longbert.encoders.heads.learned.weights import to_safetensors
@@ -65,7 +64,7 @@ def train(
     trainer: Trainer[Any, Any, Any, Any] = resolve(config.training.trainer)
     data = read_training_data(config)
     observer.data(len(data.main.documents), len(data.extra), data.n_dropped_spans)
-    loaded = load_backbone(backbone_config(config))
+    loaded = load_backbone(config.models)
     inputs = TrainingInputs(
         config,
         loaded,
@@ -91,17 +90,6 @@ def train(
     )
     shutil.rmtree(state)
     return result
-
-
-def backbone_config(config: TrainConfig) -> ModelConfig:
-    """The settings of a run that load the backbone as training reads it."""
-    return ModelConfig(
-        embed=config.backbone,
-        window=config.window,
-        overlap=config.overlap,
-        device=config.device,
-        precision="float32" if config.n_unfrozen else config.precision,
-    )
 
 
 def _check_backbone(inputs: TrainingInputs) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import NullMeter
-from longbert.errors import FingerprintError, InputError
+from longbert.errors import FingerprintError, InputError, OutputError
 from longbert.readers.labels import read_labelled
 from longbert.records import Document, LabelledDocument
 from longbert.store.filesystem import LocalFileSystem
@@ -153,3 +154,42 @@ def test_a_document_without_tokens_is_named_by_its_line(
     documents = [LabelledDocument("x", "\x00\x01", "data.jsonl#7", spans=())]
     with pytest.raises(InputError, match=r"^data.jsonl#7: the document has no tokens"):
         fill(tmp_path / "f", documents, loaded, Counted())
+
+
+def test_a_long_document_is_in_memory_once_while_it_is_written(
+    tmp_path: Path, loaded: LoadedBackbone
+) -> None:
+    (row,) = with_entities(1)
+    document = LabelledDocument("x", row["text"] * 10, "data.jsonl#1", spans=())
+
+    def wide(states: Sequence[Tensor], batch: WindowBatch, row: int) -> WindowFeatures:
+        n_words = len(tagger_features((0,), states, batch, row)["states"])
+        return {"wide": np.ones((n_words, 5_000), dtype=np.float32)}
+
+    head = FeatureHead(wide, needs_word_shapes=True)
+    tracemalloc.start()
+    try:
+        windows = fill(tmp_path / "f", [document], loaded, head)
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    stored_bytes = sum(one.features["wide"].nbytes for one in windows)
+    assert stored_bytes > 10_000_000
+    assert peak_bytes < 1.5 * stored_bytes
+    for one in windows:
+        assert (one.features["wide"] == 1).all()
+
+
+def test_chunks_that_cannot_be_written(
+    tmp_path: Path, documents: tuple[LabelledDocument, ...], loaded: LoadedBackbone
+) -> None:
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "000001.unfinished").write_text("in the way")
+    with pytest.raises(OutputError, match=r"File exists.*name another folder with --features"):
+        fill(folder, documents, loaded, Counted())
+    (folder / "000001.unfinished").unlink()
+    second = Counted()
+    windows = fill(folder, documents, loaded, second)
+    # The chunk before is not computed again.
+    assert 0 < second.n_windows < len(windows)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from longbert.arrays import DoubleArray
+from longbert.arrays import Array, DoubleArray, IntArray
 from longbert.core.measures.counts import CORRECT, GOLD, PREDICTED, Estimate, check_number
 
 _NORMAL_QUANTILE = 1.959963984540054
@@ -35,7 +33,7 @@ def proportion(n_right: int, n: int) -> Estimate:
 
 
 def score_estimates(
-    counts: npt.NDArray[np.int64], statistics: Sequence[Callable[[DoubleArray], DoubleArray]]
+    counts: IntArray, statistics: Sequence[Callable[[DoubleArray], DoubleArray]]
 ) -> tuple[Estimate, ...]:
     """Scores such as F1, each with Wilson's interval at its effective sample size.
 
@@ -107,7 +105,7 @@ def student_quantile(n_degrees: int) -> float:
     return math.tan(low) * math.sqrt(n_degrees)
 
 
-def _jackknife_variance(values: npt.NDArray[Any]) -> float:
+def _jackknife_variance(values: Array) -> float:
     """Of a statistic from its values without each document (Efron & Tibshirani 1993, ch. 11)."""
     n = len(values)
     return float((n - 1) / n * np.square(values - values.mean()).sum())

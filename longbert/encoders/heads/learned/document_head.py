@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from longbert.arrays import Array, FloatArray
 from longbert.config import ModelConfig
@@ -19,7 +19,6 @@ from longbert.encoders.heads.learned.attention import (
     attention_sums,
     gather,
 )
-from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
@@ -111,23 +110,3 @@ def owned_states(
     shift = batch.content_starts[row] - window.start
     own = slice(window.owned_start + shift, window.owned_stop + shift)
     return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
-
-
-def reduced_features(
-    layers: Sequence[int],
-    reduction: nn.Linear,
-    states: Sequence[Tensor],
-    batch: WindowBatch,
-    row: int,
-) -> WindowFeatures:
-    """What is learnt from one window: its tokens, reduced.
-
-    Args:
-        layers: of the hidden states.
-        reduction: see :func:`longbert.encoders.heads.learned.attention.fit_reduction`.
-        states: of the batch, for every layer.
-        batch, row: the window.
-    """
-    with torch.inference_mode():
-        reduced = reduction(owned_states(layers, states, batch, row).cpu())
-    return {"reduced": reduced.numpy()}

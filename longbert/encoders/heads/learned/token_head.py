@@ -11,7 +11,7 @@ from torch import Tensor
 from longbert.arrays import FloatArray
 from longbert.config import ModelConfig
 from longbert.core.word_shape import WordShapes
-from longbert.encoders.batch import WindowBatch
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.checkpoint.digest import weights_digest
 from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.features import WindowFeatures
@@ -95,18 +95,27 @@ def tagger_features(
         batch: whose windows know their words.
         row: of the window.
     """
+    own = window_word_states(layers, states, batch, row).cpu().numpy()
+    return {"states": own, **word_looks(batch.windows[row])}
+
+
+def window_word_states(
+    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
+) -> Tensor:
+    """Hidden states of the words of one window, differentiable. Shape: (words, layers, width)."""
     window = batch.windows[row]
-    words = window.words
-    assert words is not None
     first = batch.content_starts[row]
     own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
-    return _named(word_states(own, words), words)
+    return word_states(own, _words(window))
 
 
-def _named(states: Tensor, words: WordShapes) -> WindowFeatures:
-    return {
-        "states": states.cpu().numpy(),
-        "flags": words.flags,
-        "strings": words.strings,
-        "first_tokens": words.first_tokens,
-    }
+def word_looks(window: TokenWindow) -> WindowFeatures:
+    """What the words of a window look like, and where each begins."""
+    words = _words(window)
+    return {"flags": words.flags, "strings": words.strings, "first_tokens": words.first_tokens}
+
+
+def _words(window: TokenWindow) -> WordShapes:
+    if window.words is None:
+        raise ValueError("a window must know its words: its pass has no head that needs them")
+    return window.words

@@ -10,7 +10,7 @@ from torch import Tensor
 from longbert.core.windows import split_windows
 from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
 from longbert.encoders.batch import TokenWindow, WindowBatch
-from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
+from longbert.encoders.heads.learned.document_head import owned_states
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.tokenizers.base import TokenizedText
@@ -64,11 +64,6 @@ def test_features_are_those_of_a_windows_own_positions(left: int) -> None:
         assert features["states"].shape == (4, 2, 2)
         assert features["states"][:, 0, 0].tolist() == [start + 2 * n + 0.5 for n in range(4)]
         assert features["states"][:, :, 1].tolist() == [[1, 2]] * 4
-    reduction = torch.nn.Linear(4, 1, bias=False)
-    with torch.no_grad():
-        reduction.weight.copy_(torch.tensor([[1.0, 0, 1, 0]]))
-    both = [reduced_features((0, 2), reduction, states, batch, row)["reduced"] for row in range(2)]
-    assert np.concatenate(both)[:, 0].tolist() == [2 * n for n in range(12)]
 
 
 def test_features_are_kept_when_their_batch_is_gone() -> None:
