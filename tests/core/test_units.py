@@ -66,6 +66,15 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
     assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (len(sizes), 0, 0)
 
 
+def test_a_unit_may_be_filled_to_the_last_byte() -> None:
+    refs = [ref(row, n_bytes=100) for row in range(4)]
+    for spare_bytes, sizes in ((0, [2, 2]), (-1, [1, 1, 1, 1])):
+        plan = plan_units(
+            refs, unit_bytes=2 * (100 + OVERHEAD_BYTES) + spare_bytes, fingerprint="f"
+        )
+        assert [len(unit.refs) for unit in plan.units] == sizes
+
+
 @given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
 def test_the_order_in_which_references_arrive_does_not_matter(
     ids: list[str], draw: random.Random
