@@ -245,6 +245,7 @@ class Backbone:
         self.digest = checkpoint.backbone_digest
         self.attention = checkpoint.attention
         self.device = device
+        self.precision = str(dtype).removeprefix("torch.")
         self._model: nn.Module = checkpoint.base.to(device=device, dtype=dtype)
         # Some tokenizers ask for padding on the left of models that count positions from there.
         self._pads_left = self.tokenizer.pads_left
