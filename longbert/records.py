@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-FloatVector = npt.NDArray[np.float32]
-"""Shape: (width,)."""
-
-FloatMatrix = npt.NDArray[np.float32]
-"""Shape: (rows, width)."""
+from longbert.arrays import FloatVector
 
 
 @dataclass(frozen=True, slots=True)

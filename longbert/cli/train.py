@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from longbert.cli.command import Command
 from longbert.cli.options import (
@@ -19,14 +20,15 @@ from longbert.cli.options import (
     window_options,
 )
 from longbert.cli.wording import counted
-from longbert.training.config import CLASS_WEIGHTS, TASKS
+from longbert.training.config import CLASS_WEIGHTS, TRAINED
+from longbert.training.observer import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
     from longbert.training.fit import Epoch
-    from longbert.training.train import TrainOutcome
+    from longbert.training.scores import TrainingResult
 
 _LINE_SECONDS = 10.0
 
@@ -43,7 +45,9 @@ Examples:
   longbert run --input docs/ --classify my-sentiment --ner my-people
 """,
 )
-@click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
+@click.option(
+    "--task", type=click.Choice(list(TRAINED)), required=True, help="What the head labels."
+)
 @click.option(
     "--data",
     metavar="FILE",
@@ -71,9 +75,9 @@ Examples:
     "--folds",
     "n_folds",
     type=int,
-    default=0,
     metavar="N",
-    help="Folds of a cross-validation.  [default: none]",
+    help="Folds of a cross-validation, 0 for none.  [default: 5 where fewer than 30 documents "
+    "are held back, else none]",
 )
 @click.option(
     "--validation",
@@ -149,25 +153,23 @@ def train(layers: str | None, **options: Any) -> None:
     from rich.console import Console
 
     from longbert.training.config import TrainConfig
-    from longbert.training.plots import check_plots
 
     config = TrainConfig(**given(options), layers=None if layers is None else _numbers(layers))
-    check_plots()
 
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
     with _Display(Console(stderr=True)) as display:
-        outcome = train_head(config, display, command=_command())
+        result = train_head(config, display, command=_command())
     console = Console(highlight=False, markup=False, emoji=False)
     for title, scores in (
-        ("validation", outcome.validation),
-        (f"cross-validation, {config.n_folds} folds", outcome.cross_validation),
+        ("validation", result.validation),
+        (f"cross-validation, {result.n_folds} folds", result.cross_validation),
     ):
         if scores is not None:
             console.print(f"{title}: {counted(scores.n_documents, 'document')}")
             write_measures(scores.measures, console)
-    for line in _summary(config.output, config.task, outcome):
+    for line in _summary(config.output, config.task, result):
         click.echo(f"longbert: {line}", err=True)
 
 
@@ -184,28 +186,28 @@ def _command() -> str:
     return shlex.join(["longbert", *sys.argv[1:]])
 
 
-def _summary(output: str, task: str, outcome: TrainOutcome) -> list[str]:
-    best = max(epoch.number for epoch in outcome.log if epoch.is_best)
+def _summary(output: str, task: str, result: TrainingResult) -> list[str]:
+    best = max(epoch.number for epoch in result.log if epoch.is_best)
     lines = [
-        f"{output}: epoch {best} of {len(outcome.log)} kept, temperature "
-        f"{outcome.head.temperature:.2f}"
+        f"{output}: epoch {best} of {len(result.log)} kept, temperature "
+        f"{result.head.temperature:.2f}"
     ]
-    before, after = outcome.validation.uncalibrated, outcome.validation.calibration
+    before, after = result.validation.uncalibrated, result.validation.calibration
     if before is not None and after is not None:
         lines.append(
             f"expected calibration error {before.expected_error:.3f}, with the temperature "
             f"{after.expected_error:.3f}"
         )
-    if outcome.head.n_unfrozen:
+    if result.head.n_unfrozen:
         lines.append(
-            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with it, "
+            f"the backbone's top {counted(result.head.n_unfrozen, 'layer')} learned with it, "
             "so that the head has a pass of its own"
         )
     lines.append(f"longbert run --input docs/ --{task} {output}")
     return lines
 
 
-class _Display:
+class _Display(Observer):
     """What goes on, on stderr: bars on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
@@ -237,8 +239,8 @@ class _Display:
     ) -> None:
         self._progress.stop()
 
+    @override
     def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         extra = f" and {n_extra:,} extra" if n_extra else ""
         self._say(f"{counted(n_documents, 'labelled document')}{extra}")
         if n_dropped_spans:
@@ -247,8 +249,8 @@ class _Display:
                 "one"
             )
 
+    @override
     def features(self, n_done: int, n_documents: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._show("hidden states of documents", n_documents, n_done)
         if n_done < n_documents and not self._console.is_terminal:
             if time.monotonic() - self._said_at >= _LINE_SECONDS:
@@ -258,24 +260,28 @@ class _Display:
             self._end()
             self._say(f"hidden states of {counted(n_documents, 'document')} are there")
 
+    @override
     def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._end()
         self._name = name
         self._say(f"training {name} on {counted(n_learn, 'document')}, validated on {n_validate:,}")
         self._show(name, n_steps, 0)
 
+    @override
     def step(self) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         if self._bar is not None:
             self._progress.advance(self._bar)
 
+    @override
     def epoch(self, epoch: Epoch) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._say(
             f"{self._name}, epoch {epoch.number}: loss {epoch.loss:.4f}, validation "
             f"{epoch.validation_loss:.4f}, score {epoch.score:.4f}{' *' if epoch.is_best else ''}"
         )
+
+    @override
+    def warn(self, message: str) -> None:
+        self._say(f"warning: {message}")
 
     def _show(self, description: str, total: int, done: int) -> None:
         if self._bar is None:
@@ -288,4 +294,4 @@ class _Display:
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._console.print(f"longbert: {line}", highlight=False, markup=False)
+        self._console.print(f"longbert: {line}", highlight=False, markup=False, soft_wrap=True)

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from longbert.arrays import BoolArray, IntArray
 
 _LAST_SPACE = "\N{IDEOGRAPHIC SPACE}"
 """No character after this one is white space in Unicode."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longbert.core.measures.calibration import Booleans, Calibration, calibration
-from longbert.core.measures.counts import Floats
+from longbert.arrays import BoolArray, DoubleArray
+from longbert.core.measures.calibration import Calibration, calibration
 from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
@@ -164,8 +164,6 @@ def compare_entities(
     renamed: LabelMap,
     *,
     head_labels: Iterable[str],
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the entities of documents.
 
@@ -187,7 +185,7 @@ def compare_entities(
         predicted.append(spans)
         scores = {_place(row.span): row.score for row in rows}
         mistakes.extend(_mistake(document, error, scores) for error in entity_errors(right, spans))
-    measures = entity_measures(gold, predicted, n_resamples=n_resamples, seed=seed)
+    measures = entity_measures(gold, predicted)
     return Scored(measures, None, tuple(mistakes), frozenset(renamed.all(head_labels)))
 
 
@@ -198,8 +196,6 @@ def compare_labels(
     *,
     head: str,
     is_single: bool,
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the labels of documents.
 
@@ -231,14 +227,13 @@ def compare_labels(
     predicted = np.zeros_like(gold)
     predicted[:, columns] = rows.predicted
     measures: Measures
-    sample = {"n_resamples": n_resamples, "seed": seed}
     if is_single and rows.is_choice:
-        measures = single_label(gold.argmax(axis=1), predicted.argmax(axis=1), labels, **sample)
+        measures = single_label(gold.argmax(axis=1), predicted.argmax(axis=1), labels)
         chosen = rows.predicted.argmax(axis=1)
         sure = rows.scores[np.arange(len(done)), chosen]
         calibrated = calibration(sure, (gold == predicted).all(axis=1))
     else:
-        measures = multi_label(gold, predicted, labels, **sample)
+        measures = multi_label(gold, predicted, labels)
         calibrated = calibration(rows.scores.ravel(), gold[:, columns].ravel())
     mistakes = []
     for row in np.flatnonzero((gold != predicted).any(axis=1)).tolist():
@@ -260,8 +255,6 @@ def compare_numbers(
     by_document: Mapping[str, Sequence[Classification]],
     *,
     head: str,
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the number of each document with the score of the head's only label.
 
@@ -284,7 +277,7 @@ def compare_numbers(
         for row in np.argsort(-difference, kind="stable")
         if difference[row] > 0
     )
-    measures = regression(gold, predicted, n_resamples=n_resamples, seed=seed)
+    measures = regression(gold, predicted)
     return Scored(measures, None, mistakes, frozenset())
 
 
@@ -332,8 +325,8 @@ class _Rows:
     """
 
     labels: list[str]
-    scores: Floats
-    predicted: Booleans
+    scores: DoubleArray
+    predicted: BoolArray
     is_choice: bool
 
 

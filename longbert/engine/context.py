@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from longbert.config import RunConfig
+from longbert.config import ModelConfig, RunConfig
 from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.tables import table_names
+
+
+class ModelLoader(Protocol):
+    """Gives the models of a configuration, such as :func:`longbert.encoders.models.load_models`."""
+
+    def __call__(self, config: ModelConfig, *, threads: int | None) -> Models:
+        """Load them in this process."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +29,14 @@ class RunContext:
         filesystem: where inputs and output lie.
         meter: counts the work as it is done.
         threads: of torch in each process; None: what torch chooses.
+        load: loads the models, in each process that needs them.
     """
 
     config: RunConfig
     filesystem: FileSystem
     meter: Meter = field(default_factory=NullMeter)
     threads: int | None = None
+    load: ModelLoader = load_models
 
     @property
     def output(self) -> OutputFolder:
@@ -45,4 +55,4 @@ def load_run_models(context: RunContext) -> Models:
     Raises:
         ModelError, ConfigError: models or settings do not fit.
     """
-    return load_models(context.config.models, threads=context.threads)
+    return context.load(context.config.models, threads=context.threads)

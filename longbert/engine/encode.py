@@ -10,11 +10,11 @@ from typing import Any
 from longbert.core.batching import Batch, pack_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
+from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models
 from longbert.encoders.passes import Pass
-from longbert.encoders.runtime.backbone import TokenWindow
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage

@@ -8,13 +8,14 @@ from typing import cast
 
 import numpy as np
 
+from longbert.arrays import FloatMatrix
 from longbert.config import ModelConfig, Precision
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError, FingerprintError, InputError, ModelError, shown
 from longbert.index.search import Index
 from longbert.readers.fields import replace_surrogates
-from longbert.records import Document, DocumentResult, FloatMatrix
+from longbert.records import Document, DocumentResult
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import NamedModels

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from longbert.core.measures.calibration import Calibration
-from longbert.core.measures.counts import N_RESAMPLES
 from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
@@ -99,8 +98,6 @@ def evaluate_output(
     *,
     head: str | None = None,
     label_map: Mapping[str, str] | None = None,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> Evaluation:
     """Compare an output with labelled documents, joined by their ids.
 
@@ -110,7 +107,6 @@ def evaluate_output(
         head: name in the tables; None takes the only one that fits the kind of labels.
         label_map: names on either side that stand for another one; an empty one leaves out
             entities of that label.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: no head fits or several do, or the map names labels that do not occur.
@@ -124,21 +120,19 @@ def evaluate_output(
     _check_joined(done, found, gold, output.path)
     _check_texts(done, found, gold)
     renamed = LabelMap(label_map or {}, may_leave_out=gold.kind == "entities")
-    sample = {"n_resamples": n_resamples, "seed": seed}
     if gold.kind == "entities":
         scored = compare_entities(
             done,
             found.entities.get(name, {}),
             renamed,
             head_labels=found.entity_labels[name],
-            **sample,
         )
     elif gold.kind == "number":
-        scored = compare_numbers(done, found.classifications[name], head=name, **sample)
+        scored = compare_numbers(done, found.classifications[name], head=name)
     else:
         is_single = gold.kind == "label"
         rows = found.classifications[name]
-        scored = compare_labels(done, rows, renamed, head=name, is_single=is_single, **sample)
+        scored = compare_labels(done, rows, renamed, head=name, is_single=is_single)
     gold_labels = frozenset(renamed.all(gold.labels))
     renamed.check_used()
     not_done = [one for one in by_id if one not in found.digests]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from longbert.config import RunConfig
@@ -73,14 +73,15 @@ def prepare(context: RunContext, models: Models) -> Prepared:
         device=models.device,
     )
     manifest = output.manifest()
-    claim = None if manifest is not None else output.claim()
     if manifest is not None:
-        _check_rows(
-            output.path, manifest.rows, manifest.environments, prepared, config.accept_drift
-        )
-    elif claim is not None and output.complete_parts():
+        environments = manifest.environments
+        also = (*reader_changes(manifest, prepared), *index_changes(manifest, prepared))
+        _check_rows(config, manifest.rows, environments, prepared, also)
+        return prepared
+    claim = output.claim()
+    if claim is not None and output.complete_parts():
         environments = {claim.rows.digest: claim.rows.environment}
-        _check_rows(output.path, claim.rows, environments, prepared, config.accept_drift)
+        _check_rows(config, claim.rows, environments, prepared, ())
     elif claim is None or claim.rows != prepared.rows:
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     return prepared
@@ -125,47 +126,58 @@ def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
 
 
 def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """What the index would be built with instead; it is rebuilt from the tables."""
+    """What the index would be built with instead, and what that costs."""
     before, after = (
-        None if one is None else to_builtins(one)
-        for one in (manifest.index_settings, prepared.index)
+        {} if one is None else to_builtins(one) for one in (manifest.index_settings, prepared.index)
     )
-    yield from differences(before, after, key="index")
+    for line in differences(before, after):
+        yield f"index: {line} (it would be built again from the tables, encoding nothing)"
 
 
 def reader_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """Which versions of readers differ; documents of their kinds are read and encoded again."""
-    yield from differences(manifest.readers, dict(prepared.readers), key="readers")
+    """Which versions of readers differ, and what that costs."""
+    for line in differences(manifest.readers, dict(prepared.readers)):
+        yield f"readers: {line} (documents of this kind would be read and encoded again)"
 
 
 def _check_rows(
-    path: str,
+    config: RunConfig,
     before: RowFingerprint,
     environments: Mapping[str, Environment],
     prepared: Prepared,
-    accept_drift: bool,
+    also: Sequence[str],
 ) -> None:
+    """Refuse to go on where rows would be others.
+
+    Args:
+        config: of the run.
+        before: what the rows that are there were made with.
+        environments: in which they were made, by digest.
+        prepared: the run.
+        also: what else differs, which alone would not stop the run.
+    """
     now = prepared.rows
+    more = f"\nThese differ, too, and take care of themselves:{_listed(also)}" if also else ""
     settings = _listed(differences(to_builtins(before.settings), to_builtins(now.settings)))
     if settings:
         raise FingerprintError(
-            f"output {path!r} holds rows made with other models or settings:{settings}\n"
+            f"output {config.output!r} holds rows made with other models or settings:{settings}\n"
             "Go back to those settings, which costs nothing, or name another folder with --output, "
-            "which encodes every document again"
+            f"which encodes every document again{more}"
         )
-    if accept_drift or now.digest in environments:
+    if config.accept_drift or now.digest in environments:
         return
     drift = _listed(differences(to_builtins(before.environment), to_builtins(now.environment)))
     raise FingerprintError(
-        f"output {path!r} holds rows made in another environment, where bits may differ:{drift}\n"
+        f"output {config.output!r} holds rows made in another environment, where bits may differ:"
+        f"{drift}\n"
         "Go back to that environment, which costs nothing; add --accept-drift, which encodes new "
         "and changed documents only and records the mixture; or name another folder with "
-        "--output, which encodes every document again. Versions of readers, FAISS and pyarrow "
-        "never need this: they read or index again by themselves"
+        f"--output, which encodes every document again{more}"
     )
 
 
-def _listed(lines: Iterator[str]) -> str:
+def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from longbert.arrays import FloatVector
 from longbert.core.passages import passage_id
-from longbert.records import DocumentResult, ErrorRow, FloatVector
+from longbert.records import DocumentResult, ErrorRow
 
 VECTOR = object()
 """Stands for the type of a column of embeddings, whose width a run decides."""

@@ -106,7 +106,7 @@ class TestModels:
         n_ids = len(tokenizer)
         tokenizer.add_tokens(["frobnicate", "gyre"])
         tokenizer.save_pretrained(copy)
-        message = f"tokenizer has ids up to {n_ids + 1}, but the model has embeddings for {n_ids} "
+        message = f"tokenizer has ids up to {n_ids + 1}, but the model has only {n_ids} embeddings"
         self.check(call, docs, message, embed=copy)
 
     def test_no_tokenizer(self, call: Call, docs: Path, copy: Path) -> None:
@@ -172,7 +172,7 @@ class TestModels:
     ) -> None:
         self.edit_weights(tagger, lambda w: w.update({"classifier.weight": torch.zeros(shape)}))
         found, wanted = re.escape(str(shape)), re.escape("(7, 32)")
-        message = f"the weight classifier.weight has the shape {found}, but .* asks for {wanted}"
+        message = f"the weight classifier.weight has the shape {found}, but .* ask for {wanted}"
         self.check(call, docs, message, options=["--ner", str(tagger)])
 
     def test_a_head_that_lacks_a_weight(self, call: Call, docs: Path, tagger: Path) -> None:

@@ -118,7 +118,7 @@ def test_the_card_holds_the_command(
     card = Path("head/README.md").read_text()
     assert "    longbert train --task classify --data ../classes.jsonl --output head" in card
     assert "--license 'CC BY 4.0'" in card
-    assert "Licence of the data: CC BY 4.0." in card
+    assert "License of the data: CC BY 4.0." in card
 
 
 ROWS: dict[str, tuple[tuple[str, ...], Callable[[], list[dict[str, Any]]], str]] = {
@@ -202,14 +202,17 @@ def test_bad_data(call: Call, small: Path, place: Path, name: str) -> None:
 OPTIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "fewer documents than folds": (("--folds", 17), "16 documents for 17 folds: take --folds 16"),
     "one fold": (("--folds", 1), "folds must be 0 for none, or at least 2, got 1"),
-    "negative folds": (("--folds", -1), "folds must be 0 for none, or at least 2, got -1"),
-    "validation 0": (("--validation", 0), "validation must be in (0, 1), got 0.0"),
-    "validation 1": (("--validation", 1), "validation must be in (0, 1), got 1.0"),
-    "validation nan": (("--validation", "nan"), "validation must be in (0, 1), got nan"),
-    "epochs": (("--epochs", 0), "epochs must be at least 1, got 0"),
-    "patience": (("--patience", 0), "patience must be at least 1, got 0"),
-    "learning rate": (("--learning-rate", 0), "must be in (0, 1), got 0.0"),
-    "seed": (("--seed", -1), "seed must be at least 0, got -1"),
+    "negative folds": (
+        ("--folds", -1),
+        "folds must be a whole number of at least 0, got -1: try 5",
+    ),
+    "validation 0": (("--validation", 0), "validation must be a number in (0, 1), got 0.0"),
+    "validation 1": (("--validation", 1), "validation must be a number in (0, 1), got 1.0"),
+    "validation nan": (("--validation", "nan"), "validation must be a number in (0, 1), got nan"),
+    "epochs": (("--epochs", 0), "epochs must be a whole number of at least 1, got 0"),
+    "patience": (("--patience", 0), "patience must be a whole number of at least 1, got 0"),
+    "learning rate": (("--learning-rate", 0), "must be a number in (0, 1), got 0.0"),
+    "seed": (("--seed", -1), "seed must be a whole number in [0, 9223372036854775807], got -1"),
     "layers beyond": (("--layers", "0,3"), "layers must be in [0, 2]"),
     "negative layers": (("--layers", "-1"), "layers must be in [0, 2]"),
     "layers that are none": (("--layers", "all"), "'all' is no list of whole numbers"),
@@ -337,7 +340,7 @@ def test_features_of_other_documents_are_in_the_way(call: Call, small: Path, pla
     before = files_in(Path("kept"))
     result = call(*CLASSIFY, "--data", "../classes.jsonl", "--output", "two", *options)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "features in kept are of other documents, another backbone or" in result.stderr
+    assert "kept holds the features of other documents, another backbone or" in result.stderr
     assert not Path("two").exists()
     assert files_in(Path("kept")) == before
 
@@ -346,7 +349,7 @@ def test_killed_and_begun_again_is_as_if_never_killed(
     call: Call, small: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [*NER, "--data", "../names.jsonl", "--output", "head", "--backbone", str(small)]
-    given += ["--epochs", "60", "--patience", "60", "--learning-rate", "0.01"]
+    given += ["--folds", "0", "--epochs", "60", "--patience", "60", "--learning-rate", "0.01"]
     process = subprocess.Popen(
         command_line(*given), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

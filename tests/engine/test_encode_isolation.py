@@ -18,11 +18,13 @@ from longbert.config import (
     ENTITY_STITCHINGS,
     ModelConfig,
 )
+from longbert.encoders.backbone import Backbone
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.token_classification import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.encoders.passes import Pass
-from longbert.encoders.runtime.backbone import Backbone, TokenWindow, WindowBatch
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult
@@ -131,7 +133,7 @@ def spoil(models: Models, value: float) -> Callable[..., tuple[Tensor, ...]]:
     def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
         states = tuple(one.clone() for one in hidden_states(self, batch, **options))
         for one in states:
-            one[batch.input_ids == bad_id] = value
+            one[torch.from_numpy(batch.input_ids == bad_id)] = value
         return states
 
     return spoilt
@@ -207,7 +209,7 @@ def refuses_nan(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
         states = tuple(one.clone() for one in hidden_states(self, batch, **options))
         for one in states:
-            one[(batch.input_ids == bad_id).any(dim=1)] = float("nan")
+            one[torch.from_numpy((batch.input_ids == bad_id).any(axis=1))] = float("nan")
         return states
 
     monkeypatch.setattr(Backbone, "hidden_states", spoilt)

@@ -30,7 +30,7 @@ from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.training.config import TrainConfig
 from longbert.training.data import validation_of
-from longbert.training.train import TrainOutcome
+from longbert.training.scores import TrainingResult
 
 KINDS = ("ner", "classify", "several")
 TASKS = {"ner": "ner", "classify": "classify", "several": "classify"}
@@ -39,10 +39,10 @@ FILES = {
     "training.svg",
 }
 
-Trained = Callable[[str], tuple[Path, TrainOutcome, Record]]
+Trained = Callable[[str], tuple[Path, TrainingResult, Record]]
 
 
-def score(outcome: TrainOutcome) -> float:
+def score(outcome: TrainingResult) -> float:
     measures: Any = outcome.validation.measures
     for name in ("f1", "accuracy", "micro_f1"):
         if hasattr(measures, name):
@@ -80,7 +80,7 @@ def test_the_card_tells_what_the_head_is(trained: Trained, kind: str) -> None:
         outcome.head.backbone_digest[:12],
         f"--{TASKS[kind]} own-{kind}\n",
         f"from {kind}.jsonl",
-        "Licence of the data: CC0.",
+        "License of the data: CC0.",
         "    longbert train ...\n",
         "25% of the documents",
         "windows of 32 positions",
@@ -116,9 +116,7 @@ def test_a_run_gives_the_scores_of_the_training(
     config = TrainConfig(task=TASKS[kind], data=("x",), output="x", validation_share=0.25)
     numbers = validation_of(range(len(gold.documents)), gold.documents, config)
     held_back = replace(gold, documents=tuple(gold.documents[number] for number in numbers))
-    evaluation = evaluate_output(
-        OutputFolder(LocalFileSystem(), str(tmp_path / "out")), held_back, n_resamples=1000, seed=0
-    )
+    evaluation = evaluate_output(OutputFolder(LocalFileSystem(), str(tmp_path / "out")), held_back)
     assert evaluation.n_scored == outcome.validation.n_documents == len(numbers)
     assert evaluation.measures.to_json() == outcome.validation.measures.to_json()
     if kind != "ner":
@@ -210,7 +208,7 @@ def test_extra_documents_are_only_learnt_from(
     assert outcome.cross_validation is not None
     assert outcome.cross_validation.n_documents == 20
     card = (tmp_path / "head/README.md").read_text()
-    assert "20 labelled documents from ner.jsonl, and 9 more to learn from only" in card
+    assert "20 labelled documents from ner.jsonl, and 9 more, for training only, from " in card
 
 
 def test_weights_of_classes_change_what_is_learnt(backbone: Path, tmp_path: Path) -> None:
@@ -263,7 +261,7 @@ def test_as_many_folds_as_documents(backbone: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("n", [2, 3])
 def test_folds_leave_something_to_learn_from(backbone: Path, tmp_path: Path, n: int) -> None:
     data = write_rows(tmp_path / "data.jsonl", classified(n))
-    with pytest.raises(InputError, match=f"has {n} documents, of which 2 folds leave one only"):
+    with pytest.raises(InputError, match=f"has {n} documents, of which 2 folds leave a single one"):
         train_head("classify", data, tmp_path / "head", backbone, n_folds=2)
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
 

@@ -108,7 +108,7 @@ def test_no_folder_when_writing_fails(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OutputError, match=r"No space left on device.*run again"):
+        with pytest.raises(OutputError, match=r"No space left on device.*make room"):
             train_head(*head)
     assert not (tmp_path / "head").exists()
     record = Record()

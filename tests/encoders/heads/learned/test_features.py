@@ -9,11 +9,11 @@ from torch import Tensor
 
 from longbert.core.windows import split_windows
 from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.token_head import tagger_features
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 
 
 def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
@@ -77,11 +77,11 @@ def test_features_are_kept_when_their_batch_is_gone() -> None:
     def read(states: object, batch: WindowBatch, row: int) -> dict[str, np.ndarray]:
         return tagger_features((0,), states, batch, row) | {"view": states[0][row].numpy()}  # type: ignore
 
-    head = FeatureHead(read, reads_words=True)
+    head = FeatureHead(read, needs_word_shapes=True)
     one, other = head.partials(states, batch)
     before = one["view"].copy(), other["view"].copy()
     states[0].fill_(-1)
     assert np.array_equal(one["view"], before[0])
     assert np.array_equal(other["view"], before[1])
     assert head.merge([one, other]) == [one, other]
-    assert (head.reads_words, head.reads_layers) == (True, True)
+    assert (head.needs_word_shapes, head.needs_all_layers) == (True, True)
