@@ -217,6 +217,12 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
             "characters under unknown tokens (n_chars_unknown): the model does not know this script"
         )
+    if totals.get("vectors_of_zeros"):
+        lines.append(
+            f"warning: {counted(totals['vectors_of_zeros'], 'vector')} of documents or passages "
+            "with nothing but zeros, which are like every query and like none: check the weights "
+            "of the embedding model"
+        )
     if n_errors:
         lines.append(f"warning: {counted(n_errors, 'row')} in {output}/errors, each with a reason")
     return lines

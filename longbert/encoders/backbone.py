@@ -11,6 +11,7 @@ from torch import Tensor
 from longbert.encoders.batch import TokenWindow, WindowBatch, pad_windows
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.runtime.device import precision_name
 from longbert.encoders.runtime.probe import reads_padding
 from longbert.encoders.runtime.registry import runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
@@ -55,6 +56,11 @@ class Backbone:
     def attention(self) -> str:
         """Implementation of the attention; see :class:`longbert.encoders.runtime.base.Runtime`."""
         return self._runtime.attention
+
+    @property
+    def precision(self) -> str:
+        """Name of the number type it computes in, as ``--precision`` has it."""
+        return precision_name(self._dtype)
 
     def with_encoder(self, encoder: EncoderModule) -> Backbone:
         """The same backbone with other weights, where the digest does not matter."""

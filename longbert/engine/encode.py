@@ -77,6 +77,12 @@ def encode_documents(
         yield state.error
 
 
+def n_vectors_of_zeros(result: DocumentResult) -> int:
+    """Vectors of a document and its passages that are all zeros, and so have no direction."""
+    vectors = [result.embedding, *(passage.embedding for passage in result.passages)]
+    return sum(vector is not None and not vector.any() for vector in vectors)
+
+
 @dataclass(frozen=True, slots=True)
 class WindowPartials:
     """What one head of a pass makes of a document's windows.
@@ -226,12 +232,27 @@ def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) 
             try:
                 _finish_document(pass_, state, partials[start:stop])
             except DocumentError as error:
-                state.error = error
+                state.error = _with_remedy(error, pass_.backbone.precision)
             except Exception as error:
                 state.error = DocumentError(
                     "encode", type(error).__name__, "a head failed on this document"
                 )
         start = stop
+
+
+_NOT_FINITE_REMEDIES = {
+    "float16": "try --precision bfloat16 or float32, which hold larger numbers",
+    "bfloat16": "try --precision float32, which is more exact",
+    "float32": "no --precision holds more, so check the model's weights, or leave the document out",
+}
+
+
+def _with_remedy(error: DocumentError, precision: str) -> DocumentError:
+    """An error of a head, which does not know the precision of what it read."""
+    if error.error != "not_finite":
+        return error
+    remedy = _NOT_FINITE_REMEDIES[precision]
+    return DocumentError(error.stage, error.error, f"{error.message} in {precision}: {remedy}")
 
 
 def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:

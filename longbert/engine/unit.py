@@ -9,7 +9,11 @@ import pyarrow as pa
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
-from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
+from longbert.engine.encode import (
+    UNKNOWN_SHARE_WARNING,
+    encode_documents,
+    n_vectors_of_zeros,
+)
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
@@ -97,6 +101,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
                 result.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(result.document.text)
                 for result in results
             ),
+            "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )
     tables = build_tables(results, errors, width=models.width, names=context.tables)

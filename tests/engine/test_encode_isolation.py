@@ -146,7 +146,32 @@ def test_values_that_are_not_finite(
     monkeypatch.setattr(Backbone, "hidden_states", spoil(loaded, value))
     error = check(encode(loaded), undisturbed)
     assert (error.stage, error.error) == ("encode", "not_finite")
-    assert "--precision float32" in error.message
+    # No precision is wider than the one in use.
+    assert error.message.startswith("the model gave NaN or infinity for this document in float32: ")
+    assert "try --precision" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("precision", "advice"),
+    [
+        ("float16", "try --precision bfloat16 or float32"),
+        ("bfloat16", "try --precision float32"),
+        ("float32", "check the model's weights, or leave the document out"),
+    ],
+)
+def test_advice_fits_the_precision(
+    models: Build, monkeypatch: pytest.MonkeyPatch, precision: str, advice: str
+) -> None:
+    config = ModelConfig(embed=str(models("bert")), window=32, passage=30, precision=precision)
+    found = load_models(config)
+    monkeypatch.setattr(Backbone, "hidden_states", spoil(found, float("inf")))
+    (error,) = (
+        one
+        for one in encode_documents(found, DOCUMENTS, passage_tokens=30)
+        if isinstance(one, DocumentError)
+    )
+    assert f"in {precision}: " in error.message
+    assert advice in error.message
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])

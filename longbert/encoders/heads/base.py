@@ -84,5 +84,5 @@ def check_finite(values: AnyFloatArray) -> None:
         raise DocumentError(
             "encode",
             "not_finite",
-            "the model gave NaN or infinity for this document: try --precision float32",
+            "the model gave NaN or infinity for this document",
         )
