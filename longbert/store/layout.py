@@ -19,11 +19,16 @@ RUNS = "run.json"
 TOP_FILES = (MANIFEST, CLAIM, RUNS)
 
 RECEIPTS = "receipts"
+LEXICAL = "lexical"
 INDEX = "index"
 
 _DIGEST_CHARS = 12
 
-PART_SUFFIXES = {**dict.fromkeys(TABLES, ".parquet"), RECEIPTS: ".json"}
+PART_SUFFIXES = {
+    **dict.fromkeys(TABLES, ".parquet"),
+    LEXICAL: ".safetensors",
+    RECEIPTS: ".json",
+}
 """Folders in which every part has one file, and the ending of that file."""
 
 _PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.\w+")

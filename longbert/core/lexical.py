@@ -1,0 +1,284 @@
+"""BM25 over documents and over runs of passages, from postings of passages.
+
+Postings say in which passages a term stands, and how often. Documents and runs are sums of
+passages, so one set of postings serves all three. A run is two neighbouring blocks of
+``BLOCK_PASSAGES`` passages of one document; a document of a single block is one run. Runs
+overlap by half, so that no stretch of text is far from the middle of one.
+
+All three use the document frequency of a term: among runs of a transcript, a word of one topic
+is frequent, and yet it tells its document from the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Integers = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+BLOCK_PASSAGES = 6
+"""Passages of a block, half a run."""
+
+PAIR_WEIGHT = 0.5
+"""Weight of a pair of neighbouring words beside that of a word."""
+
+DOCUMENT_K1, DOCUMENT_B = 2.0, 1.0
+RUN_K1, RUN_B = 1.2, 0.75
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which passages belong to which document, and how long they are.
+
+    Attributes:
+        starts: first passage of every document, and the end of the last.
+            Shape: (documents + 1,).
+        words: terms of every passage, pairs not counted. Shape: (passages,).
+    """
+
+    starts: Integers
+    words: npt.NDArray[np.unsignedinteger]
+
+    @property
+    def n_documents(self) -> int:
+        """Number of documents."""
+        return len(self.starts) - 1
+
+    @cached_property
+    def block_starts(self) -> Integers:
+        """First block of every document, and the end. Shape: (documents + 1,)."""
+        n_blocks = -(-np.diff(self.starts) // BLOCK_PASSAGES)
+        return np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
+
+    @cached_property
+    def run_starts(self) -> Integers:
+        """First run of every document, and the end. Shape: (documents + 1,)."""
+        n_runs = np.maximum(np.diff(self.block_starts) - 1, np.minimum(np.diff(self.starts), 1))
+        return np.concatenate([[0], np.cumsum(n_runs)]).astype(np.int64)
+
+    @cached_property
+    def document_words(self) -> Integers:
+        """Terms of every document. Shape: (documents,)."""
+        sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
+        words: Integers = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        return words
+
+    @cached_property
+    def run_words(self) -> Integers:
+        """Terms of every run. Shape: (runs,)."""
+        sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
+        n_runs = np.diff(self.run_starts)
+        documents = np.repeat(np.arange(self.n_documents), n_runs)
+        first = np.arange(int(n_runs.sum())) - self.run_starts[documents]
+        begin = self.starts[documents] + first * BLOCK_PASSAGES
+        end = np.minimum(begin + 2 * BLOCK_PASSAGES, self.starts[documents + 1])
+        words: Integers = sums[end] - sums[begin]
+        return words
+
+    def documents_of(self, passages: Integers) -> Integers:
+        """Document of each passage."""
+        return np.searchsorted(self.starts, passages, side="right") - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over a corpus; those of its parts add up.
+
+    Attributes:
+        documents, passages, runs: how many there are.
+        words: terms of all documents, pairs not counted.
+        run_words: terms of all runs, which overlap.
+    """
+
+    documents: int = 0
+    passages: int = 0
+    runs: int = 0
+    words: int = 0
+    run_words: int = 0
+
+    def __add__(self, other: Totals) -> Totals:
+        return Totals(
+            self.documents + other.documents,
+            self.passages + other.passages,
+            self.runs + other.runs,
+            self.words + other.words,
+            self.run_words + other.run_words,
+        )
+
+    @classmethod
+    def of(cls, layout: Layout) -> Totals:
+        """The sums of one part."""
+        return cls(
+            documents=layout.n_documents,
+            passages=len(layout.words),
+            runs=int(layout.run_starts[-1]),
+            words=int(layout.words.sum(dtype=np.int64)),
+            run_words=int(layout.run_words.sum()),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Postings:
+    """Where a term stands in a part.
+
+    Attributes:
+        passages: ascending. Shape: (n,).
+        counts: how often it stands there, at least 1. Shape: (n,).
+    """
+
+    passages: Integers
+    counts: Integers
+
+    @classmethod
+    def none(cls) -> Postings:
+        """Those of a term that is not there."""
+        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+def merge_postings(variants: Sequence[Postings]) -> Postings:
+    """Postings of one term that is written in several ways, whose counts add up."""
+    found = [one for one in variants if len(one.passages)]
+    if len(found) < 2:
+        return found[0] if found else Postings.none()
+    passages, place = np.unique(
+        np.concatenate([one.passages for one in found]), return_inverse=True
+    )
+    counts = np.zeros(len(passages), np.int64)
+    np.add.at(counts, place, np.concatenate([one.counts for one in found]))
+    return Postings(passages, counts)
+
+
+def document_frequency(postings: Postings, layout: Layout) -> int:
+    """Documents of a part that a term stands in."""
+    if not len(postings.passages):
+        return 0
+    return 1 + int(np.count_nonzero(np.diff(layout.documents_of(postings.passages))))
+
+
+def inverse_frequency(frequencies: Integers, total: int) -> Doubles:
+    """Inverse document frequency, never negative (Lucene's form of Robertson & Zaragoza 2009)."""
+    weights: Doubles = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    return weights
+
+
+@dataclass(frozen=True, slots=True)
+class PartScores:
+    """Scores of the documents of a part, 0 where none of the terms stands.
+
+    Attributes:
+        documents: BM25 of the whole document. Shape: (documents,).
+        runs: BM25 of its best run. Shape: (documents,).
+    """
+
+    documents: npt.NDArray[np.float32]
+    runs: npt.NDArray[np.float32]
+
+
+def score_documents(
+    postings: Sequence[Postings], weights: Doubles, layout: Layout, totals: Totals
+) -> PartScores:
+    """Score all documents of a part; a document's score is independent of the others'.
+
+    Args:
+        postings: of the terms of a query.
+        weights: of these terms, inverse frequency included. Shape: (terms,).
+        layout: of the part.
+        totals: of the corpus.
+    """
+    n_documents = layout.n_documents
+    sizes = np.array([len(one.passages) for one in postings], np.int64)
+    if not sizes.sum():
+        nothing = np.zeros(n_documents, np.float32)
+        return PartScores(nothing, nothing)
+    passages = np.concatenate([one.passages for one in postings]).astype(np.int64)
+    counts = np.concatenate([one.counts for one in postings]).astype(np.float64)
+    terms = np.repeat(np.arange(len(postings)), sizes)
+    documents = layout.documents_of(passages)
+
+    places, in_document = _sums(terms * n_documents + documents, counts)
+    term, document = np.divmod(places, n_documents)
+    ratio = layout.document_words[document] / _mean(totals.words, totals.documents)
+    gain = _bm25(in_document, ratio, k1=DOCUMENT_K1, b=DOCUMENT_B)
+    by_document = np.bincount(document, weights=gain * weights[term], minlength=n_documents)
+
+    n_blocks = int(layout.block_starts[-1])
+    block = layout.block_starts[documents] + (passages - layout.starts[documents]) // BLOCK_PASSAGES
+    places, in_block = _sums(terms * n_blocks + block, counts)
+    term, block = np.divmod(places, n_blocks)
+    document = np.searchsorted(layout.block_starts, block, side="right") - 1
+    term, run, in_run = _runs(term, block, document, in_block, layout)
+    ratio = layout.run_words[run] / _mean(totals.run_words, totals.runs)
+    gain = _bm25(in_run, ratio, k1=RUN_K1, b=RUN_B)
+    by_run = np.bincount(run, weights=gain * weights[term], minlength=int(layout.run_starts[-1]))
+    best = np.zeros(n_documents)
+    filled = np.flatnonzero(np.diff(layout.run_starts))
+    best[filled] = np.maximum.reduceat(by_run, layout.run_starts[filled])
+    return PartScores(by_document.astype(np.float32), best.astype(np.float32))
+
+
+def score_passages(
+    postings: Sequence[Postings],
+    weights: Doubles,
+    layout: Layout,
+    totals: Totals,
+    *,
+    document: int,
+) -> npt.NDArray[np.float32]:
+    """BM25 of every passage of one document. Shape: (passages of the document,)."""
+    start, stop = int(layout.starts[document]), int(layout.starts[document + 1])
+    scores = np.zeros(stop - start)
+    ratios = layout.words[start:stop] / _mean(totals.words, totals.passages)
+    for one, weight in zip(postings, weights.tolist(), strict=True):
+        here = slice(*np.searchsorted(one.passages, [start, stop]).tolist())
+        rows = one.passages[here].astype(np.int64) - start
+        gain = _bm25(one.counts[here].astype(np.float64), ratios[rows], k1=RUN_K1, b=RUN_B)
+        scores[rows] += weight * gain
+    return scores.astype(np.float32)
+
+
+def highest_score(weights: Doubles) -> float:
+    """What a passage would score that holds every term of the query without end."""
+    return float(weights.sum() * (RUN_K1 + 1))
+
+
+def _bm25(counts: Doubles, ratio: Doubles, *, k1: float, b: float) -> Doubles:
+    gain: Doubles = counts * (k1 + 1) / (counts + k1 * (1 - b + b * ratio))
+    return gain
+
+
+def _mean(total: int, count: int) -> float:
+    return max(total, 1) / max(count, 1)
+
+
+def _sums(keys: Integers, values: Doubles) -> tuple[Integers, Doubles]:
+    """Add up the values of equal keys, which stand together."""
+    firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[firsts], np.add.reduceat(values, firsts)
+
+
+def _runs(
+    term: Integers, block: Integers, document: Integers, counts: Doubles, layout: Layout
+) -> tuple[Integers, Integers, Doubles]:
+    """Counts of terms in runs, from those in blocks, ordered by term and block.
+
+    Run ``i`` of a document holds its blocks ``i`` and ``i + 1``. A block begins the run of its
+    own number, with what follows; if the term is not in the block before, it also ends a run.
+    """
+    same = (term[1:] == term[:-1]) & (document[1:] == document[:-1])
+    follows = np.concatenate([same & (block[1:] == block[:-1] + 1), [False]])
+    in_run = counts.copy()
+    in_run[follows] += counts[1:][follows[:-1]]
+    first_block = layout.block_starts[document]
+    first_run = layout.run_starts[document]
+    n_runs = layout.run_starts[document + 1] - first_run
+    begins = block - first_block < n_runs
+    has_before = np.concatenate([[False], follows[:-1]])
+    ends = (block > first_block) & ~has_before
+    terms = np.concatenate([term[begins], term[ends]])
+    runs = (first_run + block - first_block)[begins], (first_run + block - first_block - 1)[ends]
+    return terms, np.concatenate(runs), np.concatenate([in_run[begins], counts[ends]])

@@ -1,0 +1,108 @@
+"""Languages that words can be stemmed in, and which of them a document is written in."""
+
+from __future__ import annotations
+
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from longbert.errors import ConfigError, nearest
+from longbert.index.lexical.words import normalised, without_accents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEMMERS = {
+    "ar": "arabic",
+    "ca": "catalan",
+    "cs": "czech",
+    "da": "danish",
+    "de": "german",
+    "el": "greek",
+    "en": "english",
+    "es": "spanish",
+    "et": "estonian",
+    "eu": "basque",
+    "fi": "finnish",
+    "fr": "french",
+    "ga": "irish",
+    "hi": "hindi",
+    "hu": "hungarian",
+    "hy": "armenian",
+    "id": "indonesian",
+    "it": "italian",
+    "lt": "lithuanian",
+    "ne": "nepali",
+    "nl": "dutch",
+    "no": "norwegian",
+    "pl": "polish",
+    "pt": "portuguese",
+    "ro": "romanian",
+    "ru": "russian",
+    "sr": "serbian",
+    "sv": "swedish",
+    "ta": "tamil",
+    "tr": "turkish",
+    "yi": "yiddish",
+}
+"""Snowball's algorithms by ISO 639-1 code."""
+
+AUTO = "auto"
+UNSTEMMED = "none"
+"""Where the language has no stemmer or is unknown: words are searched as they are."""
+
+_ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
+_SAMPLE_CHARS = 2000
+_SURE = 0.5
+_CACHED_STEMS = 1 << 16
+
+
+def check_language(language: str) -> None:
+    """Refuse a language that words cannot be analysed in.
+
+    Raises:
+        ConfigError: with the known ones.
+    """
+    known = (AUTO, UNSTEMMED, *STEMMERS)
+    if language not in known:
+        raise ConfigError(
+            f"language must be one of {', '.join(known)}, got {language!r}"
+            f"{nearest(language, known)}"
+        )
+
+
+def detect_language(text: str) -> str:
+    """The language of a document, from its beginning and its middle.
+
+    Returns:
+        Key of :data:`STEMMERS`, or ``"none"`` where it has no stemmer or is not sure.
+    """
+    middle = max(len(text) // 2, _SAMPLE_CHARS)
+    sample = text[:_SAMPLE_CHARS] + "\n" + text[middle : middle + _SAMPLE_CHARS]
+    code, probability = _identifier().classify(sample)
+    code = _ALIASES.get(code, code)
+    return code if code in STEMMERS and probability >= _SURE else UNSTEMMED
+
+
+@lru_cache(_CACHED_STEMS)
+def term_of(word: str, language: str) -> str:
+    """What a word is indexed as in a language."""
+    form = normalised(word)
+    if language != UNSTEMMED:
+        form = _stem(language)(form)
+    return without_accents(form)
+
+
+@cache
+def _stem(language: str) -> Callable[[str], str]:
+    import Stemmer
+
+    # Its own cache would keep every word for ever.
+    stem: Callable[[str], str] = Stemmer.Stemmer(STEMMERS[language], 0).stemWord
+    return stem
+
+
+@cache
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

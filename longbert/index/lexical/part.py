@@ -1,0 +1,195 @@
+"""The lexical file of a part: which terms stand in which of its passages.
+
+It is a safetensors file, which is a JSON header and plain little-endian arrays: it opens in
+``safetensors.numpy``, and is read here through a memory map, of which a query touches only the
+lists of its terms. Parts add up: what a corpus knows beyond them are sums.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save
+
+from longbert.core.lexical import Integers, Layout, Postings, Totals
+from longbert.errors import OutputError
+from longbert.index.lexical.analysis import ANALYSIS, analyse, pairs
+
+_ARRAYS = {"terms", "starts", "passages", "counts", "words", "documents"}
+_SAFETENSORS = {"U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentPassages:
+    """A document as its passages cut it.
+
+    Attributes:
+        text: the whole.
+        starts: where its passages begin, ascending from 0. Shape: (passages,).
+    """
+
+    text: str
+    starts: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalPart:
+    """A part's postings, as they lie in its file.
+
+    Attributes:
+        terms: ascending. Shape: (terms,).
+        starts: first posting of every term, and the end. Shape: (terms + 1,).
+        passages: of the postings, ascending within a term. Shape: (postings,).
+        counts: of the postings. Shape: (postings,).
+        layout: of documents and passages, in the order of the part's tables.
+        totals: of the layout.
+        languages: documents by the language that they were stemmed in.
+    """
+
+    terms: npt.NDArray[np.uint64]
+    starts: npt.NDArray[np.unsignedinteger]
+    passages: npt.NDArray[np.unsignedinteger]
+    counts: npt.NDArray[np.unsignedinteger]
+    layout: Layout
+    totals: Totals
+    languages: Mapping[str, int]
+
+    def postings(self, term: int) -> Postings:
+        """Where a term stands; nowhere if the part does not have it."""
+        wanted = np.uint64(term)
+        place = int(np.searchsorted(self.terms, wanted))
+        if place == len(self.terms) or self.terms[place] != wanted:
+            return Postings.none()
+        here = slice(int(self.starts[place]), int(self.starts[place + 1]))
+        return Postings(self.passages[here].astype(np.int64), self.counts[here].astype(np.int64))
+
+
+def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes:
+    """Make a part's file: the same documents give the same bytes.
+
+    Args:
+        documents: in the order of the tables.
+        language: ``"auto"``, ``"none"`` or a key of
+            :data:`longbert.index.lexical.languages.STEMMERS`.
+    """
+    terms: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    passages: list[Integers] = [np.zeros(0, np.int64)]
+    words: list[Integers] = [np.zeros(0, np.int64)]
+    starts = [0]
+    languages: Counter[str] = Counter()
+    for document in documents:
+        analysed = analyse(document.text, language=language)
+        languages[analysed.language] += 1
+        begins = np.asarray(document.starts, np.int64)
+        owners = np.searchsorted(begins, analysed.starts, side="right") - 1
+        words.append(np.bincount(owners, minlength=len(begins)))
+        # A pair stands where its first word does.
+        terms += [analysed.terms, pairs(analysed.terms[:-1], analysed.terms[1:])]
+        passages += [owners + starts[-1], owners[:-1] + starts[-1]]
+        starts.append(starts[-1] + len(begins))
+    distinct, first, where, counts = _count(np.concatenate(terms), np.concatenate(passages))
+    layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))
+    arrays = {
+        "terms": distinct,
+        "starts": _smallest(first),
+        "passages": _smallest(where),
+        "counts": _smallest(counts),
+        "words": _smallest(layout.words),
+        "documents": _smallest(layout.starts),
+    }
+    header = {
+        "analysis": ANALYSIS,
+        "totals": asdict(Totals.of(layout)),
+        "languages": dict(languages),
+    }
+    # A single entry, for safetensors writes several in no fixed order.
+    return save(arrays, metadata={"longbert": json.dumps(header, sort_keys=True)})
+
+
+def open_part(data: Any, *, path: str) -> LexicalPart:
+    """Read a part's file without copying it.
+
+    Args:
+        data: its bytes, best a memory map.
+        path: for messages.
+
+    Raises:
+        OutputError: it is damaged, or of another version.
+    """
+    try:
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(bytes(data[8 : 8 + size]))
+        facts = json.loads(header.pop("__metadata__")["longbert"])
+        if facts["analysis"] != ANALYSIS:
+            raise OutputError(
+                f"{path} has analysis {facts['analysis']}, and this version of longbert reads "
+                f"{ANALYSIS}: run longbert again into another folder"
+            )
+        if missing := sorted(_ARRAYS - header.keys()):
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        arrays = {name: _array(data, 8 + size, header[name]) for name in _ARRAYS}
+        part = LexicalPart(
+            terms=arrays["terms"],
+            starts=arrays["starts"],
+            passages=arrays["passages"],
+            counts=arrays["counts"],
+            layout=Layout(arrays["documents"].astype(np.int64), arrays["words"]),
+            totals=Totals(**facts["totals"]),
+            languages=facts["languages"],
+        )
+        _check(part)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise OutputError(
+            f"{path} is damaged ({error}): remove it, and run longbert again to make it anew"
+        ) from None
+    return part
+
+
+def _count(
+    terms: npt.NDArray[np.uint64], passages: Integers
+) -> tuple[npt.NDArray[np.uint64], Integers, Integers, Integers]:
+    """Sort occurrences into postings: distinct terms, their starts, passages and counts."""
+    order = np.lexsort((passages, terms))
+    terms, passages = terms[order], passages[order]
+    new_term = np.concatenate([[True], terms[1:] != terms[:-1]])[: len(terms)]
+    new_posting = new_term | np.concatenate([[True], passages[1:] != passages[:-1]])[: len(terms)]
+    firsts = np.flatnonzero(new_posting)
+    counts = np.diff(np.append(firsts, len(terms)))
+    begins = np.flatnonzero(new_term[firsts])
+    return terms[new_term], np.append(begins, len(firsts)), passages[firsts], counts
+
+
+def _smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The values in the smallest unsigned integers that hold them."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def _array(data: Any, offset: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
+    start, stop = entry["data_offsets"]
+    kind = np.dtype(_SAFETENSORS[entry["dtype"]])
+    if (
+        not 0 <= start <= stop <= len(data) - offset
+        or stop - start != kind.itemsize * entry["shape"][0]
+    ):
+        raise ValueError("it ends too early")
+    return np.frombuffer(data, kind, (stop - start) // kind.itemsize, offset + start)
+
+
+def _check(part: LexicalPart) -> None:
+    """Compare the lengths of the arrays, which costs no reading of them."""
+    starts, layout = part.starts, part.layout
+    if (
+        len(starts) != len(part.terms) + 1
+        or len(part.passages) != len(part.counts)
+        or int(starts[-1]) != len(part.passages)
+        or int(layout.starts[-1]) != len(layout.words)
+        or part.totals.documents != layout.n_documents
+        or part.totals.passages != len(layout.words)
+    ):
+        raise ValueError("its arrays do not fit each other")

@@ -1,0 +1,36 @@
+"""Fusion of standardised scores."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longbert.core.fusion import combined, standardised
+
+SCORES = st.lists(st.floats(-100, 100, width=32), max_size=12)
+
+
+@given(SCORES, st.randoms(use_true_random=False))
+def test_order_of_the_candidates_changes_no_bit(scores: list[float], random: object) -> None:
+    values = np.array(scores, np.float32)
+    order = list(range(len(scores)))
+    random.shuffle(order)  # type: ignore[attr-defined]
+
+    assert standardised(values)[order].tolist() == standardised(values[order]).tolist()
+
+
+def test_standardised_scores_have_mean_0_and_deviation_1() -> None:
+    found = standardised(np.array([1, 2, 3, 10], np.float32))
+
+    np.testing.assert_allclose([found.mean(), found.std()], [0, 1], atol=1e-12)
+
+
+def test_equal_scores_say_nothing() -> None:
+    assert standardised(np.full(7, 0.1, np.float32)).tolist() == [0] * 7
+
+
+def test_combined_weighs_each_kind() -> None:
+    scores = {"runs": np.array([1, 3], np.float32), "dense": np.array([0.9, 0.1], np.float32)}
+
+    found = combined(scores, {"runs": 3.0, "dense": 1.0})
+
+    assert found.tolist() == [-0.5, 0.5]

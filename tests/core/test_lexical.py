@@ -1,0 +1,150 @@
+"""BM25 from postings against the obvious loops."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longbert.core.lexical import (
+    BLOCK_PASSAGES,
+    DOCUMENT_B,
+    DOCUMENT_K1,
+    RUN_B,
+    RUN_K1,
+    Layout,
+    Postings,
+    Totals,
+    document_frequency,
+    highest_score,
+    inverse_frequency,
+    merge_postings,
+    score_documents,
+    score_passages,
+)
+
+Document = list[list[int]]
+PASSAGE = st.lists(st.integers(0, 3), max_size=5)
+DOCUMENTS = st.lists(st.lists(PASSAGE, min_size=1, max_size=20), min_size=1, max_size=6)
+N_TERMS = 4
+
+
+def layout_of(documents: list[Document]) -> Layout:
+    starts = np.cumsum([0, *map(len, documents)])
+    words = np.array([len(one) for document in documents for one in document], np.uint16)
+    return Layout(starts, words)
+
+
+def postings_of(documents: list[Document], term: int) -> Postings:
+    counts = np.array([one.count(term) for document in documents for one in document])
+    passages = np.flatnonzero(counts)
+    return Postings(passages, counts[passages])
+
+
+def runs_of(document: Document) -> list[Document]:
+    blocks = [document[i : i + BLOCK_PASSAGES] for i in range(0, len(document), BLOCK_PASSAGES)]
+    return [a + b for a, b in pairwise(blocks)] or blocks
+
+
+def slow_bm25(
+    texts: list[list[int]], idf: list[float], mean: float, *, k1: float, b: float
+) -> list[float]:
+    scores = []
+    for text in texts:
+        ratio = len(text) / mean
+        score = 0.0
+        for term in range(N_TERMS):
+            count = text.count(term)
+            if not count:
+                continue
+            score += idf[term] * count * (k1 + 1) / (count + k1 * (1 - b + b * ratio))
+        scores.append(score)
+    return scores
+
+
+def flat(document: Document) -> list[int]:
+    return [term for passage in document for term in passage]
+
+
+def mean_length(texts: list[list[int]]) -> float:
+    return max(sum(map(len, texts)), 1) / len(texts)
+
+
+@given(DOCUMENTS)
+def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
+    layout = layout_of(documents)
+    totals = Totals.of(layout)
+    postings = [postings_of(documents, term) for term in range(N_TERMS)]
+    frequencies = [sum(term in flat(one) for one in documents) for term in range(N_TERMS)]
+    idf = [math.log1p((len(documents) - n + 0.5) / (n + 0.5)) for n in frequencies]
+    weights = inverse_frequency(np.array(frequencies), totals.documents)
+    whole = [flat(one) for one in documents]
+    runs = [[flat(run) for run in runs_of(one)] for one in documents]
+    passages = [passage for one in documents for passage in one]
+    mean_run = mean_length([run for one in runs for run in one])
+
+    found = score_documents(postings, weights, layout, totals)
+
+    assert [document_frequency(one, layout) for one in postings] == frequencies
+    np.testing.assert_allclose(
+        found.documents,
+        slow_bm25(whole, idf, mean_length(whole), k1=DOCUMENT_K1, b=DOCUMENT_B),
+        rtol=1e-5,
+        atol=1e-7,
+    )
+    np.testing.assert_allclose(
+        found.runs,
+        [max(slow_bm25(one, idf, mean_run, k1=RUN_K1, b=RUN_B)) for one in runs],
+        rtol=1e-5,
+        atol=1e-7,
+    )
+    for number, document in enumerate(documents):
+        scores = score_passages(postings, weights, layout, totals, document=number)
+        slow = slow_bm25(document, idf, mean_length(passages), k1=RUN_K1, b=RUN_B)
+        np.testing.assert_allclose(scores, slow, rtol=1e-5, atol=1e-7)
+        assert scores.max() <= highest_score(weights) + 1e-5
+
+
+@given(DOCUMENTS, st.data())
+def test_parts_score_as_the_whole(documents: list[Document], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, len(documents)))
+    parts = [documents[:cut], documents[cut:]]
+    layouts = [layout_of(one) for one in parts]
+    totals = Totals.of(layouts[0]) + Totals.of(layouts[1])
+    weights = np.array([1.0, 0.5, 0.25, 2.0])
+
+    whole = score_documents(
+        [postings_of(documents, term) for term in range(N_TERMS)],
+        weights,
+        layout_of(documents),
+        totals,
+    )
+    found = [
+        score_documents(
+            [postings_of(one, term) for term in range(N_TERMS)], weights, layout, totals
+        )
+        for one, layout in zip(parts, layouts, strict=True)
+    ]
+
+    assert Totals.of(layout_of(documents)) == totals
+    assert [*found[0].documents, *found[1].documents] == whole.documents.tolist()
+    assert [*found[0].runs, *found[1].runs] == whole.runs.tolist()
+
+
+@given(st.lists(PASSAGE, min_size=1, max_size=9))
+def test_merged_postings_add_the_counts_of_variants(document: Document) -> None:
+    merged = merge_postings([postings_of([document], term) for term in (0, 1, 9)])
+
+    counts = [one.count(0) + one.count(1) for one in document]
+    assert merged.passages.tolist() == [row for row, count in enumerate(counts) if count]
+    assert merged.counts.tolist() == [count for count in counts if count]
+
+
+@pytest.mark.parametrize("total", [1, 10, 10**6])
+def test_inverse_frequency_falls_and_stays_positive(total: int) -> None:
+    weights = inverse_frequency(np.array([0, 1, total]), total)
+
+    assert (np.diff(weights) < 0).all() or total == 1
+    assert (weights > 0).all()

@@ -1,0 +1,73 @@
+"""A corpus of parts, against one part and against another implementation of BM25."""
+
+import bm25s
+import numpy as np
+import pytest
+
+from longbert.core.lexical import DOCUMENT_B, DOCUMENT_K1
+from longbert.index.lexical.analysis import query_terms
+from longbert.index.lexical.corpus import LexicalCorpus
+from longbert.index.lexical.part import DocumentPassages, build_part, open_part
+
+TEXTS = [
+    "the contract ends in May and the price is fixed",
+    "price of gold rises",
+    "the meeting agreed on the price of the contract",
+    "weather in May",
+    "gold gold gold",
+]
+
+
+def corpus(*parts: list[str]) -> LexicalCorpus:
+    return LexicalCorpus(
+        [
+            open_part(
+                build_part([DocumentPassages(text, [0, 8]) for text in part], language="none"),
+                path="part",
+            )
+            for part in parts
+        ]
+    )
+
+
+@pytest.mark.parametrize("query", ["price of gold", "the contract", "May gold weather"])
+def test_documents_score_as_in_bm25s(query: str) -> None:
+    # bm25s knows no pairs: a query of single words, added up.
+    tokens = [[str(t.variants[0]) for t in query_terms(w, languages=[])] for w in query.split()]
+    retriever = bm25s.BM25(method="lucene", k1=DOCUMENT_K1, b=DOCUMENT_B)
+    corpus_tokens = [
+        [str(query_terms(word, languages=[])[0].variants[0]) for word in text.split()]
+        for text in TEXTS
+    ]
+    retriever.index(corpus_tokens, show_progress=False)
+    opened = corpus(TEXTS)
+
+    found = np.zeros(len(TEXTS))
+    for word in query.split():
+        match = opened.match(word)
+        assert match is not None
+        found += match.documents
+
+    reference = retriever.get_scores([token for one in tokens for token in one])
+    # Its scores leave out the constant factor k1 + 1.
+    np.testing.assert_allclose(found, reference * (DOCUMENT_K1 + 1), rtol=1e-5)
+
+
+def test_parts_change_no_score() -> None:
+    whole, parts = corpus(TEXTS), corpus(TEXTS[:2], [], TEXTS[2:])
+
+    one, other = whole.match("price of gold in May"), parts.match("price of gold in May")
+
+    assert one is not None
+    assert other is not None
+    assert one.documents.tolist() == other.documents.tolist()
+    assert one.runs.tolist() == other.runs.tolist()
+    for document in range(len(TEXTS)):
+        assert one.passages(document).tolist() == other.passages(document).tolist()
+        assert 0 <= one.passages(document).min() <= one.passages(document).max() <= 1
+
+
+@pytest.mark.parametrize("query", ["", "?!", "zebra", "zebra crossing"])
+def test_a_query_without_a_known_word_finds_nothing(query: str) -> None:
+    assert corpus(TEXTS).match(query) is None
+    assert corpus([]).match(query) is None

@@ -1,0 +1,118 @@
+"""Analysis and the file of a part, against the obvious count of words."""
+
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.numpy import load
+
+from longbert.core.lexical import PAIR_WEIGHT
+from longbert.errors import OutputError
+from longbert.index.lexical.analysis import analyse, pairs, query_terms
+from longbert.index.lexical.part import DocumentPassages, LexicalPart, build_part, open_part
+
+WORD = st.sampled_from(["red", "blue", "green", "水火", "Ünïon", "it's"])
+PASSAGE = st.lists(WORD, max_size=6)
+DOCUMENTS = st.lists(st.lists(PASSAGE, min_size=1, max_size=5), max_size=4)
+
+
+def built(documents: list[list[list[str]]]) -> bytes:
+    return build_part(
+        [
+            DocumentPassages(
+                "".join("".join(f"{word} " for word in one) for one in document),
+                [
+                    sum(len(word) + 1 for one in document[:number] for word in one)
+                    for number in range(len(document))
+                ],
+            )
+            for document in documents
+        ],
+        language="none",
+    )
+
+
+def number(word: str) -> int:
+    return int(analyse(word, language="none").terms[0])
+
+
+def counts(part: LexicalPart, term: int) -> dict[int, int]:
+    found = part.postings(term)
+    return dict(zip(found.passages.tolist(), found.counts.tolist(), strict=True))
+
+
+@given(DOCUMENTS)
+def test_postings_are_the_counts_of_words_and_pairs(documents: list[list[list[str]]]) -> None:
+    # A passage without words holds no character, so the next one begins at the same place.
+    documents = [[one for one in document if one] or [[]] for document in documents]
+    part = open_part(built(documents), path="part")
+
+    words: dict[int, Counter[int]] = {}
+    base = 0
+    for document in documents:
+        stream = [(base + ordinal, word) for ordinal, one in enumerate(document) for word in one]
+        for passage, word in stream:
+            words.setdefault(number(word), Counter())[passage] += 1
+        for (passage, first), (_, second) in pairwise(stream):
+            pair = pairs(
+                analyse(first, language="none").terms[-1:],
+                analyse(second, language="none").terms[:1],
+            )
+            words.setdefault(int(pair[0]), Counter())[passage] += 1
+        base += len(document)
+
+    assert part.terms.tolist() == sorted(words)
+    for term, expected in words.items():
+        assert counts(part, term) == dict(expected)
+    assert part.totals.documents == len(documents)
+    assert part.totals.words == sum(len(one) for document in documents for one in document)
+    assert part.layout.words.tolist() == [len(one) for document in documents for one in document]
+
+
+def test_the_same_documents_give_the_same_bytes() -> None:
+    documents = [[["red", "blue"], ["green"]], [["it's"]]]
+
+    assert built(documents) == built(documents)
+    assert set(load(built(documents))) >= {"terms", "starts", "passages", "counts"}
+
+
+def test_a_term_that_is_not_there_has_no_postings() -> None:
+    part = open_part(built([[["red"]]]), path="part")
+
+    assert len(part.postings(number("blue")).passages) == 0
+    assert len(part.postings(2**64 - 1).passages) == 0
+
+
+@pytest.mark.parametrize("damage", ["short", "header", "analysis"])
+def test_a_damaged_file_is_refused(damage: str) -> None:
+    data = built([[["red", "blue"]]])
+    data = {
+        "short": data[:-8],
+        "header": b"\xff" * len(data),
+        "analysis": data.replace(b'\\"analysis\\": 1', b'\\"analysis\\": 9'),
+    }[damage]
+
+    with pytest.raises(OutputError, match="lexical/x"):
+        open_part(data, path="lexical/x")
+
+
+def test_a_word_of_a_query_is_looked_for_in_every_language() -> None:
+    (term,) = query_terms("running", languages=["none", "en"])
+
+    assert term.variants == tuple(sorted({number("running"), number("run")}))
+    assert term.weight == 1
+
+
+def test_repeated_words_of_a_query_weigh_more() -> None:
+    weights = Counter(term.weight for term in query_terms("red red red", languages=["none"]))
+
+    assert weights == {3.0: 1, 2 * PAIR_WEIGHT: 1}
+
+
+def test_pairs_are_ordered() -> None:
+    one, other = np.array([5], np.uint64), np.array([7], np.uint64)
+
+    assert pairs(one, other) != pairs(other, one)
