@@ -1,27 +1,47 @@
-"""Settings of a run: what they are, their ranges, and how a TOML file gives them."""
+"""Settings of a run: what they are, their ranges, and the TOML file that may hold them."""
 
 from __future__ import annotations
 
+import json
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-from longbert.errors import ConfigError, nearest
+from msgspec import Meta
+
+from longbert.errors import ConfigError, shown
+from longbert.settings import check_known, check_setting, check_settings, types_of
 from longbert.tasks import TASKS, Task
 
 NONE = "none"
 """The name that switches a task off."""
 
 DEFAULT_OUTPUT = "longbert-output"
+DEFAULT_RUNNER = "DirectRunner"
+NO_BEAM = "none"
+"""The runner that is this process, without Beam."""
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-ENTITY_STRATEGIES = ("simple", "first", "average", "max")
-ENTITY_STITCHINGS = ("owner", "average", "taper")
-ENTITY_DECODINGS = ("greedy", "viterbi")
-CLASSIFY_POOLINGS = ("learned", "mean", "max", "first", "head+tail", "vote")
-METRICS = ("cosine", "dot")
+Device = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+EntityStrategy = Literal["simple", "first", "average", "max"]
+EntityStitching = Literal["owner", "average", "taper"]
+EntityDecoding = Literal["greedy", "viterbi"]
+ClassifyPooling = Literal["learned", "mean", "max", "first", "head+tail", "vote"]
+Metric = Literal["cosine", "dot"]
+
+DEVICES: tuple[Device, ...] = get_args(Device)
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+ENTITY_STRATEGIES: tuple[EntityStrategy, ...] = get_args(EntityStrategy)
+ENTITY_STITCHINGS: tuple[EntityStitching, ...] = get_args(EntityStitching)
+ENTITY_DECODINGS: tuple[EntityDecoding, ...] = get_args(EntityDecoding)
+CLASSIFY_POOLINGS: tuple[ClassifyPooling, ...] = get_args(ClassifyPooling)
+METRICS: tuple[Metric, ...] = get_args(Metric)
+
+WindowTokens = Annotated[int, Meta(ge=3)]
+OverlapTokens = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,62 +51,51 @@ class ModelConfig:
     Attributes:
         embed, classify, ner: a local folder, a packaged name, or a hub id with optional
             ``@revision``; ``"none"`` (or no name) switches the task off.
-        window: positions of the model, special tokens included; None: what each model
-            declares as its own length, or its limit, whichever is smaller.
+        window: positions of the model, special tokens included; None: the length that each model
+            declares, or its limit, whichever is smaller.
         overlap: content tokens that neighbouring windows share; None: a quarter of the
             window's content tokens.
         passage: content tokens of a passage.
-        batch_tokens: positions, padding included, of a batch.
+        batch_tokens: positions of a batch, padding included; None: what suits the device.
         entity_strategy: how the tokens of a word agree on a label; see the method's page.
         entity_stitching: which windows' scores a token in an overlap gets.
         entity_decoding: ``greedy`` takes each word's best label, ``viterbi`` the best sequence
             that the tagging scheme allows; None: what the head was trained for, else greedy.
         classify_pooling: how windows become a document; None: as the head learned it, else the
             mean of their logits.
-        window_scores: whether to write the classes of each window, too.
+        window_scores: whether to write the classes of each window as well.
         metric: how vectors are compared; None: what the embedding model declares, else cosine.
         query_prompt, document_prompt: what the embedding model reads before a query and before
             a document; None: what it declares; empty: nothing.
+        trust_pickle: load weights that are stored as pickles, which can run any code.
+        trust_remote_code: run Python code that a model brings.
     """
 
     embed: str = TASKS["embed"].default
     classify: tuple[str, ...] = ()
     ner: tuple[str, ...] = ()
-    window: int | None = None
-    overlap: int | None = None
-    passage: int = 64
-    device: str = "auto"
-    precision: str = "auto"
-    batch_tokens: int | None = None
-    entity_strategy: str = "first"
-    entity_stitching: str = "owner"
-    entity_decoding: str | None = None
-    classify_pooling: str | None = None
+    window: WindowTokens | None = None
+    overlap: OverlapTokens | None = None
+    passage: Count = 64
+    device: Device = "auto"
+    precision: Precision = "auto"
+    batch_tokens: Count | None = None
+    entity_strategy: EntityStrategy = "first"
+    entity_stitching: EntityStitching = "owner"
+    entity_decoding: EntityDecoding | None = None
+    classify_pooling: ClassifyPooling | None = None
     window_scores: bool = False
-    metric: str | None = None
+    metric: Metric | None = None
     query_prompt: str | None = None
     document_prompt: str | None = None
     trust_pickle: bool = False
     trust_remote_code: bool = False
 
     def __post_init__(self) -> None:
-        _types(self)
-        for task in _REPEATABLE:
-            object.__setattr__(self, task, _switched_on(getattr(self, task)))
-        _at_least("window", self.window, 3)
-        _at_least("overlap", self.overlap, 0)
-        _at_least("passage", self.passage, 1)
-        _at_least("batch_tokens", self.batch_tokens, 1)
-        _one_of("device", self.device, DEVICES)
-        _one_of("precision", self.precision, PRECISIONS)
-        _one_of("entity_strategy", self.entity_strategy, ENTITY_STRATEGIES)
-        _one_of("entity_stitching", self.entity_stitching, ENTITY_STITCHINGS)
-        if self.entity_decoding is not None:
-            _one_of("entity_decoding", self.entity_decoding, ENTITY_DECODINGS)
-        if self.classify_pooling is not None:
-            _one_of("classify_pooling", self.classify_pooling, CLASSIFY_POOLINGS)
-        if self.metric is not None:
-            _one_of("metric", self.metric, METRICS)
+        check_settings(self)
+        for task in TASKS.values():
+            if task.is_repeatable:
+                object.__setattr__(self, task.name, _switched_on(getattr(self, task.name)))
         for name in ("query_prompt", "document_prompt"):
             self._check_prompt(name, getattr(self, name))
         if not any(self.models_of(task) for task in TASKS.values()):
@@ -126,7 +135,7 @@ class RunConfig:
         inputs: files, folders (recursive) or globs.
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
-        unit_bytes: input bytes that a unit of work holds; a larger document is a unit alone.
+        unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
     """
@@ -135,25 +144,52 @@ class RunConfig:
     output: str = DEFAULT_OUTPUT
     id_field: str = "id"
     text_field: str = "text"
-    unit_bytes: int = 1_000_000
+    unit_bytes: Count = 1_000_000
     accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
-        _types(self)
+        check_settings(self, names={"inputs": "input"})
         if not self.inputs or not all(self.inputs):
             raise ConfigError(f"input must name at least one file, folder or glob: {self.inputs}")
         if not self.output:
             raise ConfigError("output must name a folder, got an empty name: try longbert-output")
         if self.id_field == self.text_field:
             raise ConfigError(f"id_field and text_field must differ, both are {self.id_field!r}")
-        _at_least("unit_bytes", self.unit_bytes, 1)
 
 
-_RUN_KEYS = {"input" if f.name == "inputs" else f.name for f in fields(RunConfig)} - {"models"}
-_MODEL_KEYS = {f.name for f in fields(ModelConfig)}
-_EXECUTION_KEYS = {"runner", "workers"}
-_REPEATABLE = tuple(task.name for task in TASKS.values() if task.is_repeatable)
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """How a run is carried out, which does not affect its output.
+
+    Attributes:
+        runner: ``"DirectRunner"`` is this machine through Beam, ``"none"`` this process without
+            Beam, any other name a runner of Beam's.
+        workers: processes on this machine; None: this process alone.
+        beam_options: options of Beam, ``"--name=value"``.
+    """
+
+    runner: str = DEFAULT_RUNNER
+    workers: Count | None = None
+    beam_options: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        if self.runner == NO_BEAM and (self.workers is not None or self.beam_options):
+            raise ConfigError(
+                "workers and Beam options need Beam, but the runner is none: use DirectRunner"
+            )
+
+
+_RUN_TYPES = {
+    "input" if name == "inputs" else name: kind
+    for name, kind in types_of(RunConfig).items()
+    if name != "models"
+}
+_MODEL_TYPES = types_of(ModelConfig)
+_EXECUTION_TYPES = types_of(Execution)
+_FILE_TYPES = {**_RUN_TYPES, **_MODEL_TYPES, **_EXECUTION_TYPES}
+_PATHS = {"input", "output", *TASKS}
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:
@@ -167,93 +203,106 @@ def run_config(settings: Mapping[str, Any]) -> RunConfig:
     Raises:
         ConfigError: a key is unknown or a value is of the wrong type or out of range.
     """
-    known = _RUN_KEYS | _MODEL_KEYS
-    for key in settings:
-        if key not in known:
-            raise ConfigError(
-                f"unknown setting {key!r}{nearest(key, known) or '.'} "
-                f"The settings are: {', '.join(sorted(known))}"
-            )
-    given = {key: _frozen(key, value) for key, value in settings.items()}
-    run = {key: value for key, value in given.items() if key in _RUN_KEYS}
+    check_known(settings, _RUN_TYPES.keys() | _MODEL_TYPES.keys())
+    run = {key: value for key, value in settings.items() if key in _RUN_TYPES}
     run["inputs"] = run.pop("input", ())
-    models = {key: value for key, value in given.items() if key in _MODEL_KEYS}
+    models = {key: value for key, value in settings.items() if key in _MODEL_TYPES}
     if not TASKS.keys() & models.keys():
         models |= {task.name: (task.default,) for task in TASKS.values() if not task.always_runs}
     return RunConfig(**run, models=ModelConfig(**models))
 
 
+def job_config(settings: Mapping[str, Any]) -> tuple[RunConfig, Execution]:
+    """Build what ``longbert run`` is given: flat settings, those of the execution among them.
+
+    Raises:
+        ConfigError: see :func:`run_config`.
+    """
+    execution = {key: value for key, value in settings.items() if key in _EXECUTION_TYPES}
+    rest = {key: value for key, value in settings.items() if key not in _EXECUTION_TYPES}
+    return run_config(rest), Execution(**execution)
+
+
 def read_toml(text: str, *, name: str) -> dict[str, Any]:
     """Parse a configuration file: the options of ``longbert run``, ``-`` written ``_``.
+
+    A ``~`` at the beginning of a path is the home folder, as it is in a shell.
 
     Args:
         text: the file's content.
         name: the file's path, for messages.
 
     Raises:
-        ConfigError: not TOML, or a key that is no option.
+        ConfigError: not TOML, a key that is no option, or a value that the option does not take.
     """
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name} is not valid TOML: {error}") from None
-    known = _RUN_KEYS | _MODEL_KEYS | _EXECUTION_KEYS
-    for key in settings:
-        if key not in known:
-            raise ConfigError(
-                f"{name}: unknown setting {key!r}{nearest(key, known) or '.'} "
-                f"The settings are: {', '.join(sorted(known))}"
-            )
-    return settings
+    try:
+        check_known(settings, _FILE_TYPES.keys())
+        return {
+            key: _at_home(key, check_setting(key, value, _FILE_TYPES[key]))
+            for key, value in settings.items()
+        }
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error}") from None
 
 
-def _frozen(key: str, value: Any) -> Any:
-    """Lists as tuples; a single name where a list is meant as a list of one."""
-    if key == "input" or key in _REPEATABLE:
-        return (value,) if isinstance(value, str) else _as_tuple(value)
-    return value
+def write_toml(config: RunConfig, execution: Execution) -> str:
+    """Write a configuration so that :func:`read_toml` gives it back.
+
+    Settings that are left to the model or the machine are named in a comment.
+
+    Raises:
+        ConfigError: a path is not valid Unicode, which TOML cannot say.
+    """
+    settings = dict(_flat(config, execution))
+    lines = [
+        f"{key} = {_toml_value(key, value)}\n"
+        for key, value in settings.items()
+        if value is not None
+    ]
+    unset = [key for key, value in settings.items() if value is None]
+    if unset:
+        lines.append(f"# Left to the models and the machine: {', '.join(unset)}\n")
+    return "".join(lines)
 
 
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else value
+def _toml_value(key: str, value: Any) -> str:
+    if key in _PATHS:
+        value = _literal(value) if isinstance(value, str) else tuple(map(_literal, value))
+    # TOML takes what JSON escapes, and wants DEL escaped as well.
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{key} is not valid Unicode, so it cannot be written as TOML: {shown(value)}"
+        ) from None
+    return text
+
+
+def _literal(path: str) -> str:
+    """A path that means the same in a file, where ``~`` is the home folder."""
+    return f"./{path}" if path.startswith("~") else path
+
+
+def _flat(config: RunConfig, execution: Execution) -> Iterator[tuple[str, Any]]:
+    for part in (config, execution, config.models):
+        for one in fields(part):
+            if one.name != "models":
+                key = "input" if one.name == "inputs" else one.name
+                yield key, getattr(part, one.name)
+
+
+def _at_home(key: str, value: Any) -> Any:
+    if key not in _PATHS:
+        return value
+    if isinstance(value, tuple):
+        return tuple(map(os.path.expanduser, value))
+    return os.path.expanduser(value)
 
 
 def _switched_on(models: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(model for model in models if model != NONE)
-
-
-_TYPES: Mapping[str, tuple[tuple[type, ...], str]] = {
-    "bool": ((bool,), "true or false"),
-    "int": ((int,), "a whole number"),
-    "int | None": ((int, type(None)), "a whole number"),
-    "str": ((str,), "a string"),
-    "str | None": ((str, type(None)), "a string"),
-    "tuple[str, ...]": ((tuple,), "a string or a list of strings"),
-    "ModelConfig": ((ModelConfig,), "a ModelConfig"),
-}
-"""For each declared type what is taken, and how it is called in messages."""
-
-
-def _types(config: object) -> None:
-    """Refuse a value of another type than declared, as a TOML file may bring."""
-    for declared in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, declared.name)
-        wanted, description = _TYPES[str(declared.type)]
-        is_right = isinstance(value, wanted) and (bool in wanted or not isinstance(value, bool))
-        if isinstance(value, tuple):
-            is_right = is_right and all(isinstance(item, str) for item in value)
-        if not is_right:
-            name = "input" if declared.name == "inputs" else declared.name
-            raise ConfigError(f"{name} must be {description}, got {value!r}")
-
-
-def _at_least(name: str, value: int | None, least: int) -> None:
-    if value is not None and value < least:
-        raise ConfigError(f"{name} must be at least {least}, got {value}")
-
-
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ConfigError(
-            f"{name} must be one of {', '.join(allowed)}, got {value!r}{nearest(value, allowed)}"
-        )

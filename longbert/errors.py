@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+_MOST_CHARS = 80
+"""Of a name in a message."""
+
 
 class LongbertError(Exception):
     """Base of all errors raised on purpose; the message names a remedy.
@@ -65,4 +68,13 @@ class DocumentError(LongbertError):
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, or nothing."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {shown(close[0])}?" if close else ""
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)``, shortened in the middle if it is too long for a message."""
+    text = repr(value)
+    if len(text) <= _MOST_CHARS:
+        return text
+    n_first = _MOST_CHARS * 2 // 3
+    return f"{text[:n_first]}…{text[n_first + 1 - _MOST_CHARS :]}"

@@ -17,15 +17,17 @@ FloatMatrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that one of the inputs names.
+    """A file that one of the inputs names, or a folder under it that cannot be listed.
 
     Attributes:
         path: where to open it.
-        kind: key of ``longbert.readers.inputs.KINDS``: ``text``, ``html``, ``jsonl``, ``parquet``.
+        kind: name of a kind in ``longbert.readers.kinds``; empty where ``problem`` is set.
         compressed: gzip, by its name.
         document_id: the id of a file that is one document; the prefix of rows without id.
         order: position among all files of the run, from 0.
         n_bytes: size on disk.
+        source: the path as the tables and messages give it.
+        problem: why nothing in it can be read, if listing has shown that already.
     """
 
     path: str
@@ -34,6 +36,8 @@ class InputFile:
     document_id: str
     order: int
     n_bytes: int
+    source: str
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +57,41 @@ class DocumentRef:
 
     Attributes:
         file: the file that holds it.
-        row: 0 for a file that is one document, else the row's position from 0.
-        start: first byte (uncompressed) of a JSON line; 0 for other kinds.
-        stop: byte after the JSON line, its line break included; ``n_bytes`` for other kinds.
+        row: position of its record from 0; None for a file that is one document.
+        start, stop: the bytes (uncompressed) of a JSON line; for other kinds 0 and a size.
         document_id: None if it could not be learnt.
-        source: the path, with ``#line`` (from 1) for a row.
-        digest: SHA-256 of what the document is made from: the file's bytes, the line's bytes,
-            or the row's fields. It changes when anything about the document does.
+        digest: SHA-256 of what the document is made from: the file's bytes, the line without the
+            white space around it, or the row's fields.
+        reader: versions of what turns these bytes into a text.
+        has_own_id: whether the record names its id. Then it is known by id and content, and its
+            place in the file does not matter.
         error: set when planning has shown already that the document cannot be done.
     """
 
     file: InputFile
-    row: int
+    row: int | None
     start: int
     stop: int
     document_id: str | None
-    source: str
     digest: str
+    reader: str
+    has_own_id: bool = False
     error: ErrorRow | None = None
+
+    @property
+    def source(self) -> str:
+        """What the tables say of where it came from: the file, with ``#line`` if it has no id."""
+        return self.file.source if self.has_own_id else self.place
+
+    @property
+    def place(self) -> str:
+        """Where it is, to look it up: the file, with ``#line`` (from 1) for a record."""
+        return self.file.source if self.row is None else f"{self.file.source}#{self.row + 1}"
 
     @property
     def order(self) -> tuple[int, int]:
         """Position in the order of the inputs."""
-        return self.file.order, self.row
+        return self.file.order, self.row or 0
 
     @property
     def n_bytes(self) -> int:
@@ -185,6 +201,14 @@ class LabelledSpan:
     char_start: int
     char_end: int
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredSpan:
+    """A span that a head has found, and how sure it is of the label."""
+
+    span: LabelledSpan
+    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ def test_a_search_reads_the_query_prompt(tmp_path: Path, docs: Path, folder: Pat
     output = tmp_path / "out"
     manifest = run(docs, output, embed=folder)
     assert manifest["models"]["query_prompt"] == "query: "
-    for backbone in manifest["settings"]["models"]["backbones"]:
+    for backbone in manifest["rows"]["settings"]["passes"]:
         assert backbone["prompt"] == "passage: "
     assert problems(output) == []
     expected = by_hand(folder, output, "query: ")
@@ -83,9 +82,7 @@ def test_another_document_prompt_is_another_output(
 ) -> None:
     output = tmp_path / "out"
     run(docs, output, embed=folder)
-    with pytest.raises(
-        FingerprintError, match=r'models\.backbones\[0\]\.prompt: "passage: " -> ""'
-    ):
+    with pytest.raises(FingerprintError, match=r'passes\[0\]\.prompt: "passage: " -> ""'):
         run(docs, output, embed=folder, document_prompt="")
 
 
@@ -104,18 +101,6 @@ def test_prompts_that_are_given_or_switched_off(
     assert vectors[0] != vectors[1]
     manifest = run(docs, tmp_path / "ner", embed="none", ner=models("bert", task="ner"))
     assert manifest["models"]["query_prompt"] is None
-
-
-def test_an_output_without_a_recorded_prompt_has_none(
-    tmp_path: Path, docs: Path, folder: Path
-) -> None:
-    output = tmp_path / "out"
-    manifest = run(docs, output, embed=folder, query_prompt="", document_prompt="")
-    expected = found(output)
-    del manifest["models"]["query_prompt"]
-    del manifest["settings"]["models"]["backbones"][0]["prompt"]
-    (output / "manifest.json").write_text(json.dumps(manifest))
-    assert found(output) == expected
 
 
 def test_a_loaded_encoder_reads_the_document_prompt(folder: Path) -> None:

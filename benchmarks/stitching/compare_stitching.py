@@ -134,7 +134,7 @@ def compare(
     material = TrainingInputs(config, loaded, documents, len(documents))
     own = _features(material, loaded, folder / "overlapping")
     size = loaded.window - loaded.backbone.n_special
-    apart = replace(loaded, split_tokens=lambda n_tokens: side_by_side(n_tokens, size=size))
+    apart = replace(loaded, split_tokens=lambda tokens: side_by_side(len(tokens), size=size))
     separate = _features(material, apart, folder / "separate")
     tell(f"{len(documents)} documents, {sum(map(len, own))} windows")
     task = EntityTask(replace(material, windows=own))

@@ -17,12 +17,12 @@ from transformers.pipelines.token_classification import (
 
 from longbert.config import ENTITY_STITCHINGS
 from longbert.core.crf import decode_crf
-from longbert.core.entity_decoding import EntitySpan, TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.core.windows import Window
 from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
-from longbert.records import LabelledSpan
+from longbert.records import LabelledSpan, ScoredSpan
 
 Floats = npt.NDArray[np.float64]
 
@@ -140,7 +140,7 @@ class Decoder:
             separate: of the same size, side by side.
         """
         found = {
-            SEPARATE: self._separately(tokens, separate),
+            SEPARATE: self._separately(text, tokens, separate),
             MERGE: self._merge.entities(text, tokens, windows),
         }
         for stitching in ENTITY_STITCHINGS:
@@ -156,6 +156,7 @@ class Decoder:
                     scores,
                     tokens.offsets,
                     tokens.starts_word,
+                    text=text,
                     scheme=self.scheme,
                     strategy="first",
                     decoding=decoding,
@@ -165,6 +166,7 @@ class Decoder:
                 emissions,
                 tokens.offsets,
                 tokens.starts_word,
+                text=text,
                 scheme=self.scheme,
                 transitions=self._transitions,
                 temperature=1.0,
@@ -173,7 +175,7 @@ class Decoder:
         return found
 
     def _separately(
-        self, tokens: TokenizedText, windows: Sequence[ScoredWindow]
+        self, text: str, tokens: TokenizedText, windows: Sequence[ScoredWindow]
     ) -> list[LabelledSpan]:
         found = []
         for one in windows:
@@ -182,6 +184,7 @@ class Decoder:
                 softmax(one.logits),
                 tokens.offsets[own],
                 tokens.starts_word[own],
+                text=text,
                 scheme=self.scheme,
                 strategy="first",
             )
@@ -258,5 +261,5 @@ def _runs(
     return runs
 
 
-def _labelled(spans: Sequence[EntitySpan]) -> list[LabelledSpan]:
-    return [LabelledSpan(span.char_start, span.char_end, span.label) for span in spans]
+def _labelled(found: Sequence[ScoredSpan]) -> list[LabelledSpan]:
+    return [one.span for one in found]

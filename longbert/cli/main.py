@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import sys
+from typing import Any, NoReturn
 
 import click
 
-from longbert.errors import LongbertError, nearest
+from longbert.cli.command import debug_option, is_debug
+from longbert.cli.streams import writing_to_stdout
+from longbert.cli.wording import escaped
+from longbert.errors import LongbertError, OutputError, nearest
 
-# Loaded by name, so that `longbert --help` and each command import only what they need.
-_COMMANDS = {
+COMMANDS = {
     "run": "longbert.cli.run",
     "query": "longbert.cli.query",
     "windows": "longbert.cli.windows",
@@ -19,71 +22,82 @@ _COMMANDS = {
     "evaluate": "longbert.cli.evaluate",
     "verify": "longbert.cli.verify",
 }
+"""The module of each command, loaded by name, so that a command imports only what it needs."""
+
+_RESUMABLE = ("run", "train")
 
 
 class _Commands(click.Group):
     """Finds commands in modules of their own and turns errors into messages."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(_COMMANDS[cmd_name])
+        module = importlib.import_module(COMMANDS[cmd_name])
         command: click.Command = getattr(module, cmd_name)
         return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in _COMMANDS:
+        if args and args[0] not in COMMANDS:
             ctx.fail(
-                f"no such command {args[0]!r}{nearest(args[0], _COMMANDS) or '.'} "
-                f"The commands are {', '.join(_COMMANDS)}."
+                f"no such command {args[0]!r}{nearest(args[0], COMMANDS) or '.'} "
+                f"The commands are {', '.join(COMMANDS)}."
             )
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            with writing_to_stdout():
+                return super().make_context(*args, **kwargs)
+        except OutputError as error:
+            _end(error, error.exit_status)
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except LongbertError as error:
-            if ctx.params.get("debug"):
-                raise
-            click.echo(f"longbert: error: {error}", err=True)
-            sys.exit(error.exit_status)
         except KeyboardInterrupt:
-            click.echo("longbert: stopped; what was finished is kept", err=True)
-            sys.exit(1)
+            resumable = ctx.invoked_subcommand in _RESUMABLE
+            kept = "; what is finished is kept: run the same command again to go on"
+            click.echo(f"longbert: stopped{kept if resumable else ''}", err=True)
+            sys.exit(130)
         except BrokenPipeError:
-            # Who reads our output has seen enough, as `head` does.
+            # Whoever reads our output has seen enough, as `head` does.
             sys.stdout = None
             sys.exit(0)
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
         except Exception as error:
-            if ctx.params.get("debug") or isinstance(error, click.ClickException | click.Abort):
+            if is_debug():
                 raise
-            if isinstance(error, click.exceptions.Exit):
-                raise
-            click.echo(
-                f"longbert: error: {type(error).__name__}: {_first_line(error)}\n"
+            if isinstance(error, LongbertError):
+                _end(error, error.exit_status)
+            first_line = (str(error).strip().splitlines() or [""])[0]
+            _end(
+                f"{type(error).__name__}: {first_line}\n"
                 "This should not happen: `longbert --debug ...` shows where it did",
-                err=True,
+                1,
             )
-            sys.exit(1)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+def _end(message: object, status: int) -> NoReturn:
+    lines = f"longbert: error: {message}".split("\n")
+    click.echo("\n".join(map(escaped, lines)), err=True)
+    sys.exit(status)
 
 
 @click.command(
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="`longbert COMMAND --help` tells more of each.",
+    epilog="`longbert COMMAND --help` explains a command and its options.",
 )
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@debug_option
 @click.version_option(importlib.metadata.version("longbert"), prog_name="longbert")
-def main(debug: bool) -> None:
+def main() -> None:
     """BERT-family encoders over documents longer than 512 tokens.
 
     \b

@@ -6,14 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from longbert.cli.wording import counted
-from longbert.engine.finish import RunResult
 from longbert.engine.meter import FileMeterReader
-from longbert.store.manifest import PassSettings
+
+if TYPE_CHECKING:
+    from longbert.engine.finish import RunResult
+    from longbert.store.manifest import PassSettings
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import logging
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-import longbert
+from longbert import api
+from longbert.cli.command import Command
+from longbert.cli.options import (
+    PATH,
+    default_of,
+    field_options,
+    given,
+    model_options,
+    output_option,
+    query_prompt_option,
+)
+from longbert.cli.streams import say, standard_output
 from longbert.config import (
     CLASSIFY_POOLINGS,
-    DEFAULT_OUTPUT,
-    DEVICES,
     ENTITY_DECODINGS,
     ENTITY_STITCHINGS,
     ENTITY_STRATEGIES,
     METRICS,
-    PRECISIONS,
+    Execution,
+    ModelConfig,
+    RunConfig,
+    job_config,
     read_toml,
-    run_config,
+    write_toml,
 )
+from longbert.errors import ConfigError
+from longbert.tasks import TASKS
 
 _EXAMPLES = """
 \b
@@ -32,120 +43,78 @@ Examples:
   longbert run --input 'cases/**/*.txt' --input more.jsonl.gz --output out
   longbert run --input docs/ --ner ./my-ner-model --classify ./my-classifier
   longbert run --input docs/ --workers 4
+  longbert run --input docs/ --window 128 --print-config > run.toml
   longbert run --config run.toml
   longbert run --input gs://bucket/docs --output gs://bucket/out \\
       --runner DataflowRunner -- --project=my-project --region=europe-west1
 
 \b
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some documents are in
-errors; 4 the output belongs to other settings.
+errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
 """
 
 
-def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say how documents are split for which models."""
-    for option in reversed(
-        [
-            click.option(
-                "--embed",
-                metavar="MODEL",
-                help="Embedding model: a folder, a packaged name, a hub id with optional "
-                "@revision, or none.  [default: minilm]",
-            ),
-            click.option(
-                "--classify",
-                metavar="MODEL",
-                multiple=True,
-                help="Document classifier: a checkpoint, a head of longbert train, or none; "
-                "repeatable.  [default: sentiment-en, if no model is named]",
-            ),
-            click.option(
-                "--ner",
-                metavar="MODEL",
-                multiple=True,
-                help="Entity model: a checkpoint, a head of longbert train, or none; repeatable.  "
-                "[default: entities-en, if no model is named]",
-            ),
-            click.option(
-                "--window",
-                type=int,
-                metavar="TOKENS",
-                help="Positions of a window, special tokens included.  [default: what the model "
-                "declares]",
-            ),
-            click.option(
-                "--overlap",
-                type=int,
-                metavar="TOKENS",
-                help="Content tokens shared by neighbouring windows.  [default: a quarter]",
-            ),
-            click.option(
-                "--passage",
-                type=int,
-                metavar="TOKENS",
-                help="Content tokens of a passage.  [default: 64]",
-            ),
-            click.option(
-                "--document-prompt",
-                metavar="TEXT",
-                help="What the embedding model reads before each window of a document; an empty "
-                "one switches it off.  [default: what the model declares]",
-            ),
-            click.option(
-                "--device", type=click.Choice(DEVICES), help="Where to compute.  [default: auto]"
-            ),
-            click.option(
-                "--precision",
-                type=click.Choice(PRECISIONS),
-                help="Number type to compute in; auto takes bfloat16 where the processor is fast "
-                "at it.  [default: auto]",
-            ),
-            click.option("--trust-pickle", is_flag=True, help="Load pickled weights."),
-            click.option("--trust-remote-code", is_flag=True, help="Run code of the model's."),
-        ]
-    ):
-        command = option(command)
-    return command
+SECTIONS = {
+    "Input and output": (
+        "input_",
+        "output",
+        "id_field",
+        "text_field",
+        "unit_bytes",
+        "accept_drift",
+    ),
+    "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
+    "Windows and passages": ("window", "overlap", "passage"),
+    "Results": (
+        *("entity_strategy", "entity_stitching", "entity_decoding"),
+        *("classify_pooling", "window_scores", "metric"),
+    ),
+    "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
+}
 
 
-def given(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were on the command line; 0 is a value, an absent flag is none."""
-    return {
-        name.rstrip("_"): value
-        for name, value in options.items()
-        if value is not None and value is not False and value != ()
-    }
-
-
-@click.command(epilog=_EXAMPLES)
+@click.command(cls=Command, epilog=_EXAMPLES, sections=SECTIONS)
 @click.option(
     "--input",
     "input_",
+    type=PATH,
     metavar="PATH",
     multiple=True,
     help="File, folder (recursive) or glob: .txt .md .rst .html .jsonl .jsonl.gz .parquet; "
-    "repeatable.",
+    "repeatable.  [required, here or in --config]",
 )
-@click.option("--output", metavar="DIR", help=f"Output folder.  [default: {DEFAULT_OUTPUT}]")
+@output_option
 @click.option(
     "--runner",
     metavar="NAME",
     help="DirectRunner (Beam's FnApiRunner on this machine), none (no Beam), or another runner "
-    "of Beam's.  [default: DirectRunner]",
+    f"of Beam's.  {default_of(Execution, 'runner')}",
 )
-@click.option("--workers", type=int, metavar="N", help="Processes on this machine.")
+@click.option(
+    "--workers",
+    type=int,
+    metavar="N",
+    help="Processes on this machine, at most one for each core.  [default: this process alone]",
+)
 @model_options
-@click.option("--batch-tokens", type=int, metavar="N", help="Positions of a batch.")
+@click.option(
+    "--batch-tokens",
+    type=int,
+    metavar="N",
+    help="Positions of a batch, padding included.  [default: 2048 on a CPU, 65536 elsewhere]",
+)
 @click.option(
     "--entity-strategy",
     type=click.Choice(ENTITY_STRATEGIES),
-    help="How the tokens of a word agree on a label.  [default: first]",
+    help="How the tokens of a word agree on a label.  "
+    f"{default_of(ModelConfig, 'entity_strategy')}",
 )
 @click.option(
     "--entity-stitching",
     type=click.Choice(ENTITY_STITCHINGS),
-    help="Scores of a token in an overlap: of the window that gives it most context, the mean, or "
-    "a mean that falls toward a window's edges.  [default: owner]",
+    help="What a token in an overlap scores: as in the window that gives it most context, the "
+    "mean over its windows, or a mean that falls toward a window's edges.  "
+    f"{default_of(ModelConfig, 'entity_stitching')}",
 )
 @click.option(
     "--entity-decoding",
@@ -160,125 +129,103 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     "its first and last tokens.  [default: as the head learned it, else mean]",
 )
 @click.option(
-    "--window-scores", is_flag=True, help="Write the classes of each window, too (window_scores)."
+    "--window-scores",
+    is_flag=True,
+    help="Write the classes of each window as well (window_scores).  [default: off]",
 )
 @click.option(
     "--metric",
     type=click.Choice(METRICS),
     help="How vectors are compared.  [default: what the model declares, else cosine]",
 )
-@click.option(
-    "--query-prompt",
-    metavar="TEXT",
-    help="What the embedding model reads before a query; recorded for longbert query.  "
-    "[default: what the model declares]",
-)
-@click.option("--id-field", metavar="NAME", help="Field of the id in rows.  [default: id]")
-@click.option("--text-field", metavar="NAME", help="Field of the text in rows.  [default: text]")
+@query_prompt_option("what the model declares")
+@field_options
 @click.option(
     "--unit-bytes",
     type=int,
     metavar="N",
-    help="Input bytes of a unit of work.  [default: 1000000]",
+    help=f"Input bytes of a unit of work.  {default_of(RunConfig, 'unit_bytes')}",
 )
 @click.option(
     "--accept-drift",
     is_flag=True,
     help="Go on with an output whose rows were made by other library versions or on another "
-    "processor.",
+    "processor.  [default: refused]",
 )
 @click.option(
     "--config",
     "config_file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file with these options, - written _; the command line wins.",
+    type=PATH,
+    metavar="FILE",
+    help="TOML file with these options, - written _; the command line wins.  [default: none]",
+)
+@click.option(
+    "--print-config",
+    is_flag=True,
+    help="Print the settings as a file for --config, and run nothing.",
 )
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 @click.pass_context
 def run(
     ctx: click.Context,
     /,
-    config_file: Path | None,
-    runner: str | None,
-    workers: int | None,
+    config_file: str | None,
+    print_config: bool,
     beam_options: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Encode long documents into tables and an index.
 
     Splits every document into overlapping windows, encodes each text once for all heads that
-    share a backbone, and writes Parquet tables and a FAISS index. Running it again goes on where
-    it was stopped, and encodes only what is new or has changed.
+    share a backbone, and writes Parquet tables and a FAISS index. Run again, it goes on where it
+    was stopped, and encodes only what is new or has changed.
     """
     for option in beam_options:
         if not option.startswith("-"):
             raise click.UsageError(f"unexpected argument {option!r}: name inputs with --input")
-    settings = _merge(config_file, options)
-    runner = runner or settings.pop("runner", "DirectRunner")
-    workers = workers if workers is not None else settings.pop("workers", None)
-    settings.pop("runner", None)
-    settings.pop("workers", None)
+    settings = _from_file(config_file) | given({**options, "beam_options": beam_options})
     if not settings.get("input"):
         raise click.UsageError("--input is missing: name the files or folders to read")
-    if not ctx.find_root().params.get("debug"):
-        silence()
-    config = run_config(settings)
-    n_errors = _run(config, runner, workers, beam_options)
-    if n_errors:
+    config, execution = job_config(settings)
+    if print_config:
+        with standard_output(for_programs=True) as stream:
+            stream.write(write_toml(config, execution))
+        return
+    if _run(config, execution):
         ctx.exit(3)
 
 
-def _run(
-    config: longbert.RunConfig, runner: str, workers: int | None, beam_options: tuple[str, ...]
-) -> int:
+def _run(config: RunConfig, execution: Execution) -> int:
+    """Run, show progress and a summary, and return how many documents are in errors."""
     from rich.console import Console
 
     from longbert.cli.progress import ProgressDisplay, summary_lines
     from longbert.engine.meter import FileMeterReader
 
-    console = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
         reader = FileMeterReader(meter_folder)
-        with ProgressDisplay(reader, console):
-            outcome = longbert.run_job(
-                config,
-                runner=runner,
-                workers=workers,
-                beam_options=beam_options,
-                meter_folder=meter_folder,
-            )
+        with ProgressDisplay(reader, Console(stderr=True)):
+            result = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
         totals = reader.totals()
-    if outcome is None:
-        click.echo("longbert: the job was written, not run", err=True)
+    if result is None:
+        say("the job was written, not run")
         return 0
-    for line in summary_lines(outcome, totals, config.output):
-        click.echo(f"longbert: {line}", err=True)
-    return int(outcome.manifest.counts.get("errors", 0))
+    for line in summary_lines(result, totals, config.output):
+        say(line)
+    return int(result.manifest.counts.get("errors", 0))
 
 
-def _merge(config_file: Path | None, options: dict[str, Any]) -> dict[str, Any]:
-    """Options from the file, then those of the command line over them."""
-    settings: dict[str, Any] = {}
-    if config_file is not None:
-        try:
-            text = config_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise longbert.ConfigError(f"{config_file} cannot be read: {error}") from None
-        settings = read_toml(text, name=str(config_file))
-    return settings | given(options)
-
-
-def silence() -> None:
-    """Keep what libraries say among themselves out of our messages.
-
-    Beam's threads die with a traceback each when a run is stopped or fails; the error that is
-    raised to us says the same once.
-    """
-    import threading
-    import warnings
-
-    threading.excepthook = lambda _: None
-
-    if not sys.warnoptions:
-        warnings.simplefilter("ignore")
-    logging.getLogger().setLevel(logging.CRITICAL)
+def _from_file(config_file: str | None) -> dict[str, Any]:
+    if config_file is None:
+        return {}
+    try:
+        text = Path(config_file).read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"--config {config_file} cannot be read ({error.strerror or error}): name a TOML file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"--config {config_file} is not UTF-8 (byte {error.start + 1}): save it as UTF-8"
+        ) from None
+    return read_toml(text, name=config_file)

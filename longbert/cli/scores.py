@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, TYPE_CHECKING
 
-from longbert.cli.wording import counted, printable
+from longbert.cli.wording import counted, escaped, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,7 @@ def write_evaluation(evaluation: Evaluation, stream: IO[str], *, format: str) ->
         console.print(_calibration_table(evaluation.calibration))
     n_mistakes = len(evaluation.mistakes)
     if n_mistakes > MISTAKES_SHOWN:
-        text = f"the first {MISTAKES_SHOWN} of {n_mistakes:,} mistakes (--errors writes all)"
+        text = f"the first {MISTAKES_SHOWN} of {n_mistakes:,} mistakes (--errors writes them all)"
         console.print(text, soft_wrap=True)
     if evaluation.mistakes:
         console.print(_mistake_table(evaluation.mistakes))
@@ -61,7 +61,7 @@ def mistake_lines(evaluation: Evaluation) -> Iterator[str]:
 
 
 def account_lines(evaluation: Evaluation) -> list[str]:
-    """What the scores are based on, in sentences."""
+    """Sentences about what the scores are based on."""
     lines = [
         f"{evaluation.head}: {evaluation.n_scored:,} of "
         f"{counted(evaluation.n_gold, 'labelled document')} scored"
@@ -74,18 +74,17 @@ def account_lines(evaluation: Evaluation) -> list[str]:
             lines.append(f"{counted(len(ids), 'labelled document')} {where}: {_first(ids)}")
     if evaluation.n_not_in_gold:
         lines.append(
-            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels, "
-            "left aside"
+            f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels: ignored"
         )
     if evaluation.n_dropped_spans:
         lines.append(
-            f"{counted(evaluation.n_dropped_spans, 'labelled span')} left out, overlapping a "
-            "longer one"
+            f"{counted(evaluation.n_dropped_spans, 'labelled span')} left out because a longer "
+            "one overlaps"
         )
     if evaluation.unknown_labels:
         lines.append(
-            f"labels that the head does not give: {_first(evaluation.unknown_labels, most=20)} "
-            "(--label-map gives them another name)"
+            f"labels that the head does not have: {_first(evaluation.unknown_labels, most=20)} "
+            "(--label-map renames labels)"
         )
     if evaluation.further_labels:
         lines.append(
@@ -96,7 +95,7 @@ def account_lines(evaluation: Evaluation) -> list[str]:
 
 
 def write_measures(measures: Measures, console: Console) -> None:
-    """Print the measures, those of each label, and what was taken for what."""
+    """Print the measures, those of each label, and which were confused."""
     from longbert.core.measures.labels import (
         MultiLabelMeasures,
         RegressionMeasures,
@@ -138,7 +137,10 @@ def write_measures(measures: Measures, console: Console) -> None:
         console.print("labelled (down) and predicted (across)")
         console.print(_confusion_table(names, measures.confusion.tolist()))
     else:
-        console.print(f"confusion of {len(names)} labels: --format json has it", soft_wrap=True)
+        console.print(
+            f"{len(names)} labels are too many for a confusion matrix here: see --format json",
+            soft_wrap=True,
+        )
     if not isinstance(measures, SingleLabelMeasures):
         kinds = ", ".join(f"{n:,} {kind}" for kind, n in measures.n_errors.items())
         console.print(f"errors: {kinds}", soft_wrap=True)
@@ -162,7 +164,7 @@ def _label_table(scores: Sequence[LabelScores]) -> Table:
     table = _table("label", "precision", "recall", "F1", "support", "predicted")
     for one in scores:
         table.add_row(
-            printable(one.label),
+            escaped(one.label),
             *(f"{value:.3f}" for value in (one.precision, one.recall, one.f1)),
             *(f"{value:,}" for value in (one.n_gold, one.n_predicted)),
         )
@@ -170,7 +172,7 @@ def _label_table(scores: Sequence[LabelScores]) -> Table:
 
 
 def _confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
-    shown = [printable(name) for name in names]
+    shown = [escaped(name) for name in names]
     table = _table("", *shown)
     for name, row in zip(shown, matrix, strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
@@ -178,7 +180,7 @@ def _confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> T
 
 
 def _calibration_table(calibration: Calibration) -> Table:
-    table = _table("score", "number", "mean score", "share right")
+    table = _table("score", "number", "mean score", "share correct")
     for one in calibration.bins:
         if one.n:
             table.add_row(
@@ -207,14 +209,14 @@ def _mistake_table(mistakes: Sequence[EntityMistake] | Sequence[LabelMistake]) -
         score = "" if mistake.score is None else f"{mistake.score:.2f}"
         if isinstance(mistake, EntityMistake):
             gold, predicted = (
-                "" if span is None else f"{printable(mistake.part(span))} [{printable(span.label)}]"
+                "" if span is None else f"{one_line(mistake.part(span))} [{escaped(span.label)}]"
                 for span in (mistake.error.gold, mistake.error.predicted)
             )
             context = f"{mistake.before}⟦{mistake.text}⟧{mistake.after}"
-            own: tuple[str, ...] = (mistake.error.kind, gold, predicted, score, printable(context))
+            own: tuple[str, ...] = (mistake.error.kind, gold, predicted, score, one_line(context))
         else:
             own = (_shown(mistake.gold), _shown(mistake.predicted), score)
-        table.add_row(printable(mistake.document_id), *own)
+        table.add_row(escaped(mistake.document_id), *own)
     return table
 
 
@@ -229,10 +231,10 @@ def _table(*columns: str) -> Table:
 
 def _shown(answer: tuple[str, ...] | float) -> str:
     if isinstance(answer, tuple):
-        return ", ".join(map(printable, answer)) or "none"
+        return ", ".join(map(escaped, answer)) or "none"
     return f"{answer:.4g}"
 
 
 def _first(names: Iterable[str], *, most: int = _MOST_IDS) -> str:
-    listed = [printable(name) for name in names]
+    listed = [escaped(name) for name in names]
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from longbert.cli.command import Command
+from longbert.cli.options import (
+    compute_options,
+    field_options,
+    given,
+    label_field_option,
+    window_options,
+)
 from longbert.cli.wording import counted
-from longbert.config import DEVICES, PRECISIONS
 from longbert.training.config import CLASS_WEIGHTS, TASKS
 
 if TYPE_CHECKING:
@@ -25,6 +32,7 @@ _LINE_SECONDS = 10.0
 
 
 @click.command(
+    cls=Command,
     epilog="""
 \b
 Examples:
@@ -33,7 +41,7 @@ Examples:
   longbert train --task ner --data novels.jsonl.gz --label-field outer_entities \\
       --output literary
   longbert run --input docs/ --classify my-sentiment --ner my-people
-"""
+""",
 )
 @click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
 @click.option(
@@ -48,7 +56,8 @@ Examples:
     "--extra-data",
     metavar="FILE",
     multiple=True,
-    help="More of them, to learn from only: no validation and no fold holds any; repeatable.",
+    help="Labelled documents that are only learned from, never validated on; repeatable.  "
+    "[default: none]",
 )
 @click.option("--output", metavar="DIR", required=True, help="Folder of the head, a new one.")
 @click.option(
@@ -58,7 +67,14 @@ Examples:
     show_default=True,
     help="The encoder whose hidden states are read: a folder, a packaged name, or a hub id.",
 )
-@click.option("--folds", "n_folds", type=int, default=0, metavar="N", help="Cross-validation.")
+@click.option(
+    "--folds",
+    "n_folds",
+    type=int,
+    default=0,
+    metavar="N",
+    help="Folds of a cross-validation.  [default: none]",
+)
 @click.option(
     "--validation",
     "validation_share",
@@ -98,6 +114,7 @@ Examples:
     type=int,
     default=0,
     metavar="N",
+    show_default=True,
     help="Train the top N layers of the backbone as well; the head then has a pass of its own.",
 )
 @click.option(
@@ -106,38 +123,21 @@ Examples:
     help="Hidden states that are read, 0 the embeddings.  [default: all for classify, every "
     "second for ner]",
 )
-@click.option("--window", type=int, metavar="TOKENS", help="As for run.")
-@click.option("--overlap", type=int, metavar="TOKENS", help="As for run.")
+@window_options
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of all draws.")
 @click.option(
     "--features",
     metavar="DIR",
     help="Where hidden states are kept for the next training.  [default: OUTPUT.features]",
 )
+@compute_options
+@field_options
+@label_field_option
 @click.option(
-    "--device",
-    type=click.Choice(DEVICES),
-    default="auto",
-    show_default=True,
-    help="Where to compute.",
+    "--license",
+    metavar="TEXT",
+    help="Licence of the data, for the head's card.  [default: none]",
 )
-@click.option(
-    "--precision",
-    type=click.Choice(PRECISIONS),
-    default="auto",
-    show_default=True,
-    help="Of the hidden states, as for run.",
-)
-@click.option("--id-field", default="id", show_default=True, metavar="NAME", help="Of the id.")
-@click.option(
-    "--text-field", default="text", show_default=True, metavar="NAME", help="Of the text."
-)
-@click.option(
-    "--label-field",
-    metavar="NAME",
-    help="Of the labels.  [default: label, labels or entities, whichever there is]",
-)
-@click.option("--license", metavar="TEXT", help="Of the data, for the head's card.")
 def train(layers: str | None, **options: Any) -> None:
     """Train a head on labelled documents of any length.
 
@@ -151,15 +151,12 @@ def train(layers: str | None, **options: Any) -> None:
     from longbert.training.config import TrainConfig
     from longbert.training.plots import check_plots
 
-    config = TrainConfig(**options, layers=None if layers is None else _numbers(layers))
+    config = TrainConfig(**given(options), layers=None if layers is None else _numbers(layers))
     check_plots()
 
-    from longbert.cli.run import silence
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
-    if not click.get_current_context().find_root().params.get("debug"):
-        silence()
     with _Display(Console(stderr=True)) as display:
         outcome = train_head(config, display, command=_command())
     console = Console(highlight=False, markup=False, emoji=False)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
-import longbert
-from longbert.cli.run import given, model_options
-from longbert.cli.wording import counted
-from longbert.config import run_config
+from longbert import api
+from longbert.cli.command import Command
+from longbert.cli.options import (
+    PATH,
+    field_options,
+    format_option,
+    given,
+    model_options,
+)
+from longbert.cli.streams import say, standard_output
+from longbert.cli.wording import counted, escaped
+from longbert.config import RunConfig, run_config
 from longbert.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -24,26 +31,24 @@ _BAR_WIDTH = 48
 
 
 @click.command(
+    cls=Command,
     epilog="""
 \b
 Examples:
   longbert windows docs/guide.md
   longbert windows docs/guide.md --window 128 --overlap 32
   longbert windows cases.jsonl.gz --id 2019-117 --format json
-"""
+""",
 )
-@click.argument("file", metavar="FILE")
-@click.option("--id", "document_id", help="Which document of a file with many; else the first.")
-@click.option("--id-field", metavar="NAME", help="Field of the id in rows.  [default: id]")
-@click.option("--text-field", metavar="NAME", help="Field of the text in rows.  [default: text]")
+@click.argument("file", type=PATH, metavar="FILE")
 @click.option(
-    "--format",
-    "format_",
-    type=click.Choice(("table", "json")),
-    default="table",
-    show_default=True,
-    help="A picture to look at, or everything as JSON.",
+    "--id",
+    "document_id",
+    metavar="ID",
+    help="Which document of a file that holds several.  [default: the first]",
 )
+@field_options
+@format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:
     """Show how a document is split: its windows, the tokens each owns, its passages.
@@ -59,31 +64,33 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
 
     models = load_models(config.models)
     views = split_document(models, document, passage_tokens=config.models.passage)
-    if format_ == "json":
-        content = {
-            "document_id": document.document_id,
-            "n_chars": len(document.text),
-            "passes": [asdict(view) for view in views],
-        }
-        json.dump(content, sys.stdout, indent=1)
-        click.echo()
-        return
-    for view in views:
-        for line in _picture(document, view):
-            click.echo(line)
+    with standard_output(for_programs=format_ == "json") as stream:
+        if format_ == "json":
+            content = {
+                "document_id": document.document_id,
+                "n_chars": len(document.text),
+                "passes": [asdict(view) for view in views],
+            }
+            json.dump(content, stream, indent=1)
+            print(file=stream)
+            return
+        for view in views:
+            for line in _picture(document, view):
+                print(escaped(line), file=stream)
 
 
-def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Document:
+def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
     from longbert.readers.documents import read, scan
     from longbert.readers.inputs import list_inputs
+    from longbert.readers.settings import ReadSettings
     from longbert.records import Document
 
-    filesystem = longbert.filesystem_for(file)
-    fields = {"id_field": config.id_field, "text_field": config.text_field}
+    filesystem = api.filesystem_for(file)
+    settings = ReadSettings.of_run(config)
     (first, *others) = list_inputs(filesystem, config.inputs).files
     if others:
         raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
-    refs = list(scan(filesystem, first, **fields))
+    refs = list(scan(filesystem, first, settings))
     if document_id is not None:
         ids = [ref.document_id for ref in refs if ref.document_id is not None]
         refs = [ref for ref in refs if ref.document_id == document_id]
@@ -93,8 +100,8 @@ def _read(config: longbert.RunConfig, file: str, document_id: str | None) -> Doc
                 f"It has {counted(len(ids), 'document')}"
             )
     elif len(refs) > 1:
-        click.echo(f"longbert: the first of {len(refs):,} documents; --id names another", err=True)
-    for item in read(filesystem, refs[:1], **fields):
+        say(f"the first of {len(refs):,} documents; --id names another")
+    for item in read(filesystem, refs[:1], settings):
         if isinstance(item, Document):
             return item
         raise InputError(item.message)

@@ -6,16 +6,16 @@ sequences and whole entities.
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from longbert.core.entity_decoding import EntitySpan, TagScheme, entity_runs
+from longbert.core.entity_decoding import TagScheme, entity_runs, settled_runs
 from longbert.core.scores import softmax
 from longbert.core.viterbi import Transitions, ViterbiDecoder
 from longbert.core.words import first_tokens, word_spans
+from longbert.records import LabelledSpan, ScoredSpan
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -74,10 +74,11 @@ def decode_crf(
     offsets: IntArray,
     starts_word: BoolArray,
     *,
+    text: str,
     scheme: TagScheme,
     transitions: Transitions,
     temperature: float,
-) -> list[tuple[EntitySpan, FloatArray]]:
+) -> list[tuple[ScoredSpan, FloatArray]]:
     """Read entities off the best sequence of labels of a whole document.
 
     The first token of a word decides for it. An entity's score is the probability of its type
@@ -88,12 +89,14 @@ def decode_crf(
         emissions: of tokens. Shape: (n_tokens, n_labels).
         offsets: character spans of the tokens. Shape: (n_tokens, 2).
         starts_word: whether a token begins a word. Shape: (n_tokens,).
+        text: the document.
         scheme: BIO.
         transitions: allowed and scored.
         temperature: above 0.
 
     Returns:
-        Each entity, and the logits that its score is made of: none, then the types, sorted.
+        Each entity, in the order of the text, and the logits that its score is made of: none, then
+        the types, sorted.
     """
     if not len(emissions):
         return []
@@ -102,20 +105,17 @@ def decode_crf(
     decoder = ViterbiDecoder(transitions)
     decoder.feed(of_words)
     labels = decoder.finish()
-    begins, ends = word_spans(offsets, words)
     scores = np.zeros(transitions.next.shape) if transitions.scores is None else transitions.scores
     table = np.where(transitions.next, scores, _NEVER)
-    alternatives = _alternatives(scheme)
+    firsts, stops = entity_runs(labels, scheme)
+    logits = _span_logits(of_words, labels, firsts, stops, _alternatives(scheme), table)
+    probabilities = softmax(logits / np.float32(temperature))
     kinds = sorted({kind for kind in scheme.types if kind is not None})
     found = []
-    for first, stop in entity_runs(labels, scheme):
-        if begins[first] >= ends[stop - 1]:
-            continue
-        logits = _span_logits(of_words, labels, first, stop, alternatives, table)
-        label = str(scheme.types[labels[first]])
-        score = softmax(logits / np.float32(temperature))[1 + kinds.index(label)]
-        span = EntitySpan(label, int(begins[first]), int(ends[stop - 1]), float(score))
-        found.append((span, logits))
+    for run, start, end in settled_runs(text, *word_spans(offsets, words), firsts, stops):
+        label = str(scheme.types[labels[firsts[run]]])
+        score = float(probabilities[run, 1 + kinds.index(label)])
+        found.append((ScoredSpan(LabelledSpan(start, end, label), score), logits[run]))
     return found
 
 
@@ -133,21 +133,39 @@ def _alternatives(scheme: TagScheme) -> list[tuple[int, int]]:
 def _span_logits(
     emissions: FloatArray,
     labels: IntArray,
-    first: int,
-    stop: int,
+    firsts: IntArray,
+    stops: IntArray,
     alternatives: list[tuple[int, int]],
     table: npt.NDArray[np.floating[Any]],
 ) -> FloatArray:
-    """What the sequence scores in and beside a span, with each alternative in it."""
-    sums = []
-    for begin, inside in alternatives:
-        own = np.full(stop - first, inside)
-        own[0] = begin
-        total = float(emissions[np.arange(first, stop), own].sum(dtype=np.float64))
-        path = [*labels[first - 1 : first].tolist(), *own.tolist()]
-        after = labels[stop : stop + 1].tolist()
-        # A span of another type right behind would go on; as an alternative it begins anew.
-        path += after
-        total += sum(float(table[a, b]) for a, b in pairwise(path))
-        sums.append(total)
-    return np.array(sums, dtype=np.float32)
+    """What the sequence scores in and beside each span, with each alternative in it.
+
+    Args:
+        emissions: of words. Shape: (n_words, n_labels).
+        labels: of words. Shape: (n_words,).
+        firsts, stops: half-open runs of words. Shape of each: (n_spans,).
+        alternatives: first and further label.
+        table: what the second label scores behind the first. Shape: (n_labels, n_labels).
+
+    Returns:
+        Shape: (n_spans, n_alternatives).
+    """
+    logits = np.empty((len(firsts), len(alternatives)), dtype=np.float32)
+    if not len(firsts):
+        return logits
+    lengths = stops - firsts
+    # The words of all spans, one span after the other.
+    begins = np.cumsum(lengths) - lengths
+    words = np.arange(lengths.sum()) + np.repeat(firsts - begins, lengths)
+    has_before, has_after = firsts > 0, stops < len(labels)
+    before, after = labels[firsts[has_before] - 1], labels[stops[has_after]]
+    for column, (begin, inside) in enumerate(alternatives):
+        emitted = emissions[words, inside].astype(np.float64)
+        emitted[begins] = emissions[firsts, begin]
+        passed = np.zeros(len(firsts))
+        passed[has_before] = table[before, begin]
+        passed[lengths > 1] += table[begin, inside]
+        passed += np.maximum(lengths - 2, 0) * table[inside, inside]
+        passed[has_after] += table[np.where(lengths[has_after] > 1, inside, begin), after]
+        logits[:, column] = np.add.reduceat(emitted, begins) + passed
+    return logits

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.spans import settle
 from longbert.core.viterbi import Transitions, best_labels
-from longbert.core.words import first_tokens, word_spans
+from longbert.core.words import first_tokens, hull, word_spans
 from longbert.errors import ModelError
+from longbert.records import LabelledSpan, ScoredSpan
 
 OUTSIDE = "O"
 
@@ -115,25 +117,16 @@ class TagScheme:
         return Transitions(~continues, fits & (~is_open[:, None] | continues), ~is_open)
 
 
-@dataclass(frozen=True, slots=True)
-class EntitySpan:
-    """An entity's type, score and characters, half-open."""
-
-    label: str
-    char_start: int
-    char_end: int
-    score: float
-
-
 def decode_entities(
     scores: FloatArray,
     offsets: IntArray,
     starts_word: BoolArray,
     *,
+    text: str,
     scheme: TagScheme,
     strategy: str,
     decoding: str = "greedy",
-) -> list[EntitySpan]:
+) -> list[ScoredSpan]:
     """Read entities off the label scores of a whole document.
 
     First each word gets a label: with ``simple`` every token is a word of its own; with
@@ -144,15 +137,21 @@ def decode_entities(
     ends an entity. An entity's score is the mean over its words. Greedily decoded, these are the
     rules of the token-classification pipeline of Hugging Face transformers, and of seqeval in
     its lenient mode, extended to labels that end an entity.
-    An entity without a character, which the pipeline returns, too, is left out.
+
+    Unlike the pipeline's, an entity has no white space at its ends and shares no character with
+    another: see :func:`longbert.core.spans.settle`.
 
     Args:
         scores: probabilities. Shape: (n_tokens, n_labels).
         offsets: character spans of the tokens. Shape: (n_tokens, 2).
         starts_word: whether a token begins a word. Shape: (n_tokens,).
+        text: the document.
         scheme: what the labels mean.
         strategy: one of ``longbert.config.ENTITY_STRATEGIES``.
         decoding: one of ``longbert.config.ENTITY_DECODINGS``.
+
+    Returns:
+        In the order of the text.
     """
     if not len(scores):
         return []
@@ -161,17 +160,13 @@ def decode_entities(
     greedy = decoding == "greedy"
     labels = words.argmax(axis=1) if greedy else best_labels(words, scheme.transitions())
     label_scores = words[np.arange(len(words)), labels]
-    char_starts, char_ends = word_spans(offsets, word_starts)
+    firsts, stops = entity_runs(labels, scheme)
     return [
-        EntitySpan(
-            label=str(scheme.types[labels[first]]),
-            char_start=int(char_starts[first]),
-            char_end=int(char_ends[stop - 1]),
-            score=float(label_scores[first:stop].mean()),
+        ScoredSpan(
+            LabelledSpan(start, end, str(scheme.types[labels[firsts[run]]])),
+            score=float(label_scores[firsts[run] : stops[run]].mean()),
         )
-        for first, stop in entity_runs(labels, scheme)
-        # Of white space alone; byte-level tokenizers leave it out of their spans.
-        if char_starts[first] < char_ends[stop - 1]
+        for run, start, end in settled_runs(text, *word_spans(offsets, word_starts), firsts, stops)
     ]
 
 
@@ -190,29 +185,57 @@ def _word_scores(scores: FloatArray, word_starts: IntArray, strategy: str) -> Fl
     return scores[candidates[np.searchsorted(candidates, word_starts)]]
 
 
-def entity_runs(labels: IntArray, scheme: TagScheme) -> Iterator[tuple[int, int]]:
-    """Half-open runs of words that make one entity.
+def entity_runs(labels: IntArray, scheme: TagScheme) -> tuple[IntArray, IntArray]:
+    """Half-open runs of words that make one entity, in order.
 
     Args:
-        labels: of the words, in a scheme.
+        labels: of the words, in a scheme. Shape: (n_words,).
         scheme: what they mean.
+
+    Returns:
+        First words, and the words after the last ones. Shape of each: (n_entities,).
     """
-    first: int | None = None
-    previous = -1
-    for word, label in enumerate(labels.tolist()):
-        continues = (
-            first is not None
-            and scheme.types[label] == scheme.types[previous]
-            and not scheme.begins[label]
-            and not scheme.ends[previous]
-        )
-        if not continues:
-            if first is not None:
-                yield first, word
-            first = None if scheme.types[label] is None else word
-        previous = label
-    if first is not None:
-        yield first, len(labels)
+    if not len(labels):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    numbers = {kind: number for number, kind in enumerate(dict.fromkeys(scheme.types))}
+    kinds = np.array([numbers[kind] for kind in scheme.types])[labels]
+    is_inside = np.array([kind is not None for kind in scheme.types])[labels]
+    breaks = np.ones(len(labels) + 1, dtype=np.bool_)
+    breaks[1:-1] = (
+        (kinds[1:] != kinds[:-1])
+        | np.array(scheme.begins)[labels[1:]]
+        | np.array(scheme.ends)[labels[:-1]]
+    )
+    # The label outside has neither beginnings nor ends, so its words stay in one run.
+    return np.flatnonzero(breaks[:-1] & is_inside), np.flatnonzero(breaks[1:] & is_inside) + 1
+
+
+def settled_runs(
+    text: str, begins: IntArray, ends: IntArray, firsts: IntArray, stops: IntArray
+) -> Iterator[tuple[int, int, int]]:
+    """What runs of words are left with once each character belongs to the first that claims it.
+
+    Args:
+        text: the document.
+        begins, ends: of the words. Shape of each: (n_words,).
+        firsts, stops: half-open runs of words, in order. Shape of each: (n_runs,).
+
+    Yields:
+        Number, first character and end of each run that has a character left; sorted, apart from
+        each other, without white space at either end.
+    """
+    if not len(firsts):
+        return
+    # Every second run is what lies between two entities; where that is nothing, numpy takes the
+    # one word there, which is as good.
+    borders = np.stack([firsts, stops], axis=1).ravel()
+    is_last = stops[-1] == len(begins)
+    starts, limits = (
+        one[::2].tolist() for one in hull(begins, ends, borders[:-1] if is_last else borders)
+    )
+    for run, span in enumerate(settle(text, zip(starts, limits, strict=True))):
+        if span is not None:
+            yield run, *span
 
 
 def _has_prefix(label: str) -> bool:

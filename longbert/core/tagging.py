@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from longbert.core.entity_decoding import OUTSIDE
 from longbert.core.words import first_tokens, word_spans
+from longbert.records import LabelledSpan
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -20,7 +21,7 @@ def bio_labels(types: Iterable[str]) -> tuple[str, ...]:
 
 
 def tag_tokens(
-    spans: Iterable[tuple[int, int, str]],
+    spans: Iterable[LabelledSpan],
     offsets: IntArray,
     starts_word: BoolArray,
     *,
@@ -32,7 +33,7 @@ def tag_tokens(
     span that begins or ends within a word is widened to it, which is what whole words allow.
 
     Args:
-        spans: start, end and type of each entity, half-open, in code points; not overlapping.
+        spans: of the entities; not overlapping.
         offsets: character spans of the tokens. Shape: (n_tokens, 2).
         starts_word: Shape: (n_tokens,).
         labels: of the scheme, see :func:`bio_labels`; spans of other types are left out.
@@ -41,17 +42,26 @@ def tag_tokens(
         Indices into ``labels``. Shape: (n_tokens,).
     """
     index = {label: number for number, label in enumerate(labels)}
-    tags = np.full(len(offsets), index[OUTSIDE], dtype=np.int64)
+    outside = index[OUTSIDE]
+    tags = np.full(len(offsets), outside, dtype=np.int64)
     if not len(offsets):
         return tags
     words = first_tokens(starts_word)
-    word_tags = np.full(len(words), index[OUTSIDE], dtype=np.int64)
+    word_tags = np.full(len(words), outside, dtype=np.int64)
     begins, ends = word_spans(offsets, words)
-    for start, end, kind in sorted(spans):
-        if f"B-{kind}" not in index:
+    # Words of a rewritten text may step back; these bounds do not, so they can be searched.
+    least_begins = np.minimum.accumulate(begins[::-1])[::-1]
+    greatest_ends = np.maximum.accumulate(ends)
+    for span in sorted(spans):
+        if f"B-{span.label}" not in index:
             continue
-        inside = np.flatnonzero((begins < end) & (ends > start))
-        inside = inside[word_tags[inside] == index[OUTSIDE]]
-        word_tags[inside[1:]] = index[f"I-{kind}"]
-        word_tags[inside[:1]] = index[f"B-{kind}"]
+        first = int(np.searchsorted(greatest_ends, span.char_start, side="right"))
+        stop = int(np.searchsorted(least_begins, span.char_end, side="left"))
+        inside = first + np.flatnonzero(
+            (begins[first:stop] < span.char_end)
+            & (ends[first:stop] > span.char_start)
+            & (word_tags[first:stop] == outside)
+        )
+        word_tags[inside[1:]] = index[f"I-{span.label}"]
+        word_tags[inside[:1]] = index[f"B-{span.label}"]
     return np.repeat(word_tags, np.diff(words, append=len(offsets)))

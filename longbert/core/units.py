@@ -23,7 +23,10 @@ class PlannedDocument:
     """A document as receipts remember it.
 
     Attributes:
-        identity: digest of all that decides on its rows but the row fingerprint.
+        identity: digest of all that decides on its rows but the row fingerprint: id, source,
+            content and the versions of its reader. A document with the same identity as before is
+            unchanged. A line number is part of it only where it is part of the rows: in the id and
+            the source of a record without an id of its own, and in an error that names a place.
         document_id: None if it could not be learnt.
         source: as in the tables.
         failed: whether planning has shown that it cannot be done.
@@ -35,11 +38,12 @@ class PlannedDocument:
     failed: bool
 
     @classmethod
-    def from_stub(cls, ref: DocumentRef) -> PlannedDocument:
+    def from_ref(cls, ref: DocumentRef) -> PlannedDocument:
         """What a receipt keeps of a ref."""
-        error = None if ref.error is None else ref.error.error
-        parts = [ref.document_id, ref.source, ref.digest, error]
-        return cls(_digest(parts)[:32], ref.document_id, ref.source, error is not None)
+        source = ref.source if ref.error is None else ref.error.source
+        error = None if ref.error is None else [ref.error.error, ref.error.message]
+        parts = [ref.document_id, source, ref.digest, ref.reader, error]
+        return cls(_digest(parts)[:32], ref.document_id, source, error is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,7 @@ def plan_units(
         fingerprint: digest of the row fingerprint of the run; it enters the names of new parts.
         earlier: parts of the output that is there, in order.
     """
-    documents = [(ref, PlannedDocument.from_stub(ref)) for ref in _refuse_duplicates(refs)]
+    documents = [(ref, PlannedDocument.from_ref(ref)) for ref in _refuse_duplicates(refs)]
     wanted = {planned.identity for _, planned in documents}
     known = {planned.identity for part in earlier for planned in part.documents}
     parts: list[str] = []
@@ -165,11 +169,11 @@ def _refuse_duplicates(refs: Iterable[DocumentRef]) -> list[DocumentRef]:
             earlier = first.setdefault(ref.document_id, ref)
             if earlier is not ref:
                 error = ErrorRow(
-                    source=ref.source,
+                    source=ref.place,
                     document_id=ref.document_id,
                     stage="plan",
                     error="duplicate_id",
-                    message=f"this id is already taken by {earlier.source}, which stays: "
+                    message=f"this id is already taken by {earlier.place}, which stays: "
                     "give each document an id of its own",
                 )
                 ref = replace(ref, error=error)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
-from longbert.core.passages import passage_windows
+from longbert.core.passages import passage_starts, passage_windows
 from longbert.core.windows import Window, default_overlap, split_ends, split_windows
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.embedding import (
@@ -27,6 +27,7 @@ from longbert.encoders.runtime.device import (
     set_threads,
 )
 from longbert.encoders.tasks import Reading, Task, load_tasks, make_head
+from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer, Prompts, with_prompt
 from longbert.errors import ConfigError
 from longbert.store.manifest import HeadSettings, PassSettings
@@ -166,7 +167,7 @@ class LoadedBackbone:
         backbone: on its device.
         window: positions, special tokens included.
         overlap: content tokens.
-        split_tokens: windows of a document of so many content tokens.
+        split_tokens: windows of a document.
         batch_tokens: positions of a batch.
         precision, processor: that decide on the hidden states, too.
     """
@@ -175,7 +176,7 @@ class LoadedBackbone:
     backbone: Backbone
     window: int
     overlap: int
-    split_tokens: Callable[[int], tuple[Window, ...]]
+    split_tokens: Callable[[TokenizedText], tuple[Window, ...]]
     batch_tokens: int
     precision: str
     processor: str
@@ -251,11 +252,11 @@ def _splitting(
     config: ModelConfig,
     *,
     reads_all: bool,
-) -> tuple[Callable[[int], tuple[Window, ...]], int | None]:
+) -> tuple[Callable[[TokenizedText], tuple[Window, ...]], int | None]:
     """What the heads of a pass read of a document, and the overlap of its windows."""
     size = window - backbone.n_special
     if not reads_all:
-        return partial(split_ends, size=size), None
+        return partial(_ends, size=size), None
     overlap = _trained_overlap(group, window) if config.overlap is None else config.overlap
     if overlap is None:
         overlap = default_overlap(size)
@@ -265,7 +266,19 @@ def _splitting(
             f"overlap must be in [0, {size}) for {names} with a window of {window}, "
             f"got {overlap}: try {default_overlap(size)}"
         )
-    return partial(split_windows, size=size, overlap=overlap), overlap
+    return partial(_windows, size=size, overlap=overlap), overlap
+
+
+def _windows(tokens: TokenizedText, *, size: int, overlap: int) -> tuple[Window, ...]:
+    return split_windows(len(tokens), size=size, overlap=overlap)
+
+
+def _ends(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
+    return split_ends(len(tokens), size=size)
+
+
+def _passages(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
+    return passage_windows(passage_starts(tokens.offsets, size=size), len(tokens))
 
 
 def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
@@ -282,7 +295,7 @@ def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> 
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
-    split_tokens = partial(passage_windows, size=config.passage)
+    split_tokens = partial(_passages, size=config.passage)
     tokenizer = pass_.tokenizer
     is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
     n_left_out = len(tokenizer.prefix) if is_left_out else 0

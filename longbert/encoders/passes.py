@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from longbert.core.passages import owned_pieces, passage_starts
 from longbert.core.windows import Window
 from longbert.core.word_shape import word_shapes
 from longbert.encoders.heads.base import Head
@@ -20,7 +21,7 @@ class Pass:
     Attributes:
         backbone: the encoder.
         heads: what is made of its hidden states.
-        split_tokens: the runs of a document of so many content tokens that are read.
+        split_tokens: the runs of a document's tokens that are read.
         batch_tokens: positions of a batch, padding included.
         reads_all: whether each run is a window and all of them are the document; otherwise the
             runs are its beginning and its end, which make one window.
@@ -28,7 +29,7 @@ class Pass:
 
     backbone: Backbone
     heads: tuple[Head, ...]
-    split_tokens: Callable[[int], tuple[Window, ...]]
+    split_tokens: Callable[[TokenizedText], tuple[Window, ...]]
     batch_tokens: int
     reads_all: bool = True
 
@@ -44,12 +45,18 @@ class Pass:
 
     def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
         """The windows of a document that has at least one token."""
-        runs = self.split_tokens(len(tokens))
+        runs = self.split_tokens(tokens)
         if not self.reads_all:
             return [joined_window(tokens, runs)]
         windows = list(token_windows(tokens, runs))
         if any(head.reads_words for head in self.heads):
             windows = [_with_words(text, tokens, window) for window in windows]
+        for size in {head.passage_tokens for head in self.heads if head.passage_tokens}:
+            starts = passage_starts(tokens.offsets, size=size)
+            windows = [
+                replace(window, pieces=tuple(owned_pieces(window.window, starts)))
+                for window in windows
+            ]
         return windows
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:

@@ -24,9 +24,8 @@ from longbert.core.measures.spans import (
     entity_errors,
     entity_measures,
 )
-from longbert.engine.predictions import ScoredSpan
 from longbert.errors import ConfigError, OutputError, nearest
-from longbert.records import Classification, LabelledDocument, LabelledSpan
+from longbert.records import Classification, LabelledDocument, LabelledSpan, ScoredSpan
 
 CONTEXT_CHARS = 40
 

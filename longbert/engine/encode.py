@@ -256,7 +256,7 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     entities = tuple(entity for result in state.results for entity in result.entities)
     classes = tuple(row for result in state.results for row in result.classifications)
     window_scores = tuple(row for result in state.results for row in result.window_scores)
-    covered = count_covered_chars(text, tokens.offsets, first.split_tokens(len(tokens)))
+    covered = count_covered_chars(text, tokens.offsets, first.split_tokens(tokens))
     if covered != len(text) and first.reads_all:
         raise DocumentError(
             "tokenize",
@@ -264,9 +264,8 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
             f"the tokens of the model span {covered} of the {len(text)} characters: its tokenizer "
             "drops visible characters. Use a model that knows them",
         )
-    spans = passage_spans(
-        tokens.offsets, passage_starts(len(tokens), size=passage_tokens), len(text)
-    ).tolist()
+    starts = passage_starts(tokens.offsets, size=passage_tokens)
+    spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
     return DocumentResult(
         document=state.document,
         n_tokens=len(tokens),

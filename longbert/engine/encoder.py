@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
-from longbert.config import ModelConfig
+from longbert.config import ModelConfig, Precision
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
-from longbert.errors import DocumentError, FingerprintError
+from longbert.errors import DocumentError, FingerprintError, InputError, ModelError, shown
 from longbert.index.search import Index
 from longbert.readers.fields import replace_surrogates
 from longbert.records import Document, DocumentResult, FloatMatrix
@@ -54,23 +55,44 @@ class Encoder:
         Raises:
             DocumentError: one of them has no token, or a model failed on it.
         """
-        documents = []
-        for number, text in enumerate(texts):
-            clean, n_replaced = replace_surrogates(text)
-            documents.append(Document(str(number), clean, n_chars_replaced=n_replaced))
         results = []
-        for result in encode_documents(
-            self._models, documents, passage_tokens=self._config.passage
-        ):
+        for result in self.results(texts):
             if isinstance(result, DocumentError):
                 raise result
             results.append(result)
         return results
 
+    def results(self, texts: Sequence[str]) -> list[DocumentResult | DocumentError]:
+        """Encode several documents as :meth:`encode` does, with an error for each that failed."""
+        documents = []
+        for number, text in enumerate(texts):
+            clean, n_replaced = replace_surrogates(text)
+            documents.append(Document(str(number), clean, n_chars_replaced=n_replaced))
+        passage_tokens = self._config.passage
+        return list(encode_documents(self._models, documents, passage_tokens=passage_tokens))
+
     def embed(self, texts: Sequence[str]) -> FloatMatrix:
-        """Document vectors of some texts. Shape: (n_texts, width)."""
+        """Document vectors of some texts. Shape: (n_texts, width).
+
+        Raises:
+            DocumentError: one of them has no token, or a model failed on it.
+        """
         vectors = [result.embedding for result in self.encode(texts)]
         return np.stack([vector for vector in vectors if vector is not None])
+
+    def embed_queries(self, texts: Sequence[str]) -> FloatMatrix:
+        """Document vectors of queries. Shape: (n_texts, width).
+
+        Raises:
+            InputError: one of them has no token, or the model failed on it.
+        """
+        vectors = []
+        for text, result in zip(texts, self.results(texts), strict=True):
+            if isinstance(result, DocumentError):
+                raise _error_of_query(text, result)
+            if result.embedding is not None:
+                vectors.append(result.embedding)
+        return np.stack(vectors)
 
 
 def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None = None) -> Index:
@@ -91,7 +113,7 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
         nonlocal encoder
         if encoder is None:
             encoder = _query_encoder(OutputFolder(filesystem, folder), query_prompt)
-        return encoder.embed(texts)
+        return encoder.embed_queries(texts)
 
     return Index.open(OutputFolder(filesystem, folder), encode=encode)
 
@@ -109,11 +131,16 @@ def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
         window=own_pass.window,
         # Behind another prompt, a window has room for another number of tokens.
         overlap=own_pass.overlap if query_prompt == own_pass.prompt else None,
-        precision=settings.precision,
+        precision=cast(Precision, settings.precision),
         query_prompt=query_prompt,
         document_prompt=own_pass.prompt,
     )
-    encoder = Encoder(config, for_queries=True)
+    try:
+        encoder = Encoder(config, for_queries=True)
+    except ModelError as error:
+        raise ModelError(
+            f"the model that {output.path} was made with cannot be loaded: {error}"
+        ) from error
     wanted, found = named.embed_digest or "", encoder.models.embed_digest or ""
     if wanted != found:
         raise FingerprintError(
@@ -129,3 +156,12 @@ def _recorded_model(named: NamedModels) -> str:
     if named.embed_path is not None and not os.path.isdir(named.embed):
         return named.embed_path
     return named.embed
+
+
+def _error_of_query(text: str, error: DocumentError) -> InputError:
+    if error.error == "no_tokens":
+        return InputError(
+            f"the query {shown(text)} has nothing to search for, since it holds only white space "
+            "or characters that cannot be seen: give at least one word"
+        )
+    return InputError(f"the query {shown(text)} cannot be encoded: {error.message}")

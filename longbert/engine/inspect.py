@@ -55,13 +55,13 @@ def split_document(
             raise DocumentError("tokenize", "no_tokens", "the document has no token")
         offsets = tokens.offsets
         windows = []
-        for window in pass_.split_tokens(len(tokens)):
+        for window in pass_.split_tokens(tokens):
             starts = (window.start, window.owned_start)
             stops = (window.stop, window.owned_stop)
             first, owned_first = (int(offsets[start, 0]) for start in starts)
             last, owned_last = (int(offsets[stop - 1, 1]) for stop in stops)
             windows.append(WindowView(window, first, last, owned_first, owned_last))
-        spans = passage_spans(offsets, passage_starts(len(tokens), size=passage_tokens), n_chars)
+        spans = passage_spans(offsets, passage_starts(offsets, size=passage_tokens), n_chars)
         views.append(
             SplitView(
                 heads=tuple(head.name for head in pass_.heads),

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from longbert.core.units import Part, Plan, PlannedDocument, plan_units
+from longbert.core.units import Part, Plan, plan_units
 from longbert.engine.context import RunContext
 from longbert.engine.prepare import Prepared
-from longbert.errors import InputError
 from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
+from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
-from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
 
 # Errors that are the machine's and not the document's.
@@ -44,22 +42,14 @@ def list_files(context: RunContext) -> Listing:
         InputError: an input is missing, or holds no document.
     """
     config = context.config
-    listing = list_inputs(context.filesystem, config.inputs)
-    inside = _absolute(config.output) + "/"
-    files = tuple(f for f in listing.files if not _absolute(f.path).startswith(inside))
-    if not files:
-        raise InputError(
-            f"input holds no document but those of the output {config.output!r}: "
-            "name the folder of your documents"
-        )
-    context.meter.add({f"skipped {suffix}": n for suffix, n in listing.skipped.items()})
-    return replace(listing, files=files)
+    listing = list_inputs(context.filesystem, config.inputs, output=config.output)
+    context.meter.add({f"skipped {what}": n for what, n in listing.skipped.items()})
+    return listing
 
 
 def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
     """The documents of a file, without their texts."""
-    config = context.config
-    return scan(context.filesystem, file, id_field=config.id_field, text_field=config.text_field)
+    return scan(context.filesystem, file, ReadSettings.of_run(context.config))
 
 
 def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
@@ -101,9 +91,9 @@ def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
         retried = _passing_errors(context, name) if receipt.counts["errors"] else set()
         documents = tuple(
             replace(one, identity="") if (one.source, one.document_id) in retried else one
-            for one in planned_documents(receipt)
+            for one in receipt.planned.documents
         )
-        yield Part(name, documents, receipt.fingerprint)
+        yield replace(receipt.planned, documents=documents)
 
 
 def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
@@ -123,14 +113,6 @@ def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
     ]
 
 
-def planned_documents(receipt: Receipt) -> tuple[PlannedDocument, ...]:
-    """The documents of a part as they were planned."""
-    return tuple(
-        PlannedDocument(one.identity, one.document_id, one.source, one.failed)
-        for one in receipt.documents
-    )
-
-
 def _passing_errors(context: RunContext, part: str) -> set[tuple[str, str | None]]:
     rows = read_table(context.output, "errors", part).to_pylist()
     return {
@@ -138,7 +120,3 @@ def _passing_errors(context: RunContext, part: str) -> set[tuple[str, str | None
         for row in rows
         if (row["stage"], row["error"]) in _PASSING_ERRORS
     }
-
-
-def _absolute(path: str) -> str:
-    return path if "://" in path else os.path.realpath(path)

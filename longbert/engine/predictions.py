@@ -9,19 +9,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from longbert.records import Classification, LabelledSpan
+from longbert.records import Classification, LabelledSpan, ScoredSpan
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
 from longbert.store.manifest import PartEntry
 from longbert.store.parquet import from_parquet
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredSpan:
-    """A predicted entity with its score."""
-
-    span: LabelledSpan
-    score: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.readers.documents import read
+from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
 from longbert.store.folder import entry_of
 from longbert.store.layout import part_file
@@ -67,14 +68,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
     """
     config = context.config
     with timed(context.meter, "reading"):
-        items = list(
-            read(
-                context.filesystem,
-                unit.refs,
-                id_field=config.id_field,
-                text_field=config.text_field,
-            )
-        )
+        items = list(read(context.filesystem, unit.refs, ReadSettings.of_run(config)))
     documents = [item for item in items if isinstance(item, Document)]
     encoded = encode_documents(
         models,

@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from longbert.core.passages import passage_id
 from longbert.core.units import part_name
-from longbert.engine.plan import planned_documents
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file, receipt_file
@@ -40,7 +39,7 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
         yield from _part_problems(output, entry, manifest, seen)
     if dict(totals) != manifest.counts:
         yield "manifest.json: the counts are not the sums of those of the parts"
-    for file in sorted(output.stray_files(manifest)):
+    for file in sorted(output.foreign_tables()):
         yield (
             f"{file} is not of this output, but readers that glob the folder will pick it up: "
             "remove it"
@@ -108,8 +107,8 @@ def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) ->
     file = receipt_file(entry.name)
     if receipt.fingerprint not in manifest.environments:
         yield f"{file} has a row fingerprint that the manifest does not name"
-    ordinal = int(receipt.part.partition("-")[0])
-    if receipt.part != part_name(ordinal, planned_documents(receipt), receipt.fingerprint):
+    part = receipt.planned
+    if part.name != part_name(part.ordinal, part.documents, part.fingerprint):
         yield f"{file} does not name the documents that the part was made of"
     for what, here, there in (
         ("row fingerprint", receipt.fingerprint, entry.fingerprint),

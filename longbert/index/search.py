@@ -24,7 +24,7 @@ from longbert.core.ranking import (
     top_documents,
     top_passages,
 )
-from longbert.errors import ConfigError, FingerprintError, ModelError
+from longbert.errors import ConfigError, FingerprintError, ModelError, shown
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.tables import Integers, read_texts
 from longbert.index.vectors import lengths, unit_vectors
@@ -283,7 +283,7 @@ class Index:
             return self._positions[document_id]
         except KeyError:
             raise ConfigError(
-                f"the output has no document {document_id!r}{self._nearest(document_id)}"
+                f"the output has no document {shown(document_id)}{self._nearest(document_id)}"
             ) from None
 
     def _nearest(self, document_id: str) -> str:
@@ -293,8 +293,8 @@ class Index:
                 _IDS_COMPARED, ids, key=lambda one: abs(len(one) - len(document_id))
             )
         if close := get_close_matches(document_id, ids, n=3, cutoff=0.5):
-            return f": the nearest ids are {', '.join(map(repr, close))}"
-        return f": its ids look like {', '.join(map(repr, ids[:3]))}"
+            return f": the nearest ids are {', '.join(map(shown, close))}"
+        return f": its ids look like {', '.join(map(shown, ids[:3]))}"
 
 
 def _check(k: int, rank: str) -> None:

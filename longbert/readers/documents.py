@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
-from types import ModuleType
 from typing import Any
 
 from longbert.errors import DocumentError
-from longbert.readers import json_lines, parquet, text_files
-from longbert.readers.fields import Fields, replace_surrogates
+from longbert.readers import document_files, record_files
+from longbert.readers.kinds import kind_named
+from longbert.readers.refs import failed_file, failed_listing
+from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
 
-__all__ = ["RECORD_KINDS", "read", "records", "replace_surrogates", "scan"]
 
-RECORD_KINDS = ("jsonl", "parquet")
-"""Kinds of files whose documents are records with fields."""
-
-_READERS: Mapping[str, ModuleType] = {
-    "text": text_files,
-    "html": text_files,
-    "jsonl": json_lines,
-    "parquet": parquet,
-}
-
-
-def scan(
-    filesystem: FileSystem, file: InputFile, *, id_field: str, text_field: str
-) -> Iterator[DocumentRef]:
+def scan(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Iterator[DocumentRef]:
     """Learn what documents a file holds, without keeping their text.
 
-    Memory is bounded by a line or a batch of rows. Nothing is raised for what is wrong
+    Memory is bounded by a record or a batch of rows. Nothing is raised for what is wrong
     with the file or one of its documents: that is the ``error`` of a ref, and the
     documents before and after it stay.
 
     Args:
         filesystem: where the file is.
         file: as listed.
-        id_field, text_field: names of the fields of a record.
+        settings: of the run.
     """
-    fields = Fields(id_field, text_field)
-    found: Iterator[DocumentRef] = _READERS[file.kind].scan(filesystem, file, fields)
-    return found
+    if file.problem:
+        yield failed_listing(file)
+        return
+    kind = kind_named(file.kind)
+    try:
+        kind.check()
+    except DocumentError as error:
+        yield failed_file(filesystem, file, kind, error)
+        return
+    if kind.holds_records:
+        yield from record_files.scan(filesystem, file, kind, settings)
+    else:
+        yield from document_files.scan(filesystem, file, kind, settings)
 
 
 def read(
-    filesystem: FileSystem, refs: Sequence[DocumentRef], *, id_field: str, text_field: str
+    filesystem: FileSystem, refs: Sequence[DocumentRef], settings: ReadSettings
 ) -> Iterator[Document | ErrorRow]:
     """Read the documents of ``refs``: one item for each, in the same order.
 
@@ -55,16 +52,27 @@ def read(
 
     Args:
         filesystem: where the files are.
-        refs: as found by :func:`scan` with the same fields.
-        id_field, text_field: names of the fields of a record.
+        refs: as found by :func:`scan` with the same settings.
+        settings: of the run.
+
+    Raises:
+        FingerprintError: this machine's readers are not those that the refs were planned with.
     """
-    fields = Fields(id_field, text_field)
     for file, run in groupby(refs, key=lambda ref: ref.file):
-        yield from _READERS[file.kind].read(filesystem, tuple(run), fields)
+        of_file = tuple(run)
+        failed = [ref.error for ref in of_file if ref.error is not None]
+        if len(failed) == len(of_file):
+            yield from failed
+            continue
+        kind = kind_named(file.kind)
+        if kind.holds_records:
+            yield from record_files.read(filesystem, of_file, kind, settings)
+        else:
+            yield from document_files.read(filesystem, of_file, kind, settings)
 
 
 def records(
-    filesystem: FileSystem, file: InputFile
+    filesystem: FileSystem, file: InputFile, settings: ReadSettings
 ) -> Iterator[tuple[int, dict[str, Any] | DocumentError]]:
     """Every record of a file with its position from 0, all fields as they are.
 
@@ -72,8 +80,7 @@ def records(
 
     Args:
         filesystem: where the file is.
-        file: of one of :data:`RECORD_KINDS`.
+        file: of a kind that holds records.
+        settings: of the run.
     """
-    found: Iterator[tuple[int, dict[str, Any] | DocumentError]]
-    found = _READERS[file.kind].records(filesystem, file)
-    return found
+    return record_files.records(filesystem, file, kind_named(file.kind), settings)

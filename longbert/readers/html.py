@@ -11,6 +11,7 @@ from lxml import etree, html
 
 from longbert.errors import DocumentError
 from longbert.readers.decoding import decode
+from longbert.readers.kinds import Extract
 
 _DECLARED = re.compile(
     rb"""<(?:meta\b[^>]*?\bcharset|\?xml\b[^>]*?\bencoding)\s*=\s*["']?\s*([\w.:-]+)""", re.I
@@ -22,7 +23,7 @@ _DECLARED_WITHIN_BYTES = 4_096
 _MOST_DEPTH = 150
 
 
-def html_text(data: bytes) -> str:
+def extract(data: bytes, *, encoding: str | None = None) -> Extract:
     """Decode a page and lay out its text.
 
     The charset that the page declares counts where neither a byte order mark nor UTF-8
@@ -32,10 +33,11 @@ def html_text(data: bytes) -> str:
         DocumentError: the page cannot be decoded or parsed without losing text.
     """
     found = _DECLARED.search(data[:_DECLARED_WITHIN_BYTES])
-    page = decode(data, declared=found[1].decode("ascii", "replace") if found else None)
+    declared = found[1].decode("ascii", "replace") if found else None
+    page = decode(data, declared=declared, named=encoding)
     page = _XML_DECLARATION.sub("", page, count=1)
     if not page.strip():
-        return ""
+        return Extract("")
     # Not inscriptis.get_text: its parser drops a text node of 10 MB, and all that is
     # nested over 256 deep, without a word.
     parser = html.HTMLParser(huge_tree=True)
@@ -49,14 +51,14 @@ def html_text(data: bytes) -> str:
         text: str = Inscriptis(root, ParserConfig()).get_text()
     except etree.ParserError:
         # No element is left, as where the page is one comment: it has no text.
-        return ""
+        return Extract("")
     except (etree.LxmlError, ValueError, RecursionError) as error:
         raise DocumentError(
             "read",
             "html",
             f"the page cannot be parsed ({type(error).__name__}): repair it or save it as text",
         ) from None
-    return text
+    return Extract(text)
 
 
 def _flatten(root: Any) -> None:

@@ -10,9 +10,12 @@ from typing import Any, Literal
 
 from longbert.core.measures.spans import flatten_spans
 from longbert.errors import DocumentError, InputError, nearest
-from longbert.readers.documents import RECORD_KINDS, records, replace_surrogates
-from longbert.readers.fields import Fields, document_id, names, printable, text
+from longbert.readers.documents import records
+from longbert.readers.fields import names, own_id, printable, replace_surrogates, text
 from longbert.readers.inputs import list_inputs
+from longbert.readers.kinds import KINDS, kind_named
+from longbert.readers.settings import ReadSettings
+from longbert.readers.values import WrittenNumber
 from longbert.records import LabelledDocument, LabelledSpan
 from longbert.store.filesystem import FileSystem
 
@@ -83,15 +86,15 @@ def read_labelled(
     Raises:
         InputError: with file, line, field, value and remedy.
     """
-    fields = Fields(id_field, text_field)
+    settings = ReadSettings(id_field=id_field, text_field=text_field)
     documents: list[LabelledDocument] = []
     sources: dict[str, str] = {}
     kind: LabelKind | None = None
     decided_by = ""
     values: list[Any] = []
-    for source, record, without in _records(filesystem, path):
+    for source, record, without in _records(filesystem, path, settings):
         label_field = label_field or _label_field(record, source)
-        document = _document(record, fields, source, without, may_be_empty=may_be_empty)
+        document = _document(record, settings, source, without, may_be_empty=may_be_empty)
         if document.document_id in sources:
             raise InputError(
                 f"{source}: id {document.document_id!r} is that of "
@@ -160,16 +163,21 @@ def check_trainable(data: LabelledData, *, n_folds: int | None = None) -> None:
         )
 
 
-def _records(filesystem: FileSystem, path: str) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _records(
+    filesystem: FileSystem, path: str, settings: ReadSettings
+) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Source, record, and the id of a record that has none."""
     for file in list_inputs(filesystem, [path]).files:
-        if file.kind not in RECORD_KINDS:
+        if file.problem:
+            raise InputError(f"{file.source} cannot be listed: {file.problem}: make it readable")
+        if not kind_named(file.kind).holds_records:
+            suffixes = [one for kind in KINDS if kind.holds_records for one in kind.suffixes]
             raise InputError(
-                f"{printable(file.path)} has no fields to hold labels: "
-                "name a file that ends in .jsonl, .jsonl.gz or .parquet"
+                f"{file.source} has no fields to hold labels: "
+                f"name a file that ends in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
             )
-        for row, record in records(filesystem, file):
-            source = f"{printable(file.path)}#{row + 1}"
+        for row, record in records(filesystem, file, settings):
+            source = f"{file.source}#{row + 1}"
             if isinstance(record, DocumentError):
                 raise InputError(f"{source}: {record.message}")
             yield source, record, f"{file.document_id}#{row + 1}"
@@ -187,16 +195,21 @@ def _label_field(record: Mapping[str, Any], source: str) -> str:
 
 
 def _document(
-    record: Mapping[str, Any], fields: Fields, source: str, without: str, *, may_be_empty: bool
+    record: Mapping[str, Any],
+    settings: ReadSettings,
+    source: str,
+    without: str,
+    *,
+    may_be_empty: bool,
 ) -> LabelledDocument:
     try:
-        identifier = document_id(record, fields, without=without)
-        content, _ = replace_surrogates(text(record, fields))
+        identifier = own_id(record, settings) or without
+        content, _ = replace_surrogates(text(record, settings))
     except DocumentError as error:
         raise InputError(f"{source}: {error.message}") from None
     if not may_be_empty and not content.strip():
         raise InputError(
-            f"{source}: text field {fields.text_field!r} of document {identifier!r} is empty: "
+            f"{source}: text field {settings.text_field!r} of document {identifier!r} is empty: "
             "give it a text, or leave the document out"
         )
     return LabelledDocument(identifier, content, source)
@@ -219,7 +232,7 @@ def _kind(value: Any, where: str, kinds: Collection[LabelKind]) -> LabelKind | N
     kind: LabelKind | None = None
     if isinstance(value, str):
         kind = "label"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif isinstance(value, int | float | WrittenNumber) and not isinstance(value, bool):
         kind = "number"
     elif isinstance(value, list):
         if not value and not {"labels", "entities"}.isdisjoint(kinds):
@@ -339,5 +352,9 @@ def _shown(value: Any) -> str:
     """A value for a message, cut to a readable length; texts by their length alone."""
     if isinstance(value, str) and len(value) > _SHOWN_CHARS:
         return f"a string of {len(value):,} characters"
-    shown = json.dumps(value, default=lambda other: type(other).__name__)
+    shown = json.dumps(value, default=_spelled)
     return shown if len(shown) <= _SHOWN_CHARS else f"{shown[:_SHOWN_CHARS]}…"
+
+
+def _spelled(value: Any) -> Any:
+    return float(value) if isinstance(value, WrittenNumber) else type(value).__name__

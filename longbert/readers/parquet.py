@@ -1,7 +1,8 @@
-"""Parquet: a document a row."""
+"""Parquet: a record a row."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -10,134 +11,131 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longbert.errors import DocumentError
-from longbert.readers.fields import (
-    Fields,
-    canonical_json,
-    changed,
-    digest_of,
-    document_id,
-    error_for,
-    error_row,
-    failed_file,
-    metadata,
-    names,
-    printable,
-    replace_surrogates,
-    text,
-    unreadable,
-)
-from longbert.records import Document, DocumentRef, ErrorRow, InputFile
+from longbert.readers.fields import canonical_json, names, shown_name
+from longbert.readers.kinds import Row
+from longbert.readers.record_batch import RecordBatch
+from longbert.readers.refs import changed, digest_of
+from longbert.readers.settings import ReadSettings
+from longbert.records import DocumentRef, InputFile
 from longbert.store.filesystem import FileSystem
 
 _BATCH_BYTES = 8 << 20
-_MOST_BATCH_ROWS = 4_096
+_MOST_BATCH_ROWS = 1_024
 _BUFFER_BYTES = 1 << 20
 
-_FAILURES = (pa.ArrowException, OSError)
+
+def rows(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Iterator[Row]:
+    """Every row; its size is that of its fields as JSON.
+
+    Raises:
+        DocumentError: the columns do not make records, or the file is not Parquet from here on.
+        OSError: the file system does not give the file.
+    """
+    with _failures("plan"), _opened(filesystem, file) as table:
+        _check_columns(table.schema_arrow, settings)
+        for position, batch in _batches(table, first=0, settings=settings):
+            for index in range(len(batch)):
+                yield _row(position + index, batch[index])
 
 
-def scan(filesystem: FileSystem, file: InputFile, fields: Fields) -> Iterator[DocumentRef]:
-    """See :func:`longbert.readers.documents.scan`; a row's size is that of its fields as JSON."""
-    n_rows = 0
-    try:
-        with _opened(filesystem, file) as table:
-            columns = table.schema_arrow.names
-            if fields.text_field not in columns:
-                yield failed_file(filesystem, file, _no_column(fields, columns))
-                return
-            for row, batch, index in _rows(table, first=0):
-                yield _ref(filesystem, file, fields, row, batch, index)
-                n_rows = row + 1
-    except _FAILURES as error:
-        yield failed_file(filesystem, file, _failure(error), row=n_rows)
-        return
-    if n_rows == 0:
-        empty = DocumentError("plan", "empty", "the table has no rows: leave it out of the inputs")
-        yield failed_file(filesystem, file, empty)
+@contextmanager
+def open_rows(filesystem: FileSystem, file: InputFile, settings: ReadSettings) -> Iterator[_Rows]:
+    """Rows by position."""
+    with ExitStack() as stack:
+        with _failures("read"):
+            table = stack.enter_context(_opened(filesystem, file))
+        yield _Rows(table, settings)
 
 
-def read(
-    filesystem: FileSystem, refs: Sequence[DocumentRef], fields: Fields
-) -> Iterator[Document | ErrorRow]:
-    """See :func:`longbert.readers.documents.read`."""
-    with ExitStack() as files:
-        cursor: _Cursor | None = None
-        for ref in refs:
-            if ref.error is not None:
-                yield ref.error
-                continue
-            try:
-                if cursor is None:
-                    cursor = _Cursor(files.enter_context(_opened(filesystem, ref.file)))
-                yield _document(ref, cursor.record(ref.row), fields)
-            except DocumentError:
-                # What is wrong with it now was not wrong when it was planned.
-                yield error_for(ref, changed())
-            except _FAILURES as error:
-                is_arrow = not _is_of_the_disk(error)
-                yield error_for(ref, changed() if is_arrow else unreadable("read", error))
-
-
-def records(
-    filesystem: FileSystem, file: InputFile
-) -> Iterator[tuple[int, dict[str, Any] | DocumentError]]:
-    """See :func:`longbert.readers.documents.records`."""
-    n_rows = 0
-    try:
-        with _opened(filesystem, file) as table:
-            for row, batch, index in _rows(table, first=0):
-                yield row, _record_or_error(batch, index)
-                n_rows = row + 1
-    except _FAILURES as error:
-        yield n_rows, _failure(error)
-
-
-class _Cursor:
+class _Rows:
     """Rows by position, read onward; row groups without a wanted row are not touched."""
 
-    def __init__(self, table: Any) -> None:
+    def __init__(self, table: Any, settings: ReadSettings) -> None:
         self._table = table
-        self._rows: Iterator[tuple[int, Any, int]] = iter(())
+        self._settings = settings
+        self._batches: Iterator[tuple[int, RecordBatch]] = iter(())
         self._group = -1
-        self._row = -1
+        self._first = 0
+        self._batch: RecordBatch | None = None
 
-    def record(self, row: int) -> dict[str, Any]:
-        """Raises DocumentError if there is no such row."""
-        group = _group_of(self._table, row)
-        if group != self._group or row <= self._row:
-            self._rows = _rows(self._table, first=row)
-        self._group, self._row = -1, -1
-        for position, batch, index in self._rows:
-            if position == row:
-                self._group, self._row = group, row
-                return _record(batch, index)
-        raise changed()
+    def row(self, ref: DocumentRef) -> Row:
+        """The row of a ref; raises DocumentError or OSError."""
+        wanted = -1 if ref.row is None else ref.row
+        with _failures("read"):
+            group = _group_of(self._table, wanted)
+            if group != self._group or wanted < self._first:
+                self._batches = _batches(self._table, first=wanted, settings=self._settings)
+                self._group, self._first, self._batch = group, wanted, None
+            while self._batch is None or wanted >= self._first + len(self._batch):
+                following = next(self._batches, None)
+                if following is None:
+                    self._group = -1
+                    raise changed()
+                self._first, self._batch = following
+            return _row(wanted, self._batch[wanted - self._first])
 
 
 @contextmanager
 def _opened(filesystem: FileSystem, file: InputFile) -> Iterator[Any]:
-    with (
-        filesystem.open(file.path) as stream,
-        # Without a buffer Arrow reads the whole column chunk of a row group at once.
-        pq.ParquetFile(stream, buffer_size=_BUFFER_BYTES, pre_buffer=False) as table,
-    ):
-        yield table
+    with filesystem.open(file.path) as stream:
+        metadata = pq.read_metadata(stream)
+        stream.seek(0)
+        with pq.ParquetFile(
+            stream,
+            metadata=metadata,
+            # A value that stands in many rows is kept once, however long it is.
+            read_dictionary=_dictionaries(metadata),
+            # Without a buffer Arrow reads the whole column chunk of a row group at once.
+            buffer_size=_BUFFER_BYTES,
+            pre_buffer=False,
+        ) as table:
+            yield table
 
 
-def _rows(table: Any, *, first: int) -> Iterator[tuple[int, Any, int]]:
-    """Every row from ``first`` on: its position, its batch, its position in the batch."""
+def _dictionaries(metadata: Any) -> list[str]:
+    """Columns of strings or bytes that the file keeps as dictionaries."""
+    found: dict[str, None] = {}
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for index in range(group.num_columns):
+            column = group.column(index)
+            if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY":
+                found[column.path_in_schema] = None
+    return list(found)
+
+
+@contextmanager
+def _failures(stage: str) -> Iterator[None]:
+    """Tell damaged data, which Arrow reports as an OSError without a number, from the disk's."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DocumentError(
+            stage,
+            "bad_parquet",
+            "the file is not Parquet, or is damaged, encrypted or cut short: write it again",
+        ) from None
+
+
+def _batches(
+    table: Any, *, first: int, settings: ReadSettings
+) -> Iterator[tuple[int, RecordBatch]]:
+    """Batches from the row group of row ``first`` on, each with the position of its first row."""
     start = 0
     for group in range(table.metadata.num_row_groups):
         of_group = table.metadata.row_group(group)
         stop = start + of_group.num_rows
         if stop > first:
-            row_bytes = max(1, of_group.total_byte_size // of_group.num_rows)
+            row_bytes = max(1, of_group.total_byte_size // max(1, of_group.num_rows))
             n_rows = max(1, min(_MOST_BATCH_ROWS, _BATCH_BYTES // row_bytes))
+            # A thread of Arrow's could drop a buffer of Python's while the interpreter ends.
+            batches = table.iter_batches(batch_size=n_rows, row_groups=[group], use_threads=False)
             position = start
-            for batch in table.iter_batches(batch_size=n_rows, row_groups=[group]):
-                columns = _columns(batch)
-                for index in range(max(0, first - position), batch.num_rows):
-                    yield position + index, columns, index
+            for batch in batches:
+                if position + batch.num_rows > first:
+                    yield position, RecordBatch(batch, settings)
                 position += batch.num_rows
         start = stop
 
@@ -151,100 +149,37 @@ def _group_of(table: Any, row: int) -> int:
     return -1
 
 
-def _columns(batch: Any) -> dict[str, Any]:
-    """Columns by name; nanoseconds as text, since Python's own times end at microseconds."""
-    return {
-        name: column.cast(pa.string())
-        if pa.types.is_timestamp(column.type) and column.type.unit == "ns"
-        else column
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    }
+def _row(row: int, record: dict[str, Any] | DocumentError) -> Row:
+    content = record.error.encode() if isinstance(record, DocumentError) else canonical_json(record)
+    return Row(row, 0, len(content), digest_of(content), record)
 
 
-def _record_or_error(columns: dict[str, Any], index: int) -> dict[str, Any] | DocumentError:
-    try:
-        return _record(columns, index)
-    except DocumentError as error:
-        return error
-
-
-def _record(columns: dict[str, Any], index: int) -> dict[str, Any]:
-    try:
-        return {name: column[index].as_py() for name, column in columns.items()}
-    except (ValueError, OverflowError, NotImplementedError) as error:
+def _check_columns(schema: Any, settings: ReadSettings) -> None:
+    twice = _field_twice(list(schema))
+    if twice is not None:
         raise DocumentError(
             "plan",
-            "bad_row",
-            f"the row holds a value that cannot be read ({type(error).__name__}): "
-            "write the table again with valid UTF-8 and values in range",
-        ) from None
+            "duplicate_field",
+            f"two columns, or two fields of one, are called {shown_name(twice)}, and only one of "
+            "them could be kept: rename or drop the other",
+        )
+    if settings.text_field not in schema.names:
+        raise DocumentError(
+            "plan",
+            "no_text",
+            f"there is no text column {shown_name(settings.text_field)}; the columns are "
+            f"{names(schema.names)}: name the one that holds the text with --text-field",
+        )
 
 
-def _ref(
-    filesystem: FileSystem,
-    file: InputFile,
-    fields: Fields,
-    row: int,
-    columns: dict[str, Any],
-    index: int,
-) -> DocumentRef:
-    source = f"{printable(file.path)}#{row + 1}"
-    try:
-        record = _record(columns, index)
-    except DocumentError as error:
-        return failed_file(filesystem, file, error, row=row)
-    identifier: str | None = None
-    failure: ErrorRow | None = None
-    try:
-        identifier = document_id(record, fields, without=f"{file.document_id}#{row + 1}")
-        text(record, fields)
-    except DocumentError as error:
-        failure = error_row(source, identifier, error)
-    content = canonical_json(record)
-    return DocumentRef(
-        file=file,
-        row=row,
-        start=0,
-        stop=len(content),
-        document_id=identifier,
-        source=source,
-        digest=digest_of(content),
-        error=failure,
+def _field_twice(fields: Sequence[Any]) -> str | None:
+    """The first name that two fields share, in a table or inside one of its columns."""
+    counts = Counter(field.name for field in fields)
+    inside = (
+        _field_twice([field.type.field(n) for n in range(field.type.num_fields)])
+        for field in fields
+        if pa.types.is_nested(field.type)
     )
-
-
-def _document(ref: DocumentRef, record: dict[str, Any], fields: Fields) -> Document:
-    if digest_of(canonical_json(record)) != ref.digest:
-        raise changed()
-    content, n_replaced = replace_surrogates(text(record, fields))
-    return Document(
-        document_id=document_id(record, fields, without=ref.document_id or ref.source),
-        text=content,
-        source=ref.source,
-        metadata=metadata(record, fields),
-        n_chars_replaced=n_replaced,
-    )
-
-
-def _is_of_the_disk(error: BaseException) -> bool:
-    """Arrow reports damaged data as an OSError, too, but without a number."""
-    return isinstance(error, OSError) and error.errno is not None
-
-
-def _failure(error: BaseException) -> DocumentError:
-    if isinstance(error, OSError) and _is_of_the_disk(error):
-        return unreadable("plan", error)
-    return DocumentError(
-        "plan",
-        "bad_parquet",
-        "the file is not Parquet, or is damaged, encrypted or cut short: write it again",
-    )
-
-
-def _no_column(fields: Fields, columns: list[str]) -> DocumentError:
-    return DocumentError(
-        "plan",
-        "no_text",
-        f"there is no text column {printable(fields.text_field)!r}; the columns are "
-        f"{names(dict.fromkeys(columns))}: name the one that holds the text with --text-field",
+    return next((name for name, count in counts.items() if count > 1), None) or next(
+        (name for name in inside if name is not None), None
     )

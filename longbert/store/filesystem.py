@@ -7,13 +7,15 @@ object stores.
 from __future__ import annotations
 
 import contextlib
-import glob
 import os
-from collections.abc import Iterator
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from typing_extensions import override
+
+from longbert.store.globs import ANY_FOLDERS, first_wildcard, path_matches
 
 TEMPORARY_SUFFIX = ".tmp"
 """Ending of a file that is still being written."""
@@ -21,10 +23,18 @@ TEMPORARY_SUFFIX = ".tmp"
 
 @dataclass(frozen=True, slots=True)
 class FileInfo:
-    """A file's path as given to ``open``, and its size."""
+    """A file's path as given to ``open``, and its size.
+
+    Attributes:
+        special: ``pipe``, ``socket`` or ``device`` for what is no file that can be read twice;
+            opening one may wait for ever.
+        problem: set for a folder that cannot be listed: why not. ``path`` is that folder.
+    """
 
     path: str
     n_bytes: int
+    special: str = ""
+    problem: str = ""
 
 
 class FileSystem(Protocol):
@@ -36,12 +46,17 @@ class FileSystem(Protocol):
     def files(self, path: str) -> Iterator[FileInfo]:
         """All files under the folder ``path``, recursively, in any order.
 
+        A folder below it that cannot be listed is an item that says so.
+
         Raises:
-            OSError: a folder cannot be listed.
+            OSError: the folder itself cannot be listed.
         """
 
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        """Files whose path matches ``pattern`` (a plain path matches itself), in any order."""
+        """Files whose path matches ``pattern`` (a plain path matches itself), in any order.
+
+        Patterns are those of :mod:`longbert.store.globs`.
+        """
 
     def open(self, path: str) -> BinaryIO:
         """Open a file for reading; raises OSError."""
@@ -79,12 +94,14 @@ class LocalFileSystem(FileSystem):
 
     @override
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        if os.path.isfile(pattern):
-            yield FileInfo(pattern, _size(pattern))
-            return
-        for path in glob.glob(pattern, recursive=True):
-            if _is_listed(path):
-                yield FileInfo(path, _size(path))
+        # A path that exists is itself, whether its name holds wildcards or not.
+        if os.path.lexists(pattern):
+            if not os.path.isdir(pattern):
+                yield _info(pattern)
+        elif pattern.startswith("/"):
+            yield from _matches("/", pattern.lstrip("/").split("/"))
+        else:
+            yield from _matches("", pattern.split("/"))
 
     @override
     def open(self, path: str) -> BinaryIO:
@@ -123,30 +140,74 @@ class LocalFileSystem(FileSystem):
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:
-    status = os.stat(folder)
+    """Files under a folder; an empty name is the current one, which paths leave out."""
+    status = os.stat(folder or ".")
     identity = (status.st_dev, status.st_ino)
     if identity in above:
         return
-    with os.scandir(folder) as entries:
-        found = [entry.path for entry in entries]
-    for path in found:
-        if os.path.isdir(path):
+    for name, is_folder in _entries(folder):
+        path = os.path.join(folder, name)
+        if not is_folder:
+            yield _info(path)
+            continue
+        try:
             yield from _files(path, above=above | {identity})
-        elif _is_listed(path):
-            yield FileInfo(path, _size(path))
+        except OSError as error:
+            yield _unlistable(path, error)
 
 
-def _is_listed(path: str) -> bool:
-    """Whether a path is a file, or a dangling link, which must not go unnoticed.
-
-    Devices, sockets and pipes are not: opening one may wait for ever.
-    """
-    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
-
-
-def _size(path: str) -> int:
-    """Size in bytes; 0 for a dangling link, which fails when it is opened."""
+def _matches(folder: str, pattern: Sequence[str]) -> Iterator[FileInfo]:
+    """Files under a folder that match a pattern, which is split at its slashes."""
+    wanted, rest = pattern[0], pattern[1:]
     try:
-        return os.path.getsize(path)
+        if wanted == ANY_FOLDERS:
+            prefix = os.path.join(folder, "")
+            for info in _files(folder, above=frozenset()):
+                below = info.path.removeprefix(prefix)
+                if info.problem or path_matches(below, "/".join(pattern)):
+                    yield info
+            return
+        if first_wildcard(wanted) is None:
+            path = os.path.join(folder, wanted)
+            entries = [(wanted, os.path.isdir(path))] if os.path.lexists(path) else []
+        else:
+            entries = _entries(folder)
+    except OSError as error:
+        yield _unlistable(folder, error)
+        return
+    for name, is_folder in entries:
+        path = os.path.join(folder, name)
+        if path_matches(name, wanted):
+            if rest and is_folder:
+                yield from _matches(path, rest)
+            elif not rest and not is_folder:
+                yield _info(path)
+
+
+def _entries(folder: str) -> list[tuple[str, bool]]:
+    """Names in a folder, and whether each is a folder or a link to one."""
+    with os.scandir(folder or ".") as entries:
+        return [(entry.name, _is_folder(entry)) for entry in entries]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
     except OSError:
-        return 0
+        return False
+
+
+def _unlistable(folder: str, error: OSError) -> FileInfo:
+    return FileInfo(folder or ".", 0, problem=error.strerror or type(error).__name__)
+
+
+def _info(path: str) -> FileInfo:
+    """What a path is; a dangling link is a file, which shall not go unnoticed."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return FileInfo(path, 0)
+    if stat.S_ISREG(status.st_mode):
+        return FileInfo(path, status.st_size)
+    kinds = {stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return FileInfo(path, 0, special=kinds.get(stat.S_IFMT(status.st_mode), "device"))

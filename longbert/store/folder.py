@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from longbert.errors import OutputError
+from longbert.errors import ConfigError, OutputError
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, join
 from longbert.store.layout import (
     CLAIM,
@@ -141,18 +141,18 @@ class OutputFolder:
         """The manifest of a finished output.
 
         Raises:
-            OutputError: there is no such folder, it is no output of longbert, or its first run
-                has not finished.
+            ConfigError: there is no such folder, or it is no output of longbert.
+            OutputError: its first run has not finished, or the manifest is damaged.
         """
         manifest = self.manifest()
         if manifest is not None:
             return manifest
         if not self.filesystem.is_folder(self.path):
-            raise OutputError(
+            raise ConfigError(
                 f"{self.path!r} is no folder: name the output of `longbert run` with --index"
             )
         if self.read(CLAIM) is None:
-            raise OutputError(
+            raise ConfigError(
                 f"{self.path!r} holds no longbert output: name the output of `longbert run` with "
                 "--index"
             )
@@ -208,16 +208,15 @@ class OutputFolder:
         data = self.read_checked(entry.file, entry.sha256)
         return from_json(data, IndexDescription, path=self.join(entry.file))
 
-    def stray_files(self, manifest: Manifest) -> Iterator[str]:
-        """Files in the tables' folders that the manifest does not name."""
-        named = {part_file(folder, part.name) for part in manifest.parts for folder in part.files}
+    def foreign_tables(self) -> Iterator[str]:
+        """Files among the tables that longbert did not write, relative to the output."""
         for folder, suffix in PART_SUFFIXES.items():
             if folder == RECEIPTS:
                 continue
             for path in self._files(folder):
-                name = f"{folder}/{path.rpartition('/')[2]}"
-                if name.endswith(suffix) and name not in named:
-                    yield name
+                name = path.rpartition("/")[2]
+                if name.endswith(suffix) and not is_own(folder, name):
+                    yield f"{folder}/{name}"
 
     def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
         """Remove longbert's own files that the manifest does not name.

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from longbert.core.fingerprint import fingerprint
+from longbert.core.units import Part, PlannedDocument
 from longbert.errors import OutputError
 
 FORMAT = 2
@@ -179,6 +180,15 @@ class Receipt(Record, frozen=True, kw_only=True):
     files: dict[str, FileEntry]
     documents: tuple[DocumentEntry, ...]
 
+    @property
+    def planned(self) -> Part:
+        """The part as it was planned."""
+        documents = tuple(
+            PlannedDocument(one.identity, one.document_id, one.source, one.failed)
+            for one in self.documents
+        )
+        return Part(self.part, documents, self.fingerprint)
+
 
 class PartEntry(Record, frozen=True, kw_only=True):
     """A part as the manifest names it: its receipt without the documents."""
@@ -274,8 +284,8 @@ class Manifest(Record, frozen=True, kw_only=True):
 
 
 def to_builtins(record: Record) -> dict[str, Any]:
-    """A record as dictionaries, lists and plain values."""
-    content: dict[str, Any] = msgspec.to_builtins(record, str_keys=True)
+    """A record as JSON has it: dictionaries, lists and plain values."""
+    content: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
     return content
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from longbert.config import Device, Precision
 from longbert.errors import ConfigError, nearest
 
 TASKS = ("classify", "ner")
@@ -60,8 +61,8 @@ class TrainConfig:
     window: int | None = None
     overlap: int | None = None
     seed: int = 0
-    device: str = "auto"
-    precision: str = "auto"
+    device: Device = "auto"
+    precision: Precision = "auto"
     features: str | None = None
     license: str | None = None
 

@@ -216,7 +216,7 @@ class EntityTrainee:
     def _examples_of(self, number: int) -> list[_Example]:
         document = self._documents[number]
         tokens = self._tokenizer.tokenize(document.text)
-        spans = [(one.char_start, one.char_end, one.label) for one in document.spans or ()]
+        spans = document.spans or ()
         tags = tag_tokens(spans, tokens.offsets, tokens.starts_word, labels=self._labels)
         stops = ends_at_line_breaks(document.text, tokens.offsets)
         # Within a word all tokens have its first one's tag, which only its window's start shows.

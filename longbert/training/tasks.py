@@ -45,8 +45,7 @@ from longbert.encoders.models import LoadedBackbone
 from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.engine.compare import LabelMap, Measures, compare_entities, compare_labels
 from longbert.engine.encode import WindowPartials
-from longbert.engine.predictions import ScoredSpan
-from longbert.records import Classification, Entity, LabelledDocument, LabelledSpan
+from longbert.records import Classification, Entity, LabelledDocument, LabelledSpan, ScoredSpan
 from longbert.store.filesystem import LocalFileSystem
 from longbert.training.classify import ClassTrainee, class_weights, targets_of
 from longbert.training.config import TrainConfig
@@ -249,12 +248,7 @@ class EntityTask:
         scored = head.decode_crf(document.text, tokens, partial)
         gold = set(document.spans or ())
         kinds = sorted({label[2:] for label in self.labels[1:]})
-        rows = [
-            1 + kinds.index(one.label)
-            if LabelledSpan(one.char_start, one.char_end, one.label) in gold
-            else 0
-            for one, _ in scored
-        ]
+        rows = [1 + kinds.index(one.span.label) if one.span in gold else 0 for one, _ in scored]
         return Outcome(
             logits=np.array([logits for _, logits in scored]).reshape(-1, 1 + len(kinds)),
             gold=np.array(rows, dtype=np.int64),

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from fakes.beam_files import MemoryFileSystem
-from support.runs import UNIT_BYTES, files_of, some_texts, write_texts
+from support.runs import DEFAULT_TABLES, UNIT_BYTES, files_of, some_texts, write_texts
 from support.runs import run as run_locally
 
 import longbert
@@ -17,7 +17,6 @@ from longbert.beam.filesystem import BeamFileSystem
 from longbert.engine.verify import verify_output
 from longbert.store.filesystem import FileInfo
 from longbert.store.folder import OutputFolder
-from longbert.store.tables import TABLES
 
 
 @pytest.fixture
@@ -173,7 +172,7 @@ def test_a_whole_run_in_a_store(tmp_path: Path, objects: dict[str, bytes], embed
     assert list(verify_output(OutputFolder(BeamFileSystem(), "mem://in/out"))) == []
 
     # The column `source` tells where the inputs are, and so does a part's name; else it is as here.
-    for table in TABLES:
+    for table in DEFAULT_TABLES:
         parts = [data for name, data in sorted(outputs[0].items()) if name.startswith(f"{table}/")]
         rows = [row for data in parts for row in pq.read_table(io.BytesIO(data)).to_pylist()]
         for row in rows:

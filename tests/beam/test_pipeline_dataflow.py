@@ -20,7 +20,9 @@ from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
 import longbert
-from longbert.config import run_config
+from longbert.api import run_job
+from longbert.config import Execution, run_config
+from longbert.store.manifest import to_builtins
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
 GRAPH_LIMIT_BYTES = 200_000
@@ -28,7 +30,7 @@ GRAPH_LIMIT_BYTES = 200_000
 
 STEPS = (
     *("Start", "Prepare", "List files", "Spread files", "Scan files", "Plan"),
-    *("Units", "Spread units", "Make units", "Resumed", "Count resumed", "Finish"),
+    *("Units", "Spread units", "Process units", "Resumed", "Count resumed", "Finish"),
 )
 
 
@@ -44,12 +46,11 @@ def _options(folder: Path, endpoint: str = "http://localhost:1") -> list[str]:
 def _job(folder: Path, inputs: str, output: str, options: Sequence[str], **settings: Any) -> Any:
     meter = folder / "meter-of-the-launcher"
     meter.mkdir(exist_ok=True)
-    return longbert.run_job(
+    return run_job(
         run_config({"input": [inputs], "output": output, **settings}),
-        runner="DataflowRunner",
-        workers=None,
-        beam_options=options,
+        Execution(runner="DataflowRunner", beam_options=tuple(options)),
         meter_folder=str(meter),
+        notify=print,
     )
 
 
@@ -84,7 +85,7 @@ def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) ->
     assert {f"RunDocuments/{step}" for step in STEPS} <= names
 
     carried = _pickles(graph)
-    makes = carried["RunDocuments/Make units"]
+    makes = carried["RunDocuments/Process units"]
     assert b"gs://bucket/documents" in makes
     assert MODEL_OF_THE_WORKERS.encode() in makes
     own_code = str(Path(longbert.__file__).parent).encode()
@@ -150,7 +151,7 @@ def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> N
     with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
         outcome = _job(tmp_path, str(inputs), str(output), _options(tmp_path, endpoint))
     assert outcome is not None
-    assert outcome.manifest == manifest
+    assert to_builtins(outcome.manifest) == manifest
     (job,) = jobs
     assert str(tmp_path / "staging/pipeline.pb") in json.dumps(job["environment"])
     assert "steps" not in job or not job["steps"]

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from support.commands import MARKER
+from support.runs import write_texts
 
 from longbert.cli.main import main
 
@@ -35,3 +37,9 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
 def small(models: Callable[..., Path]) -> Path:
     """An embedding model with windows of 32."""
     return models("bert", sentence_transformers={"max_seq_length": 32})
+
+
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A folder with one document."""
+    return write_texts(tmp_path / "docs", {"a.txt": f"{MARKER} is a dragonfly."})

@@ -53,9 +53,9 @@ def test_tables_for_people(call: Call, good: Path, entities: Path) -> None:
         "tagger: 2 of 4 labelled documents scored\n",
         "1 labelled document not in the output: elsewhere\n",
         "1 labelled document in the output's errors: empty\n",
-        "1 document of the output without labels, left aside\n",
-        "1 labelled span left out, overlapping a longer one\n",
-        "labels that the head does not give: LOC (--label-map",
+        "1 document of the output without labels: ignored\n",
+        "1 labelled span left out because a longer one overlaps\n",
+        "labels that the head does not have: LOC (--label-map",
         "labels of the head that no labelled document has: ORG\n",
         "errors: 1 missed, 0 spurious, 1 wrong border, 1 wrong label\n",
         "│ PER   │     0.500 │  0.500 │ 0.500 │       2 │         2 │\n",
@@ -102,7 +102,9 @@ def test_a_confusion_of_many_labels_is_left_to_programs(
     rows = [{"id": "a", "entities": [[i, i + 1, f"L{i:02}"] for i in range(20)]}]
     path = write_gold(tmp_path / "many.jsonl", rows)
     result = call("evaluate", "--gold", path, "--index", good)
-    assert "confusion of 23 labels: --format json has it\n" in result.stdout
+    assert (
+        "23 labels are too many for a confusion matrix here: see --format json\n" in result.stdout
+    )
     assert "L00, L01, L02," in result.stdout
 
 
@@ -142,7 +144,7 @@ def test_many_mistakes_are_cut_on_the_screen_only(call: Call, good: Path, tmp_pa
     file = tmp_path / "errors.jsonl"
     path = write_gold(tmp_path / "many.jsonl", gold)
     result = call("evaluate", "--gold", path, "--index", good, "--errors", file)
-    assert "the first 20 of 30 mistakes (--errors writes all)\n" in result.stdout
+    assert "the first 20 of 30 mistakes (--errors writes them all)\n" in result.stdout
     assert result.stdout.count("│ missed │") == 20
     assert len(file.read_text().splitlines()) == 30
 

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import importlib.metadata
-import itertools
-import json
+import os
 import re
+import resource
+import signal
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 from support.runs import command, command_line, run, some_texts, write_texts
-from support.texts import long_text
 
-from longbert.cli.main import _COMMANDS, main
+from longbert import api
+from longbert.cli.main import COMMANDS, main
 from longbert.store.folder import OutputFolder
 
 Call = Callable[..., Result]
 
+_WITHOUT_DEFAULT = ("queries", "like")
+"""Options of which one has to be given."""
 
-@pytest.mark.parametrize("name", _COMMANDS)
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
     result = call(name, "--help")
     assert result.exit_code == 0
@@ -34,22 +38,44 @@ def test_every_command_has_help_with_an_example(call: Call, name: str) -> None:
     assert call(name, "-h").stdout == result.stdout
 
 
-@pytest.mark.parametrize("name", _COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_and_argument_is_explained(name: str) -> None:
-    import click
-
     loaded = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
     assert loaded is not None
     assert loaded.help
     for parameter in loaded.params:
         if isinstance(parameter, click.Option):
             assert parameter.help, parameter.name
+            if not (parameter.is_flag or parameter.required or parameter.show_default):
+                has_default = re.search(r"\[(default: .+|required.*)\]$", parameter.help)
+                assert has_default or parameter.name in _WITHOUT_DEFAULT, parameter.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_lists_every_option_once(call: Call, name: str) -> None:
+    loaded = main.get_command(click.Context(main), name)  # type: ignore[attr-defined]
+    _, _, sections = call(name, "--help").stdout.partition(":\n")
+    listed = re.findall(r"^  (?:-h, )?(--?[a-z-]+)", sections, re.MULTILINE)
+    assert sorted(listed) == sorted(
+        {parameter.opts[0] for parameter in loaded.params if isinstance(parameter, click.Option)}
+        | {"--help"}
+    )
+
+
+def test_help_of_a_run_has_sections_without_unknown_names(call: Call) -> None:
+    from longbert.cli.run import SECTIONS, run
+
+    assert {name for names in SECTIONS.values() for name in names} < {
+        parameter.name for parameter in run.params
+    }
+    shown = re.findall(r"^([A-Z][a-z ]+):$", call("run", "--help").stdout, re.MULTILINE)
+    assert shown == [*SECTIONS, "Options"]
 
 
 def test_help_names_all_commands(call: Call) -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for name in _COMMANDS:
+    for name in COMMANDS:
         assert re.search(rf"^  {name}  +[A-Z]", result.stdout, re.MULTILINE)
 
 
@@ -92,112 +118,43 @@ def test_errors_of_our_own_have_a_traceback_with_debug_only(call: Call, tmp_path
     assert result.stderr.startswith("longbert: error: ")
     assert "Traceback" not in result.stderr
     result = call("--debug", "verify", tmp_path / "no")
-    assert type(result.exception).__name__ == "OutputError"
+    assert type(result.exception).__name__ == "ConfigError"
 
 
 def test_an_interrupt_is_no_error(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: OutputFolder) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(OutputFolder, "manifest", stop)
     result = call("verify", tmp_path)
-    assert result.exit_code == 1
-    assert result.stderr == "longbert: stopped; what was finished is kept\n"
+    assert (result.exit_code, result.output) == (130, "longbert: stopped\n")
+    monkeypatch.setattr(api, "run_job", stop)
+    result = call("run", "--input", tmp_path)
+    assert result.exit_code == 130
+    assert result.output == (
+        "longbert: stopped; what is finished is kept: run the same command again to go on\n"
+    )
 
 
-class TestWindows:
-    @pytest.fixture
-    def file(self, tmp_path: Path) -> Path:
-        write_texts(tmp_path, {"a.txt": long_text(150, seed=3)})
-        return tmp_path / "a.txt"
+def test_a_signal_stops_a_command_with_one_line(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "queries")
+    with subprocess.Popen(
+        command_line("query", "--queries", tmp_path / "queries"), stderr=subprocess.PIPE, text=True
+    ) as process:
+        # Opening it waits for the command to open it, too.
+        with open(tmp_path / "queries", "wb"):
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 130
+        assert process.stderr is not None
+        assert process.stderr.read() == "longbert: stopped\n"
 
-    def arguments(self, file: Path, model: Path) -> list[Any]:
-        return ["windows", file, "--embed", model, "--window", "32", "--overlap", "8"]
 
-    def test_json(self, call: Call, file: Path, small: Path) -> None:
-        result = call(*self.arguments(file, small), "--passage", "20", "--format", "json")
-        assert (result.exit_code, result.stderr) == (0, "")
-        shown = json.loads(result.stdout)
-        text = file.read_text()
-        assert (shown["document_id"], shown["n_chars"]) == ("a.txt", len(text))
-        (one,) = shown["passes"]
-        assert one["heads"] == ["embedding"]
-        assert one["windows"][0]["window"]["start"] == 0
-        assert {w["window"]["stop"] - w["window"]["start"] for w in one["windows"]} == {30}
-        for left, right in itertools.pairwise(one["windows"]):
-            assert left["window"]["owned_stop"] == right["window"]["owned_start"]
-            assert left["window"]["stop"] - right["window"]["start"] >= 8
-            assert left["owned_char_end"] <= right["owned_char_start"]
-        assert one["windows"][-1]["window"]["owned_stop"] == one["n_tokens"]
-        spans = one["passages"]
-        assert len(spans) == -(-one["n_tokens"] // 20)
-        assert [spans[0][0], spans[-1][1]] == [0, len(text)]
-        assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
-
-    def test_table(self, call: Call, file: Path, small: Path) -> None:
-        as_json = call(*self.arguments(file, small), "--format", "json").stdout
-        (one,) = json.loads(as_json)["passes"]
-        result = call(*self.arguments(file, small))
-        assert (result.exit_code, result.stderr) == (0, "")
-        lines = result.stdout.splitlines()
-        n_windows, n_passages = len(one["windows"]), len(one["passages"])
-        assert lines[0] == (
-            f"a.txt: {len(file.read_text()):,} characters, {one['n_tokens']} tokens, "
-            f"{n_windows} windows, {n_passages} passages for embedding"
-        )
-        pictures = lines[2 : 2 + n_windows]
-        for number, (line, shown) in enumerate(zip(pictures, one["windows"], strict=True)):
-            window = shown["window"]
-            start, stop = window["owned_start"], window["owned_stop"]
-            assert re.match(
-                rf" +{number}  +{window['start']}-{window['stop']} +{start}-{stop} ", line
-            )
-            assert "█" in line
-        assert "─" in lines[2]
-        assert lines[2 + n_windows] == "passages (characters):"
-
-    def test_it_agrees_with_a_run(
-        self, call: Call, file: Path, small: Path, tmp_path: Path
-    ) -> None:
-        shown = json.loads(call(*self.arguments(file, small), "--format", "json").stdout)
-        manifest = run(file, tmp_path / "out", embed=small, window=32, overlap=8)
-        (one,) = shown["passes"]
-        counts = manifest["counts"]
-        assert counts["windows"] == len(one["windows"])
-        assert counts["passages"] == len(one["passages"])
-        assert counts["tokens"] == one["n_tokens"]
-
-    def test_a_document_of_many(self, call: Call, small: Path, tmp_path: Path) -> None:
-        lines = [json.dumps({"key": f"d{n}", "body": "word " * (n + 1)}) for n in range(3)]
-        write_texts(tmp_path, {"a.jsonl": "\n".join([*lines, '{"key": "x"}'])})
-        fields = ["--id-field", "key", "--text-field", "body", "--embed", small]
-        first = call("windows", tmp_path / "a.jsonl", *fields)
-        assert re.match(r"d0: 5 characters, \d tokens, 1 window, 1 passage for", first.stdout)
-        assert first.stderr == "longbert: the first of 4 documents; --id names another\n"
-        third = call("windows", tmp_path / "a.jsonl", "--id", "d2", *fields)
-        assert third.stdout.startswith("d2: 15 characters, ")
-        assert third.stderr == ""
-        missing = call("windows", tmp_path / "a.jsonl", "--id", "d7", *fields)
-        assert missing.exit_code == 2
-        assert "has no document 'd7'; did you mean 'd" in missing.stderr
-        broken = call("windows", tmp_path / "a.jsonl", "--id", "x", *fields)
-        assert broken.exit_code == 2
-        assert broken.stderr.count("a.jsonl#4") == 1
-        assert "there is no text field 'body'" in broken.stderr
-
-    def test_bad_files(self, call: Call, small: Path, tmp_path: Path) -> None:
-        write_texts(tmp_path, {"white.txt": " \n", "b/1.txt": "a", "b/2.txt": "b"})
-        white = call("windows", tmp_path / "white.txt", "--embed", small)
-        assert white.exit_code == 1
-        assert "the document has no token" in white.stderr
-        several = call("windows", tmp_path / "b", "--embed", small)
-        assert several.exit_code == 2
-        assert "b holds 2 files: name one of them" in several.stderr
-        none = call("windows", tmp_path / "none.txt", "--embed", small)
-        assert none.exit_code == 2
-        assert "does not exist" in none.stderr
+def test_errors_do_not_send_control_characters_to_the_terminal(call: Call, tmp_path: Path) -> None:
+    result = call("run", "--config", tmp_path / "a\x1b[31m\x9b\u202e")
+    assert r"a\x1b[31m\x9b\u202e cannot be read" in result.stderr
+    assert not set(result.output) & set("\x1b\x9b\u202e")
 
 
 def modules_after(code: str, *arguments: str) -> set[str]:
@@ -233,10 +190,22 @@ def test_importing_longbert_is_quick() -> None:
     assert min(seconds) < 0.2, statistics.mean(seconds)
 
 
+@pytest.mark.parametrize("name", [None, *COMMANDS])
+def test_help_is_quick(name: str | None) -> None:
+    def seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert command(*([] if name is None else [name]), "--help").returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    # As above.
+    assert min(seconds() for _ in range(3)) < 0.3
+
+
 def test_help_loads_neither_torch_nor_beam() -> None:
     code = (
-        "from longbert.cli.main import main\n"
-        "for name in ([], ['run'], ['query'], ['windows'], ['verify']):\n"
+        "from longbert.cli.main import COMMANDS, main\n"
+        "for name in ([], *([name] for name in COMMANDS)):\n"
         "    main([*name, '--help'], standalone_mode=False)"
     )
     assert not modules_after(code) & {"torch", "transformers", "apache_beam", "pyarrow", "faiss"}
@@ -279,3 +248,36 @@ def test_a_reader_may_stop_reading(output: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unbuffered"),
+    [
+        (("--version",), ""),
+        (("--version",), "1"),
+        (("run", "--help"), ""),
+        (("run", "--help"), "1"),
+        (("run", "--input", "x", "--print-config"), ""),
+        (("run", "--input", "x", "--print-config"), "1"),
+        (("verify", "OUTPUT"), ""),
+        (("query", "the agreement", "--format", "jsonl", "--index", "OUTPUT"), "1"),
+    ],
+)
+def test_a_full_disk_under_standard_output(
+    output: Path, arguments: tuple[str, ...], unbuffered: str
+) -> None:
+    line = command_line(*(output if one == "OUTPUT" else one for one in arguments))
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            line,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "longbert: error: cannot write to standard output (No space left on device): free space, "
+        "or send it somewhere else\n"
+    )

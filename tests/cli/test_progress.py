@@ -14,8 +14,18 @@ from rich.console import Console
 from support.runs import some_texts, write_texts
 
 from longbert.cli.progress import ProgressDisplay, duration, progress_line, summary_lines
+from longbert.engine.finish import RunEntry, RunResult
 from longbert.engine.meter import FileMeter, FileMeterReader
-from longbert.engine.run import Outcome
+from longbert.store.manifest import (
+    FORMAT,
+    Environment,
+    HeadSettings,
+    Manifest,
+    NamedModels,
+    PassSettings,
+    RowFingerprint,
+    RowSettings,
+)
 
 PLANNED = {"planned_documents": 1400, "planned_bytes": 1e6}
 
@@ -139,19 +149,52 @@ def test_a_line_without_rates() -> None:
     )
 
 
-def outcome(**entry: Any) -> Outcome:
-    backbone = {
-        "heads": [{"name": "embedding"}, {"name": "people"}],
-        "window": 256,
-        "reads": "all",
-        "overlap": 63,
-        "batch_invariant": entry.pop("batch_invariant", True),
-    }
-    ends = {"heads": [{"name": "genre"}], "window": 512, "reads": "ends", "batch_invariant": True}
-    models = {"precision": "bfloat16", "backbones": [backbone, ends]}
-    manifest = {"counts": {"errors": entry.pop("errors", 0)}, "settings": {"models": models}}
+def outcome(**entry: Any) -> RunResult:
+    def one_pass(*names: str, **settings: Any) -> PassSettings:
+        heads = tuple(HeadSettings(name=name, task="", digest="", settings={}) for name in names)
+        defaults = {"digest": "", "attention": "", "prompt": "", "batch_invariant": True}
+        return PassSettings(**(defaults | settings), heads=heads)
+
+    settings = RowSettings(
+        format=FORMAT,
+        id_field="id",
+        text_field="text",
+        window_scores=False,
+        precision="bfloat16",
+        passage=64,
+        batch_tokens=None,
+        passes=(
+            one_pass(
+                "embedding",
+                "people",
+                window=256,
+                reads="all",
+                overlap=63,
+                batch_invariant=entry.pop("batch_invariant", True),
+            ),
+            one_pass("genre", window=512, reads="ends", overlap=None),
+        ),
+    )
+    environment = Environment(longbert="", libraries={}, processor="")
+    manifest = Manifest(
+        format=FORMAT,
+        fingerprint="",
+        rows=RowFingerprint(settings=settings, environment=environment),
+        environments={},
+        readers={},
+        index_settings=None,
+        written_with={},
+        models=NamedModels(
+            embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
+        ),
+        counts={"errors": entry.pop("errors", 0)},
+        parts=(),
+        index=None,
+    )
     defaults = {"documents": 1000, "unchanged": 0, "removed": 0, "units": 4, "seconds": 12.34}
-    return Outcome(manifest, {**defaults, "device": "cpu (2 threads)", **entry})
+    defaults |= {"device": "cpu (2 threads)", "began": "", "runner": "none", "workers": None}
+    defaults |= {"inputs": (), "units_copied": 0, "units_resumed": 0, "measured": {}}
+    return RunResult(manifest, RunEntry(**(defaults | entry)))
 
 
 MEASURED = {

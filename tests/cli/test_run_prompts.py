@@ -26,7 +26,7 @@ def docs(tmp_path: Path) -> Path:
 
 def prompts(output: Path) -> tuple[str, str]:
     manifest = json.loads((output / "manifest.json").read_text())
-    (backbone,) = manifest["settings"]["models"]["backbones"]
+    (backbone,) = manifest["rows"]["settings"]["passes"]
     return manifest["models"]["query_prompt"], backbone["prompt"]
 
 

@@ -18,10 +18,12 @@ from longbert.core.crf import (
 )
 from longbert.core.entity_decoding import TagScheme, entity_runs
 from longbert.core.viterbi import Transitions
+from longbert.records import LabelledSpan, ScoredSpan
 
 LABELS = ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 SCHEME = TagScheme.from_id2label(dict(enumerate(LABELS)), source="test")
 KINDS = (None, "LOC", "PER")
+TEXT = "x" * 100
 
 
 def transitions_of(scores: np.ndarray) -> Transitions:
@@ -66,6 +68,7 @@ def test_entities_and_scores_are_those_of_all_sequences(
         emissions,
         offsets,
         starts_word,
+        text=TEXT,
         scheme=SCHEME,
         transitions=transitions_of(scores),
         temperature=temperature,
@@ -75,11 +78,11 @@ def test_entities_and_scores_are_those_of_all_sequences(
     ]
     totals = {labels: sequence_score(emissions, scores, labels) for labels in allowed}
     best = max(allowed, key=lambda labels: totals[labels])
-    runs = list(entity_runs(np.array(best), SCHEME))
-    assert [(span.char_start, span.char_end, span.label) for span, _ in found] == [
-        (3 * first, 3 * stop - 1, LABELS[best[first]][2:]) for first, stop in runs
+    runs = list(zip(*entity_runs(np.array(best), SCHEME), strict=True))
+    assert [one.span for one, _ in found] == [
+        LabelledSpan(3 * first, 3 * stop - 1, LABELS[best[first]][2:]) for first, stop in runs
     ]
-    for (span, logits), (first, stop) in zip(found, runs, strict=True):
+    for (one, logits), (first, stop) in zip(found, runs, strict=True):
         others = []
         for kind in KINDS:
             begin = 0 if kind is None else LABELS.index(f"B-{kind}")
@@ -89,10 +92,10 @@ def test_entities_and_scores_are_those_of_all_sequences(
         expected = np.array(others)
         assert logits - logits[0] == pytest.approx(expected - expected[0], abs=1e-4)
         powers = np.exp((expected - expected.max()) / temperature)
-        place = KINDS.index(span.label)
-        assert span.score == pytest.approx(powers[place] / powers.sum(), abs=1e-4)
+        place = KINDS.index(one.span.label)
+        assert one.score == pytest.approx(powers[place] / powers.sum(), abs=1e-4)
         # The best sequence is at least as good as any with another type in its place.
-        assert 1 / len(KINDS) - 1e-6 <= span.score <= 1
+        assert 1 / len(KINDS) - 1e-6 <= one.score <= 1
 
 
 @given(seeds, st.integers(1, 12), st.data())
@@ -103,7 +106,12 @@ def test_the_first_token_of_a_word_stands_for_it(
     offsets, _ = words_apart(n_tokens)
     drawn = data.draw(st.lists(st.booleans(), min_size=n_tokens, max_size=n_tokens))
     starts_word = np.array(drawn)
-    options = {"scheme": SCHEME, "transitions": transitions_of(scores), "temperature": 1.0}
+    options = {
+        "text": TEXT,
+        "scheme": SCHEME,
+        "transitions": transitions_of(scores),
+        "temperature": 1.0,
+    }
     found = decode_crf(emissions, offsets, starts_word, **options)
     assert starts_word.tolist() == drawn
     words = np.flatnonzero([True, *drawn[1:]])
@@ -125,11 +133,12 @@ def test_a_high_temperature_makes_all_alternatives_alike(seed: int) -> None:
             emissions,
             offsets,
             starts_word,
+            text=TEXT,
             scheme=SCHEME,
             transitions=transitions_of(scores),
             temperature=temperature,
         )
-        spans.append([span.score for span, _ in found])
+        spans.append([one.score for one, _ in found])
     cold, usual, hot = map(np.array, spans)
     assert (cold >= usual - 1e-6).all()
     assert (usual >= hot - 1e-6).all()
@@ -141,28 +150,34 @@ def test_emissions_beyond_the_range_of_exp() -> None:
     emissions = np.array([[0, 5e4, 0, 0, 0], [0, 0, -5e4, 0, 0]], dtype=np.float32)
     offsets, starts_word = words_apart(2)
     zeros = np.zeros((len(LABELS), len(LABELS)), np.float32)
-    ((span, logits),) = decode_crf(
+    ((one, logits),) = decode_crf(
         emissions,
         offsets,
         starts_word,
+        text=TEXT,
         scheme=SCHEME,
         transitions=transitions_of(zeros),
         temperature=0.1,
     )
-    assert (span.label, span.char_start, span.char_end, span.score) == ("LOC", 0, 2, 1.0)
+    assert one == ScoredSpan(LabelledSpan(0, 2, "LOC"), 1.0)
     assert np.isfinite(logits).all()
 
 
 def test_nothing_and_entities_without_a_character() -> None:
     zeros = np.zeros((len(LABELS), len(LABELS)), np.float32)
-    options = {"scheme": SCHEME, "transitions": transitions_of(zeros), "temperature": 1.0}
+    options = {
+        "text": TEXT,
+        "scheme": SCHEME,
+        "transitions": transitions_of(zeros),
+        "temperature": 1.0,
+    }
     none = np.empty((0, len(LABELS)), np.float32)
     nowhere = np.empty((0, 2), np.int64), np.empty(0, np.bool_)
     assert decode_crf(none, *nowhere, **options) == []
     emissions = np.array([[0, 9, 0, 0, 0], [0, 0, 0, 9, 0]], dtype=np.float32)
     offsets = np.array([[2, 2], [2, 4]])
-    ((span, _),) = decode_crf(emissions, offsets, np.array([True, True]), **options)
-    assert (span.label, span.char_start, span.char_end) == ("PER", 2, 4)
+    ((one, _),) = decode_crf(emissions, offsets, np.array([True, True]), **options)
+    assert one.span == LabelledSpan(2, 4, "PER")
 
 
 # Line breaks ------------------------------------------------------------------------------------
@@ -262,11 +277,12 @@ def test_no_entity_goes_on_where_one_must_end(seed: int, drawn: list[bool]) -> N
         masked,
         offsets,
         starts_word,
+        text=TEXT,
         scheme=SCHEME,
         transitions=transitions_of(scores),
         temperature=1.0,
     )
-    for span, logits in found:
-        assert not stops[span.char_start // 3 + 1 : (span.char_end + 1) // 3].any()
+    for one, logits in found:
+        assert not stops[one.span.char_start // 3 + 1 : (one.span.char_end + 1) // 3].any()
         assert np.isfinite(logits).all()
-        assert 0 < span.score <= 1
+        assert 0 < one.score <= 1

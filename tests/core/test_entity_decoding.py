@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.config import ENTITY_STRATEGIES
-from longbert.core.entity_decoding import EntitySpan, TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.errors import ModelError
+from longbert.records import LabelledSpan, ScoredSpan
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 BIO_UNDERSCORE = ("B_PER", "I_PER", "O", "B_LOC", "I_LOC")
@@ -21,6 +22,7 @@ BILOU = ("O", *(f"{prefix}-{kind}" for kind in ("PER", "LOC") for prefix in "BIL
 BMES = ("O", *(f"{prefix}_{kind}" for kind in ("PER", "LOC") for prefix in "BMES"))
 PLAIN = ("O", "PER", "LOC")
 HYPHENATED = ("O", "NON-PER", "LOC")
+TEXT = "x" * 200
 SCHEMES = (BIO, BIO_UNDERSCORE, IOB1, BIOES, BILOU, BMES, PLAIN, HYPHENATED)
 
 
@@ -57,7 +59,7 @@ def slow_decode(
     starts_word: np.ndarray,
     labels: tuple[str, ...],
     strategy: str,
-) -> list[EntitySpan]:
+) -> list[ScoredSpan]:
     words: list[list[int]] = []
     for token in range(len(scores)):
         if token == 0 or starts_word[token] or strategy == "simple":
@@ -65,7 +67,7 @@ def slow_decode(
         words[-1].append(token)
 
     has_prefixes = labels not in (PLAIN, HYPHENATED)
-    spans: list[EntitySpan] = []
+    spans: list[ScoredSpan] = []
     members: list[float] = []
     previous = "O"
     for word in words:
@@ -85,18 +87,18 @@ def slow_decode(
             start, end = int(offsets[word[0], 0]), int(offsets[word[-1], 1])
             if continues:
                 members.append(max(row))
-                start = spans.pop().char_start
+                start = spans.pop().span.char_start
             else:
                 members = [max(row)]
-            spans.append(EntitySpan(kind, start, end, sum(members) / len(members)))
+            spans.append(ScoredSpan(LabelledSpan(start, end, kind), sum(members) / len(members)))
         previous = label
     return spans
 
 
-def same(found: list[EntitySpan], expected: list[EntitySpan]) -> bool:
-    return [(e.label, e.char_start, e.char_end) for e in found] == [
-        (e.label, e.char_start, e.char_end) for e in expected
-    ] and [e.score for e in found] == pytest.approx([e.score for e in expected], rel=1e-6)
+def same(found: list[ScoredSpan], expected: list[ScoredSpan]) -> bool:
+    return [e.span for e in found] == [e.span for e in expected] and [
+        e.score for e in found
+    ] == pytest.approx([e.score for e in expected], rel=1e-6)
 
 
 @given(scored_tokens(), st.sampled_from(ENTITY_STRATEGIES))
@@ -106,7 +108,7 @@ def test_entities_equal_the_rules_written_out(
     scores, offsets, starts_word, labels = drawn
 
     found = decode_entities(
-        scores, offsets, starts_word, scheme=scheme_of(labels), strategy=strategy
+        scores, offsets, starts_word, text=TEXT, scheme=scheme_of(labels), strategy=strategy
     )
 
     assert same(found, slow_decode(scores, offsets, starts_word, labels, strategy))
@@ -155,11 +157,17 @@ def test_tagged_entities_come_back(
     offsets = np.array([[4 * word, 4 * word + 3] for word in range(n_words)])
 
     found = decode_entities(
-        scores, offsets, np.ones(n_words, bool), scheme=scheme_of(labels), strategy="first"
+        scores,
+        offsets,
+        np.ones(n_words, bool),
+        text=TEXT,
+        scheme=scheme_of(labels),
+        strategy="first",
     )
 
     assert found == [
-        EntitySpan(kind, 4 * start, 4 * stop - 1, 1.0) for kind, start, stop in entities
+        ScoredSpan(LabelledSpan(4 * start, 4 * stop - 1, kind), 1.0)
+        for kind, start, stop in entities
     ]
 
 
@@ -204,7 +212,8 @@ def test_a_first_token_inside_a_word_begins_one() -> None:
         scores,
         np.array([[0, 2], [2, 5]]),
         np.array([False, False]),
+        text=TEXT,
         scheme=scheme_of(("O", "PER")),
         strategy="first",
     )
-    assert [(e.char_start, e.char_end, e.label) for e in found] == [(0, 5, "PER")]
+    assert [one.span for one in found] == [LabelledSpan(0, 5, "PER")]

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 
 from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.tagging import bio_labels, tag_tokens
+from longbert.records import LabelledSpan
 
 LABELS = bio_labels(["LOC", "PER", "LOC"])
 SCHEME = TagScheme.from_id2label(dict(enumerate(LABELS)), source="test")
 
-Span = tuple[int, int, str]
+TEXT = "x" * 100
 
 
 @st.composite
@@ -41,17 +42,17 @@ def words_of(offsets: np.ndarray, starts_word: np.ndarray) -> list[list[int]]:
     return words
 
 
-def slow_tags(spans: list[Span], offsets: np.ndarray, starts_word: np.ndarray) -> list[str]:
+def slow_tags(spans: list[LabelledSpan], offsets: np.ndarray, starts_word: np.ndarray) -> list[str]:
     """Word by word: the first span with which it shares a character."""
     tags: list[str] = []
-    begun: set[Span] = set()
-    known = sorted(span for span in spans if span[2] in ("LOC", "PER"))
+    begun: set[LabelledSpan] = set()
+    known = sorted(span for span in spans if span.label in ("LOC", "PER"))
     for word in words_of(offsets, starts_word):
         chars = set(range(offsets[word[0], 0], offsets[word[-1], 1]))
         tag = "O"
         for span in known:
-            if chars & set(range(span[0], span[1])):
-                tag = f"{'I' if span in begun else 'B'}-{span[2]}"
+            if chars & set(range(span.char_start, span.char_end)):
+                tag = f"{'I' if span in begun else 'B'}-{span.label}"
                 begun.add(span)
                 break
         tags += [tag] * len(word)
@@ -66,7 +67,7 @@ def test_tags_are_those_of_the_words_one_by_one(
     borders = sorted(data.draw(st.sets(st.integers(0, 30), max_size=10)))
     spans = []
     for start, stop in zip(borders[::2], borders[1::2], strict=False):
-        spans.append((start, stop, data.draw(st.sampled_from(["LOC", "PER", "DATE"]))))
+        spans.append(LabelledSpan(start, stop, data.draw(st.sampled_from(["LOC", "PER", "DATE"]))))
     before = starts_word.copy()
     tags = tag_tokens(reversed(spans), offsets, starts_word, labels=LABELS)
     assert [LABELS[tag] for tag in tags] == slow_tags(spans, offsets, starts_word)
@@ -83,23 +84,30 @@ def test_spans_of_whole_words_come_back(
     offsets, starts_word = drawn
     words = words_of(offsets, starts_word)
     cuts = sorted(data.draw(st.sets(st.integers(0, len(words)), max_size=6)))
-    spans: list[Span] = []
+    spans: list[LabelledSpan] = []
     for first, stop in pairwise(cuts):
         kind = data.draw(st.sampled_from(["LOC", "PER", None]))
         if kind is not None:
             begin, end = offsets[words[first][0], 0], offsets[words[stop - 1][-1], 1]
-            spans.append((int(begin), int(end), kind))
+            spans.append(LabelledSpan(int(begin), int(end), kind))
     tags = tag_tokens(spans, offsets, starts_word, labels=LABELS)
     scores = np.eye(len(LABELS), dtype=np.float32)[tags]
     found = decode_entities(
-        scores, offsets, starts_word, scheme=SCHEME, strategy="first", decoding=decoding
+        scores,
+        offsets,
+        starts_word,
+        text=TEXT,
+        scheme=SCHEME,
+        strategy="first",
+        decoding=decoding,
     )
-    assert [(one.char_start, one.char_end, one.label) for one in found] == spans
+    assert [one.span for one in found] == spans
 
 
-def tags_of(spans: list[Span], *words: tuple[int, int]) -> list[str]:
+def tags_of(spans: list[tuple[int, int, str]], *words: tuple[int, int]) -> list[str]:
     offsets = np.array(words, dtype=np.int64)
-    tags = tag_tokens(spans, offsets, np.ones(len(words), dtype=np.bool_), labels=LABELS)
+    labelled = [LabelledSpan(*span) for span in spans]
+    tags = tag_tokens(labelled, offsets, np.ones(len(words), dtype=np.bool_), labels=LABELS)
     return [LABELS[tag] for tag in tags]
 
 
@@ -123,7 +131,7 @@ def test_types_beyond_the_labels_are_left_out() -> None:
 
 def test_no_tokens_and_no_spans() -> None:
     nothing = np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.bool_)
-    assert tag_tokens([(0, 3, "PER")], *nothing, labels=LABELS).shape == (0,)
+    assert tag_tokens([LabelledSpan(0, 3, "PER")], *nothing, labels=LABELS).shape == (0,)
     assert tags_of([], (0, 4), (5, 9)) == ["O", "O"]
 
 

@@ -22,24 +22,28 @@ def ref(
     *,
     digest: str = "",
     n_bytes: int = 100,
+    reader: str = "jsonl 1",
     error: ErrorRow | None = None,
 ) -> DocumentRef:
     """A line of one file; without an id of its own it has its place's."""
-    file = InputFile("rows.jsonl", "jsonl", False, "rows.jsonl", order=0, n_bytes=10**6)
+    file = InputFile(
+        *("rows.jsonl", "jsonl", False, "rows.jsonl"), order=0, n_bytes=10**6, source="rows.jsonl"
+    )
     return DocumentRef(
         file=file,
         row=row,
         start=1000 * row,
         stop=1000 * row + n_bytes,
         document_id=None if error else document_id or f"d{row}",
-        source=f"rows.jsonl#{row + 1}",
         digest=digest or f"digest {row}",
+        reader=reader,
+        has_own_id=document_id is not None,
         error=error,
     )
 
 
 def rows_of(unit: Unit) -> list[str]:
-    return [one.source for one in unit.refs]
+    return [one.place for one in unit.refs]
 
 
 @given(st.lists(st.integers(0, 4_000), max_size=30), st.integers(1, 6_000))
@@ -50,7 +54,7 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 
     plan = plan_units(refs, unit_bytes=unit_bytes, fingerprint="f")
 
-    assert [row for unit in plan.units for row in rows_of(unit)] == [one.source for one in refs]
+    assert [row for unit in plan.units for row in rows_of(unit)] == [one.place for one in refs]
     assert [unit.part.name for unit in plan.units] == list(plan.parts)
     assert [unit.part.ordinal for unit in plan.units] == list(range(len(plan.units)))
     weights = [[one.n_bytes + OVERHEAD_BYTES for one in unit.refs] for unit in plan.units]
@@ -63,7 +67,7 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 
 
 @given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
-def test_the_order_in_which_stubs_arrive_does_not_matter(
+def test_the_order_in_which_references_arrive_does_not_matter(
     ids: list[str], draw: random.Random
 ) -> None:
     refs = [ref(row, document_id) for row, document_id in enumerate(ids)]
@@ -117,7 +121,7 @@ def test_names_tell_fingerprints_and_documents_apart() -> None:
 
 
 def test_names_never_change() -> None:
-    assert plan_units([ref(0)], unit_bytes=1, fingerprint="f").parts == ("000000-a9c2417f8dfd",)
+    assert plan_units([ref(0)], unit_bytes=1, fingerprint="f").parts == ("000000-6323673db2ea",)
 
 
 def test_no_documents_have_no_units() -> None:
@@ -132,7 +136,7 @@ class Output:
 
     @property
     def parts(self) -> list[Part]:
-        return [Part(name, documents) for name, documents in self.rows.items()]
+        return [Part(name, documents, "f") for name, documents in self.rows.items()]
 
     @property
     def identities(self) -> list[str]:
@@ -147,7 +151,7 @@ class Output:
             assert name not in made
             assert documents
             if unit.copy_from is None:
-                assert [PlannedDocument.from_stub(one) for one in unit.refs] == list(documents)
+                assert [PlannedDocument.from_ref(one) for one in unit.refs] == list(documents)
                 encoded += [document.identity for document in documents]
             else:
                 assert not unit.refs
@@ -161,7 +165,7 @@ class Output:
         return encoded
 
 
-def stubs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
+def refs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
     return [
         ref(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
         for row, (document_id, version) in lines.items()
@@ -180,9 +184,9 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
     output = Output()
     for lines in history:
         before = output.identities
-        fresh = plan_units(stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
+        fresh = plan_units(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
         plan = plan_units(
-            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+            refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
 
         encoded = output.apply(plan)
@@ -197,15 +201,25 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         assert ordinals == sorted(set(ordinals))
 
         again = plan_units(
-            stubs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
+            refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
         assert again.units == ()
         assert again.parts == plan.parts
 
 
+def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
+    (first,) = plan_units(documents[:2], unit_bytes=10**6, fingerprint="old").units
+
+    plan = plan_units(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
+
+    assert [unit.part.fingerprint for unit in plan.units] == ["old", "new"]
+    assert [unit.copy_from for unit in plan.units] == [first.part.name, None]
+
+
 def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     def documents(*versions: int) -> Sequence[DocumentRef]:
-        return stubs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
+        return refs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
 
     first = plan_units(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
     output = Output()
@@ -223,3 +237,45 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     assert [one.document_id for one in encoded.refs] == ["d3", "d4"]
     assert [part.partition("-")[0] for part in second.parts] == ["000000", "000001", "000002"]
     assert (second.n_documents, second.n_unchanged, second.n_removed) == (5, 3, 1)
+
+
+def test_a_row_with_an_id_is_known_by_id_and_content() -> None:
+    def identity(one: DocumentRef) -> str:
+        return PlannedDocument.from_ref(one).identity
+
+    moved = [ref(row, "a", digest="same") for row in (0, 7)]
+    assert identity(moved[0]) == identity(moved[1])
+    assert (moved[1].source, moved[1].place) == ("rows.jsonl", "rows.jsonl#8")
+    nameless = [ref(row, digest="same") for row in (0, 7)]
+    assert identity(nameless[0]) != identity(nameless[1])
+    assert nameless[1].source == "rows.jsonl#8"
+    others = [
+        ref(0, "b", digest="same"),
+        ref(0, "a", digest="other"),
+        ref(0, "a", digest="same", reader="jsonl 2"),
+    ]
+    assert len({identity(one) for one in (moved[0], *others)}) == 4
+
+
+def test_a_row_put_in_the_middle_costs_one_row() -> None:
+    def refs(*ids: str) -> list[DocumentRef]:
+        return [ref(row, one, digest=one, n_bytes=600) for row, one in enumerate(ids)]
+
+    output = Output()
+    output.apply(plan_units(refs(*"abcdefgh"), unit_bytes=2_500, fingerprint="f"))
+    plan = plan_units(refs(*"abcxdefgh"), unit_bytes=2_500, fingerprint="f", earlier=output.parts)
+    assert [one.document_id for unit in plan.units for one in unit.refs] == ["x"]
+    assert [unit.copy_from for unit in plan.units] == [None]
+    assert (plan.n_unchanged, plan.n_removed) == (8, 0)
+
+
+def test_an_error_that_names_a_place_is_written_anew_where_the_place_changes() -> None:
+    def plan(*ids: str) -> list[PlannedDocument]:
+        refs = [ref(row, one, digest=one) for row, one in enumerate(ids)]
+        (unit,) = plan_units(refs, unit_bytes=10**6, fingerprint="f").units
+        return list(unit.part.documents)
+
+    before, after = plan("a", "a"), plan("x", "a", "a")
+    assert before[0].identity == after[1].identity
+    assert before[1].identity != after[2].identity
+    assert (before[1].source, after[2].source) == ("rows.jsonl#2", "rows.jsonl#3")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.viterbi import Transitions, ViterbiDecoder, best_labels
+from longbert.records import LabelledSpan
 
 BIO = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 IOB1 = ("I-PER", "I-LOC", "O", "B-LOC")
@@ -108,11 +109,17 @@ def test_viterbi_mends_what_greedy_breaks() -> None:
     found = {}
     for decoding in ("greedy", "viterbi"):
         spans = decode_entities(
-            scores, offsets, words, scheme=scheme_of(BIO), strategy="first", decoding=decoding
+            scores,
+            offsets,
+            words,
+            text="New York",
+            scheme=scheme_of(BIO),
+            strategy="first",
+            decoding=decoding,
         )
-        found[decoding] = [(span.label, span.char_start, span.char_end) for span in spans]
-    assert found["greedy"] == [("LOC", 0, 3), ("PER", 4, 8)]
-    assert found["viterbi"] == [("LOC", 0, 8)]
+        found[decoding] = [one.span for one in spans]
+    assert found["greedy"] == [LabelledSpan(0, 3, "LOC"), LabelledSpan(4, 8, "PER")]
+    assert found["viterbi"] == [LabelledSpan(0, 8, "LOC")]
 
 
 def test_free_transitions_are_greedy() -> None:

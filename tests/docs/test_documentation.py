@@ -14,8 +14,8 @@ import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, _BeamArgumentParser
 
 from longbert.beam.runners import _unknown
-from longbert.cli.main import _COMMANDS, main
-from longbert.store.tables import schemas
+from longbert.cli.main import COMMANDS, main
+from longbert.store.tables import TABLES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -102,8 +102,8 @@ def test_ci_runs_the_test_command_of_the_readme():
 
 
 def _options(*names):
-    for name in names or _COMMANDS:
-        command = getattr(import_module(_COMMANDS[name]), name)
+    for name in names or COMMANDS:
+        command = getattr(import_module(COMMANDS[name]), name)
         for parameter in command.params:
             yield from (option for option in parameter.opts if option.startswith("-"))
 
@@ -141,7 +141,7 @@ def test_commands_are_given_the_options_that_they_have():
                     words = words[words.index("longbert") + 1 :]
                     options = {word.partition("=")[0] for word in words if word.startswith("-")}
                     if not words[0].startswith("-"):
-                        assert words[0] in _COMMANDS, f"{page.name}: {command}"
+                        assert words[0] in COMMANDS, f"{page.name}: {command}"
                         options -= set(_options(words[0]))
                     assert options <= general, f"{page.name}: {command}"
 
@@ -149,13 +149,13 @@ def test_commands_are_given_the_options_that_they_have():
 def test_pages_name_no_command_that_is_not_there():
     for page in PAGES:
         named = set(re.findall(r"(?:`|^\$ )longbert (?:--debug )?([a-z]+)", page.read_text(), re.M))
-        assert named <= set(_COMMANDS), page.name
+        assert named <= set(COMMANDS), page.name
 
 
 def test_tables_page_has_exactly_the_columns():
     page = (ROOT / "docs" / "tables.md").read_text()
     sections = dict(re.findall(r"^## (\w+)$(.*?)(?=^## )", page, re.M | re.S))
-    for table, schema in schemas(384).items():
+    for table, schema in ((one.name, one.schema(384)) for one in TABLES.values()):
         described = re.findall(r"^\| `(\w+)` \| `?([^|`]+?)`? \|", sections[table], re.M)
         assert described == [(field.name, _type(field.type)) for field in schema], table
 

@@ -125,8 +125,8 @@ def test_each_backbone_has_the_window_it_declares(models: Build) -> None:
     sharing = str(models("bert", task="ner"))
     other = str(models("roberta", task="ner"))
     loaded = load(embed=embed, ner=(sharing, other), window=None)
-    assert [one["window"] for one in loaded.description["backbones"]] == [40, 512]
-    assert [one["overlap"] for one in loaded.description["backbones"]] == [9, 127]
+    assert [one.window for one in loaded.settings] == [40, 512]
+    assert [one.overlap for one in loaded.settings] == [9, 127]
     with pytest.raises(ConfigError, match=r"window must be in \[3, 512\] for embedding, "):
         load(embed=embed, ner=(sharing,), window=513)
 
@@ -143,7 +143,7 @@ def test_a_shared_window_fits_every_head(models: Build, tmp_path: Path, order: i
 
     loaded = load(classify=heads, window=None)
 
-    assert [one["window"] for one in loaded.description["backbones"]] == [40]
+    assert [one.window for one in loaded.settings] == [40]
     with pytest.raises(ConfigError, match=r"window must be in \[3, 40\] for .*narrow"):
         load(classify=heads, window=41)
 
@@ -206,7 +206,7 @@ def test_documents_alone_and_among_others_give_the_same_bits(
         "ner": (str(models(family, task="ner", backbone_seed=5)),),
     }
     loaded = load(**settings)
-    assert all(one["batch_invariant"] for one in loaded.description["backbones"])
+    assert all(one.batch_invariant for one in loaded.settings)
     together = [bits(result) for result in encode(loaded, DOCUMENTS)]
     alone = [bits(result) for document in DOCUMENTS for result in encode(loaded, [document])]
     backwards = [bits(result) for result in encode(loaded, DOCUMENTS[::-1])][::-1]

@@ -298,7 +298,7 @@ def test_wrong_usage(good, evaluate, gold, options, parts):
 
 def test_an_output_without_a_head_that_fits(output, evaluate):
     def without_tagger(manifest: Any) -> None:
-        for backbone in manifest["settings"]["models"]["backbones"]:
+        for backbone in manifest["rows"]["settings"]["passes"]:
             backbone["heads"] = [one for one in backbone["heads"] if one["name"] != "tagger"]
 
     edit(output, without_tagger)
@@ -351,6 +351,10 @@ def test_rows_that_cannot_be(output, evaluate):
 
 
 def test_outputs_that_are_not_finished_or_not_whole(output, evaluate, tmp_path):
-    refused(lambda: evaluate(tmp_path, ENTITIES), OutputError, "holds no finished output")
-    edit(output, lambda manifest: manifest["settings"].pop("models"))
-    refused(lambda: evaluate(output, ENTITIES), OutputError, "is damaged (KeyError")
+    refused(lambda: evaluate(tmp_path, ENTITIES), ConfigError, "holds no longbert output")
+    edit(output, lambda manifest: manifest["rows"].pop("settings"))
+    refused(
+        lambda: evaluate(output, ENTITIES),
+        OutputError,
+        "is damaged (Object missing required field `settings`",
+    )

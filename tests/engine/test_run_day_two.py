@@ -161,13 +161,13 @@ def test_of_two_documents_with_one_id_the_first_stays(tmp_path: Path, settings: 
     assert error["source"] == f"{docs}/1.jsonl#1"
     assert f"{docs}/0.jsonl#1" in error["message"]
     found = {row["document_id"]: row["source"] for row in rows(output, "documents")}
-    assert found == {"same": f"{docs}/0.jsonl#1", "other.txt": f"{docs}/other.txt"}
+    assert found == {"same": f"{docs}/0.jsonl", "other.txt": f"{docs}/other.txt"}
 
     (docs / "0.jsonl").unlink()
     run(docs, output, **settings)
     assert rows(output, "errors") == []
     found = {row["document_id"]: row["source"] for row in rows(output, "documents")}
-    assert found == {"same": f"{docs}/1.jsonl#1", "other.txt": f"{docs}/other.txt"}
+    assert found == {"same": f"{docs}/1.jsonl", "other.txt": f"{docs}/other.txt"}
     assert last_run(output)["measured"]["documents"] == 1
     assert problems(output) == []
 
@@ -178,16 +178,33 @@ def test_of_two_documents_with_one_id_the_first_stays(tmp_path: Path, settings: 
     assert problems(output) == []
 
 
+def test_a_row_put_in_the_middle_costs_one_row(tmp_path: Path, settings: Settings) -> None:
+    rows_ = [{"id": f"d{n}", "text": long_text(20, seed=n)} for n in range(6)]
+    lines = [json.dumps(row) for row in rows_]
+    docs = write_texts(tmp_path / "docs", {"rows.jsonl": "\n".join(lines)})
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    lines.insert(3, json.dumps({"id": "new", "text": long_text(20, seed=9)}))
+    write_texts(docs, {"rows.jsonl": "\n".join(lines)})
+
+    run(docs, output, **settings)
+
+    assert last_run(output)["measured"]["documents"] == 1
+    assert (last_run(output)["unchanged"], last_run(output)["removed"]) == (6, 0)
+    assert {row["source"] for row in rows(output, "documents")} == {f"{docs}/rows.jsonl"}
+    run(docs, tmp_path / "fresh", **settings)
+    assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
+
+
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        ({"passage": 7}, "models.passage: 64 -> 7"),
-        ({"window": 20}, "models.backbones[0].window: 32 -> 20"),
-        ({"unit_bytes": 3000}, "unit_bytes: 2000 -> 3000"),
-        ({"precision": "bfloat16"}, 'models.precision: "float32" -> "bfloat16"'),
-        ({"ner": []}, "models.backbones[0].heads"),
+        ({"passage": 7}, "passage: 64 -> 7"),
+        ({"window": 20}, "passes[0].window: 32 -> 20"),
+        ({"precision": "bfloat16"}, 'precision: "float32" -> "bfloat16"'),
+        ({"ner": []}, "passes[0].heads"),
         ({"text_field": "body"}, 'text_field: "text" -> "body"'),
-        ({"entity_strategy": "max"}, 'heads[1].strategy: "first" -> "max"'),
+        ({"entity_strategy": "max"}, 'heads[1].settings.strategy: "first" -> "max"'),
     ],
 )
 def test_other_settings_are_refused_and_named(
@@ -212,7 +229,7 @@ def test_another_model_of_the_same_name_is_refused(
     output = tmp_path / "out"
     run(docs, output, **settings)
     other = models("bert", seed=5, sentence_transformers={"max_seq_length": 32})
-    with pytest.raises(FingerprintError, match=r"backbones\[0\].digest"):
+    with pytest.raises(FingerprintError, match=r"passes\[0\].digest"):
         run(docs, output, **{**settings, "embed": other, "ner": []})
 
 
@@ -224,6 +241,30 @@ def test_options_that_change_no_row_may_differ(
     before = state(output)
     run(docs, output, **{**settings, "batch_tokens": 40})
     assert state(output) == before
+
+
+def test_the_size_of_units_changes_bytes_and_no_rows(
+    tmp_path: Path, docs: Path, settings: Settings
+) -> None:
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    before = rows_by_document(output)
+    run(docs, output, **{**settings, "unit_bytes": 3000})
+    assert last_run(output)["units"] == 0
+    assert rows_by_document(output) == before
+    assert problems(output) == []
+
+
+def test_another_metric_builds_the_index_again_and_encodes_nothing(
+    tmp_path: Path, docs: Path, settings: Settings
+) -> None:
+    output = tmp_path / "out"
+    run(docs, output, **settings)
+    run(docs, output, **{**settings, "metric": "dot"})
+    assert last_run(output)["units"] == 0
+    assert problems(output) == []
+    run(docs, tmp_path / "fresh", **{**settings, "metric": "dot"})
+    assert files_of(output)["manifest.json"] == files_of(tmp_path / "fresh")["manifest.json"]
 
 
 def test_unfinished_output_of_other_settings_is_refused(

@@ -1,10 +1,11 @@
 """A disk that fails once costs a row in errors until the next run, not for ever."""
 
 import pyarrow.parquet as pq
-from longbert.engine.session import Session
 
 from longbert.config import run_config
-from longbert.engine.run import RunInfo, run_in_process
+from longbert.engine.context import RunContext
+from longbert.engine.finish import RunInfo
+from longbert.engine.run import run_in_process
 from longbert.store.filesystem import LocalFileSystem
 
 
@@ -37,14 +38,14 @@ def test_unreadable_document_is_tried_again(models, tmp_path):
         {"input": [str(folder)], "output": str(output), "embed": str(models("bert"))}
     )
 
-    outcome = run_in_process(Session(config, FailsOnce("b.txt")), RunInfo("none"))
-    assert outcome.manifest["counts"]["errors"] == 1
+    outcome = run_in_process(RunContext(config, FailsOnce("b.txt")), RunInfo("none"))
+    assert outcome.manifest.counts["errors"] == 1
     (error,) = rows(output, "errors")
     assert (error["document_id"], error["stage"], error["error"]) == ("b.txt", "read", "unreadable")
 
-    outcome = run_in_process(Session(config, LocalFileSystem()), RunInfo("none"))
-    assert outcome.entry["unchanged"] == 2
+    outcome = run_in_process(RunContext(config, LocalFileSystem()), RunInfo("none"))
+    assert outcome.entry.unchanged == 2
     assert rows(output, "errors") == []
     assert {row["document_id"] for row in rows(output, "documents")} == {"a.txt", "b.txt", "c.txt"}
 
-    assert run_in_process(Session(config, LocalFileSystem()), RunInfo("none")).found_all_done
+    assert run_in_process(RunContext(config, LocalFileSystem()), RunInfo("none")).found_all_done

@@ -13,14 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
-from support.runs import problems, run, some_texts, write_texts
+from support.runs import DEFAULT_TABLES, problems, run, some_texts, write_texts
+from support.written_tables import index_settings
 
 from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
 from longbert.errors import OutputError
 from longbert.index.build import build_index
 from longbert.store.filesystem import LocalFileSystem
-from longbert.store.tables import TABLES, to_parquet
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import to_builtins
+from longbert.store.parquet import to_parquet
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +95,7 @@ def test_a_good_output_is_whole(good: Path) -> None:
     assert out.count("\n") == 1
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", DEFAULT_TABLES)
 def test_a_flipped_byte_in_a_table(output: Path, table: str) -> None:
     file = f"{table}/{part(output)}.parquet"
     data = bytearray((output / file).read_bytes())
@@ -107,7 +110,7 @@ def test_a_flipped_byte_in_a_table(output: Path, table: str) -> None:
     assert "Restore" in err
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", DEFAULT_TABLES)
 def test_a_missing_table(output: Path, table: str) -> None:
     (output / table / f"{part(output, 1)}.parquet").unlink()
     assert f"{table}/{part(output, 1)}.parquet is missing" in problems(output)
@@ -152,23 +155,24 @@ def test_changed_counts_that_add_up(output: Path) -> None:
 
     edit(output / "manifest.json", change)
     (receipt, count) = problems(output)
-    assert "has other counts than the manifest" in receipt
+    assert "has another counts than the manifest" in receipt
     assert "tokens, the tables " in count
 
 
 def test_changed_settings(output: Path) -> None:
-    edit(output / "manifest.json", lambda manifest: manifest["settings"].update(unit_bytes=1))
+    edit(output / "manifest.json", lambda manifest: manifest["rows"]["settings"].update(passage=1))
     assert problems(output) == ["manifest.json: the fingerprint does not belong to the settings"]
 
 
 def test_a_part_of_other_settings(output: Path) -> None:
     def change(manifest: dict[str, Any]) -> None:
-        manifest["settings"]["unit_bytes"] = 1
-        manifest["fingerprint"] = fingerprint(manifest["settings"])
+        manifest["rows"]["settings"]["passage"] = 1
+        manifest["fingerprint"] = fingerprint(manifest["rows"])
+        manifest["environments"] = {manifest["fingerprint"]: manifest["rows"]["environment"]}
 
     edit(output / "manifest.json", change)
     assert problems(output)[0] == (
-        f"receipts/{part(output)}.json is of another run fingerprint than the manifest"
+        f"receipts/{part(output)}.json has a row fingerprint that the manifest does not name"
     )
 
 
@@ -189,9 +193,9 @@ def test_a_file_of_the_index(output: Path, name: str, how: str) -> None:
 
 def test_an_index_of_other_rows(output: Path) -> None:
     names = [part(output, 1), part(output, 0)]
-    built = build_index(LocalFileSystem(), str(output), names, metric="cosine")
+    built = build_index(OutputFolder(LocalFileSystem(), str(output)), names, index_settings())
     assert built is not None
-    edit(output / "manifest.json", lambda manifest: manifest.update(index=built.entry))
+    edit(output / "manifest.json", lambda manifest: manifest.update(index=to_builtins(built)))
     (problem,) = problems(output)
     assert "other rows than the tables" in problem
 
@@ -247,14 +251,14 @@ def test_rows_that_were_dropped(output: Path) -> None:
 @pytest.mark.parametrize("name", ["parts", "counts", "index"])
 def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.pop(name))
-    with pytest.raises(OutputError, match=f"damaged .it lacks {name}.: restore it"):
+    with pytest.raises(OutputError, match=f"damaged .*required field `{name}`.: restore it"):
         problems(output)
 
 
 def test_no_output(tmp_path: Path) -> None:
     status, out, err = verify(tmp_path / "nothing")
-    assert (status, out) == (1, "")
-    assert err.startswith(f"longbert: error: {tmp_path}/nothing holds no finished output")
+    assert (status, out) == (2, "")
+    assert err.startswith(f"longbert: error: '{tmp_path}/nothing' is no folder")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.json").write_text("{")
     status, _, err = verify(tmp_path / "bad")
@@ -264,5 +268,5 @@ def test_no_output(tmp_path: Path) -> None:
 
 def test_an_output_of_another_format(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.update(format=99))
-    with pytest.raises(OutputError, match="is not of format 1"):
+    with pytest.raises(OutputError, match="has format 99, and this version"):
         problems(output)

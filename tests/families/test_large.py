@@ -33,7 +33,7 @@ def test_the_shape_of_bert_large(models: Callable[..., Path], tmp_path: Path) ->
 
     manifest = run(docs, tmp_path / "out", embed=ner, ner=[str(ner)], window=64)
 
-    (backbone,) = manifest["settings"]["models"]["backbones"]
+    (backbone,) = manifest["rows"]["settings"]["passes"]
     assert len(backbone["heads"]) == 2
     assert problems(tmp_path / "out") == []
     documents = {row["document_id"]: row for row in rows(tmp_path / "out", "documents")}
@@ -45,9 +45,7 @@ def test_the_shape_of_bert_large(models: Callable[..., Path], tmp_path: Path) ->
     ).models.passes
     tokens = pass_.tokenizer.tokenize("Maria Alvarez")
     length = padded_length(len(tokens) + 2, limit=64)
-    batch = pass_.backbone.batch(
-        list(token_windows(tokens, pass_.split_tokens(len(tokens)))), length
-    )
+    batch = pass_.backbone.batch(list(token_windows(tokens, pass_.split_tokens(tokens))), length)
     (found,) = pass_.heads[0].tagger.content_logits(  # type: ignore[attr-defined]
         pass_.backbone.hidden_states(batch), batch
     )

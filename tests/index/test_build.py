@@ -10,14 +10,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes.memory_files import MemoryFiles
-from support.written_tables import Doc, passage_id, write_output, write_part
+from support.written_tables import Doc, index_settings, passage_id, write_output, write_part
 
-import longbert.index.tables as tables_module
 from longbert.errors import ConfigError, LongbertError, OutputError
-from longbert.index import BuiltIndex, build_index, index_problems
 from longbert.index.backend import check_distributions, load_faiss
+from longbert.index.build import build_index, index_files
 from longbert.index.kinds import INDEX_TYPES, index_type
 from longbert.index.vectors import column_vectors, unit_vectors
+from longbert.index.verify import index_problems
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import IndexDescription, IndexEntry
 
 WIDTH = 4
 PARTS = ["a", "b"]
@@ -43,35 +45,49 @@ def files() -> MemoryFiles:
     return files
 
 
-def built(files: MemoryFiles, metric: str = "cosine") -> BuiltIndex:
-    found = build_index(files, "out", PARTS, metric=metric)
+def built(files: MemoryFiles, metric: str = "cosine") -> IndexEntry:
+    found = build_index(OutputFolder(files, "out"), PARTS, index_settings(metric))
     assert found is not None
     return found
 
 
-def test_the_description_names_checked_files(files: MemoryFiles) -> None:
-    index = built(files)
+def described(files: MemoryFiles, metric: str = "cosine") -> IndexDescription:
+    return OutputFolder(files, "out").index_description(built(files, metric))
 
-    data = files.data[f"out/{index.file}"]
-    assert json.loads(data) == index.description
-    assert index.entry == {"file": index.file, "sha256": hashlib.sha256(data).hexdigest()}
-    assert index.file == f"index/description-{index.sha256[:12]}.json"
-    for table, count in (("documents", 10), ("passages", 30)):
-        facts = index.description[table]
-        content = files.data[f"out/{facts['file']}"]
-        assert facts["count"] == count
-        assert facts["sha256"] == hashlib.sha256(content).hexdigest()
-        assert facts["file"] == f"index/{table}-{facts['sha256'][:12]}.faiss"
-        assert facts["n_bytes"] == len(content)
-    described = {key: index.description[key] for key in ("type", "metric", "dimensions")}
-    assert described == {"type": "flat", "metric": "cosine", "dimensions": WIDTH}
-    assert index.description["recall_at_10"] == 1.0
-    assert index.description["memory_bytes"] >= 40 * WIDTH * 4
+
+def test_the_description_names_checked_files(files: MemoryFiles) -> None:
+    entry = built(files)
+
+    data = files.data[f"out/{entry.file}"]
+    description = described(files)
+    assert entry.sha256 == hashlib.sha256(data).hexdigest()
+    assert entry.file == f"index/description-{entry.sha256[:12]}.json"
+    for table, file, count in (
+        ("documents", description.documents, 10),
+        ("passages", description.passages, 30),
+    ):
+        content = files.data[f"out/{file.file}"]
+        assert file.count == count
+        assert file.sha256 == hashlib.sha256(content).hexdigest()
+        assert file.file == f"index/{table}-{file.sha256[:12]}.faiss"
+        assert file.n_bytes == len(content)
+    assert (description.type, description.metric, description.dimensions) == (
+        "flat",
+        "cosine",
+        WIDTH,
+    )
+    assert description.recall_at_10 == 1.0
+    assert description.memory_bytes >= 40 * WIDTH * 4
+    assert index_files(OutputFolder(files, "out"), entry) == (
+        entry.file,
+        description.passages.file,
+        description.documents.file,
+    )
 
 
 def test_faiss_finds_passages_by_their_id(files: MemoryFiles) -> None:
     faiss = load_faiss()
-    data = files.data[f"out/{built(files).description['passages']['file']}"]
+    data = files.data[f"out/{described(files).passages.file}"]
     index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
     wanted = docs("b", seed=1)[2].passages
     assert wanted is not None
@@ -82,24 +98,22 @@ def test_faiss_finds_passages_by_their_id(files: MemoryFiles) -> None:
     np.testing.assert_array_equal(index.reconstruct(passage_id("b2", 1)), unit_vectors(wanted)[1])
 
 
-def test_same_rows_give_the_same_files_however_they_are_batched(
-    files: MemoryFiles, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_same_rows_give_the_same_files_however_they_are_batched(files: MemoryFiles) -> None:
     first = built(files)
-    before = dict(files.data)
-    monkeypatch.setattr(tables_module, "_BATCH_ROWS", 1)
+    before = {path: data for path, data in files.data.items() if "/index/" in path}
+    write_part(files, "out", "a", docs("a"), width=WIDTH, row_group_size=1)
 
     assert built(files) == first
-    assert files.data == before
+    assert {path: data for path, data in files.data.items() if "/index/" in path} == before
 
 
 def test_vectors_are_scaled_for_cosine_only(files: MemoryFiles) -> None:
-    by_cosine, by_dot = built(files).description, built(files, "dot").description
+    by_cosine, by_dot = described(files), described(files, "dot")
 
-    assert by_cosine["passages"]["longest_vector"] == pytest.approx(1, abs=1e-6)
-    assert by_dot["passages"]["longest_vector"] > 1.5
-    assert by_cosine["passages"]["file"] != by_dot["passages"]["file"]
-    assert by_cosine["rows_sha256"] == by_dot["rows_sha256"]
+    assert by_cosine.passages.longest_vector == pytest.approx(1, abs=1e-6)
+    assert by_dot.passages.longest_vector > 1.5
+    assert by_cosine.passages.file != by_dot.passages.file
+    assert by_cosine.rows_sha256 == by_dot.rows_sha256
 
 
 def test_vectors_of_length_one_are_kept_to_the_bit() -> None:
@@ -118,17 +132,14 @@ def test_without_embeddings_there_is_no_index() -> None:
 
     assert json.loads(files.data["out/manifest.json"])["index"] is None
     assert not [path for path in files.data if "/index/" in path]
-    assert build_index(MemoryFiles(), "out", [], metric="cosine") is None
+    assert build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings()) is None
 
 
 def test_parts_without_rows_are_passed_over(files: MemoryFiles) -> None:
-    whole = built(files).description
+    whole = built(files)
     write_part(files, "out", "none", [], width=WIDTH)
-
-    index = build_index(files, "out", ["none", "a", "none", "b"], metric="cosine")
-
-    assert index is not None
-    assert index.description == whole
+    parts = ["none", "a", "none", "b"]
+    assert build_index(OutputFolder(files, "out"), parts, index_settings()) == whole
 
 
 def test_a_clash_of_passage_ids_names_both_documents(files: MemoryFiles) -> None:
@@ -192,31 +203,31 @@ def test_columns_of_another_type_are_refused() -> None:
 
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="cosine, dot, got 'cosin'; did you mean 'cosine'"):
-        build_index(MemoryFiles(), "out", [], metric="cosin")
+        build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("cosin"))
     with pytest.raises(ConfigError, match="index type must be one of flat, got 'flt'"):
-        build_index(MemoryFiles(), "out", [], metric="dot", kind="flt")
+        build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("dot", "flt"))
     assert all(index_type(name) is kind for name, kind in INDEX_TYPES.items())
 
 
 def test_an_index_that_agrees_has_no_problems(files: MemoryFiles) -> None:
-    assert list(index_problems(files, "out", PARTS, built(files).entry)) == []
+    assert list(index_problems(OutputFolder(files, "out"), PARTS, built(files))) == []
 
 
 def test_an_index_of_other_rows_is_found_out(files: MemoryFiles) -> None:
-    entry = built(files).entry
+    entry = built(files)
     write_part(files, "out", "b", docs("b", seed=2), width=WIDTH)
-    (problem,) = index_problems(files, "out", PARTS, entry)
+    (problem,) = index_problems(OutputFolder(files, "out"), PARTS, entry)
     assert "built from other rows" in problem
-    problems = list(index_problems(files, "out", ["a"], entry))
+    problems = list(index_problems(OutputFolder(files, "out"), ["a"], entry))
     assert problems[0].startswith("the index has 10 documents, the tables have 5")
     assert problems[1].startswith("the index has 30 passages, the tables have 15")
 
 
 def test_a_damaged_index_is_found_out(files: MemoryFiles) -> None:
-    index = built(files)
-    path = f"out/{index.description['documents']['file']}"
+    entry = built(files)
+    path = f"out/{described(files).documents.file}"
     files.data[path] += b"?"
-    (problem,) = index_problems(files, "out", PARTS, index.entry)
+    (problem,) = index_problems(OutputFolder(files, "out"), PARTS, entry)
     assert f"{path} is damaged" in problem
 
 

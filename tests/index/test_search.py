@@ -14,6 +14,7 @@ from support.written_tables import (
     Doc,
     Floats,
     brute_force,
+    index_settings,
     text_of,
     unit,
     write_manifest,
@@ -24,7 +25,9 @@ from support.written_tables import (
 import longbert.index.search as search_module
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
-from longbert.index import Hit, Index, build_index
+from longbert.index.build import build_index
+from longbert.index.search import Hit, Index
+from longbert.store.folder import OutputFolder
 
 WIDTH = 6
 
@@ -93,7 +96,7 @@ def test_search_equals_brute_force(
     docs = random_docs(seed, n, distinct=distinct, normal=normal)
     files = write_output(docs, width=WIDTH, metric=metric, parts=parts)
     query = np.random.default_rng(seed + 1).standard_normal(WIDTH).astype(np.float32)
-    index = Index.open(files, "out", encode=Encoder({"q": query}))
+    index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query}))
 
     assert found(index.search("q", k, rank)) == brute_force(docs, query, k, rank, metric)
     wanted = docs[seed % n]
@@ -112,7 +115,9 @@ def test_a_score_does_not_depend_on_the_other_queries(rank: str) -> None:
         for number, vectors in enumerate(draw.standard_normal((40, 4, width)).astype(np.float32))
     ]
     queries = {str(number): draw.standard_normal(width).astype("f4") for number in range(150)}
-    index = Index.open(write_output(docs, width=width), "out", encode=Encoder(queries))
+    index = Index.open(
+        OutputFolder(write_output(docs, width=width), "out"), encode=Encoder(queries)
+    )
 
     together = index.search_many(list(queries), 5, rank)
 
@@ -124,7 +129,8 @@ def test_hits_carry_their_best_passages_with_neighbours_joined() -> None:
     a = np.array([axes[1], 0.5 * axes[0] + axes[1], axes[0], axes[1], axes[2], 3 * axes[0]])
     docs = [Doc("a", axes[0], a.astype(np.float32)), Doc("b", axes[1], axes[1:2])]
     index = Index.open(
-        write_output(docs, width=WIDTH, metric="dot"), "out", encode=Encoder({"q": axes[0]})
+        OutputFolder(write_output(docs, width=WIDTH, metric="dot"), "out"),
+        encode=Encoder({"q": axes[0]}),
     )
 
     first, second = index.search("q", 2)
@@ -143,7 +149,7 @@ def test_texts_are_read_from_the_tables_of_the_hits_only() -> None:
     files = write_output(docs, width=WIDTH, parts=8)
     query = docs[17].passages
     assert query is not None
-    index = Index.open(files, "out", encode=Encoder({"q": query[0]}))
+    index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query[0]}))
     files.opened.clear()
 
     (hit,) = index.search("q", 1, "best")
@@ -162,9 +168,14 @@ def test_documents_whose_passages_lie_apart_are_put_together() -> None:
     buffer = io.BytesIO()
     pq.write_table(shuffled, buffer)
     files.data[path] = buffer.getvalue()
-    write_manifest(files, "out", ["whole"], build_index(files, "out", ["whole"], metric="cosine"))
+    write_manifest(
+        files,
+        "out",
+        ["whole"],
+        build_index(OutputFolder(files, "out"), ["whole"], index_settings()),
+    )
     query = np.ones(WIDTH, np.float32)
-    index = Index.open(files, "out", encode=Encoder({"q": query}))
+    index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query}))
 
     hits = index.search("q", 4)
 
@@ -180,24 +191,40 @@ def files() -> MemoryFiles:
 
 
 def opened(files: MemoryFiles, width: int = WIDTH, value: float = 1.0) -> Index:
-    return Index.open(files, "out", encode=lambda texts: np.full((len(texts), width), value, "f4"))
+    return Index.open(
+        OutputFolder(files, "out"), encode=lambda texts: np.full((len(texts), width), value, "f4")
+    )
 
 
 def test_a_missing_folder_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"index names no folder: 'out'.*longbert run"):
+    with pytest.raises(ConfigError, match=r"'out' is no folder.*longbert run"):
         opened(MemoryFiles())
+
+
+def test_a_folder_that_is_no_output_is_named(files: MemoryFiles) -> None:
+    del files.data["out/manifest.json"]
+    with pytest.raises(ConfigError, match="'out' holds no longbert output"):
+        opened(files)
 
 
 def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
     del files.data["out/manifest.json"]
-    with pytest.raises(OutputError, match="run longbert run again to finish it"):
+    files.data["out/fingerprint.json"] = b"{}"
+    with pytest.raises(OutputError, match="has not finished: run it again"):
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b"\xff", b'{"parts": []}'])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 2}', b"\xff"])
 def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
-    with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert run again"):
+    with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert again"):
+        opened(files)
+
+
+@pytest.mark.parametrize("data", [b"{}", b'{"format": 1, "parts": []}'])
+def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -> None:
+    files.data["out/manifest.json"] = data
+    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 2"):
         opened(files)
 
 
@@ -215,7 +242,7 @@ def test_a_damaged_index_file_is_told(files: MemoryFiles, name: str) -> None:
     with pytest.raises(OutputError, match=rf"{path} is damaged.*run longbert again"):
         opened(files)
     del files.data[path]
-    with pytest.raises(OutputError, match=rf"{path} cannot be read.*run longbert again"):
+    with pytest.raises(OutputError, match=rf"{path} is missing.*run longbert again"):
         opened(files)
 
 
@@ -268,6 +295,6 @@ def test_a_look_up_among_many_ids_compares_those_of_about_its_length(
     monkeypatch.setattr(search_module, "_IDS_COMPARED", 2)
     names = ["documents", "doc", "document-1", "document-2"]
     docs = [Doc(name, np.ones(1, "f4"), np.ones((1, 1), "f4")) for name in names]
-    index = Index.open(write_output(docs, width=1), "out", encode=Encoder({}))
+    index = Index.open(OutputFolder(write_output(docs, width=1), "out"), encode=Encoder({}))
     with pytest.raises(ConfigError, match=r"the nearest ids are 'document-2', 'document-1'$"):
         index.like("document-3")

@@ -24,11 +24,11 @@ def test_invariant_3_offsets_of_entities_and_passages(models: Models, family: st
     n_entities = 0
     for result in encode(encoder, hostile_documents(500), 5):
         text = result.document.text
-        last_start = 0
+        last_end = 0
         for entity in result.entities:
-            assert last_start <= entity.char_start <= entity.char_end <= len(text)
-            assert entity.text == text[entity.char_start : entity.char_end]
-            last_start = entity.char_start
+            assert last_end <= entity.char_start < entity.char_end <= len(text)
+            assert entity.text == text[entity.char_start : entity.char_end].strip()
+            last_end = entity.char_end
         for passage in result.passages:
             assert passage.text == text[passage.char_start : passage.char_end]
         n_entities += len(result.entities)
@@ -52,5 +52,5 @@ def test_invariant_3_offsets_of_known_names(models: Models, family: str) -> None
             scores = np.stack([~is_name, is_name], axis=1).astype(np.float32)
             partial = EntityPartial((ScoredRun(0, scores),))
             entities = head.finish(text, tokens, partial).entities
-            found |= {entity.text.strip() for entity in entities}
+            found |= {entity.text for entity in entities}
         assert found >= set(names), ascii(before)

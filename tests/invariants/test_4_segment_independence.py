@@ -48,6 +48,9 @@ def bits(result: HeadResult | DocumentResult) -> tuple[Any, ...]:
 POOLINGS_OF_WINDOWS = sorted({*CLASSIFY_POOLINGS} - {"head+tail", "learned"})
 
 
+TEXT = long_text(120, seed=4)
+
+
 def head_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
     common: dict[str, Any] = {"window": 24, "overlap": 7, "passage": 6, "precision": "float32"}
     for pooling in ("mean", "cls", "max"):
@@ -73,12 +76,11 @@ def heads_with_partials(
     models: Models, tmp_path_factory: pytest.TempPathFactory
 ) -> list[tuple[Any, Any, list[Any]]]:
     """Every head with the tokens of a document and the partials of its windows."""
-    text = long_text(120, seed=4)
     found = []
     for config in head_configurations(models, tmp_path_factory.mktemp("heads")):
         for pass_ in load_models(config).passes:
-            tokens = pass_.tokenizer.tokenize(text)
-            windows = pass_.split(text, tokens)
+            tokens = pass_.tokenizer.tokenize(TEXT)
+            windows = pass_.split(TEXT, tokens)
             assert len(windows) > 8
             by_head = pass_.run(windows, 24)
             for head, partials in zip(pass_.heads, by_head, strict=True):
@@ -94,16 +96,16 @@ def test_invariant_4_segments_of_windows_merge_to_the_whole(
     heads_with_partials: list[tuple[Any, Any, list[Any]]], data: st.DataObject
 ) -> None:
     for head, tokens, partials in heads_with_partials:
-        whole = bits(head.finish("", tokens, head.merge(partials)))
+        whole = bits(head.finish(TEXT, tokens, head.merge(partials)))
         assert any(whole)
         cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
         borders = [0, *sorted(cuts), len(partials)]
         segments = [head.merge(partials[start:stop]) for start, stop in pairwise(borders)]
-        assert bits(head.finish("", tokens, head.merge(segments))) == whole
+        assert bits(head.finish(TEXT, tokens, head.merge(segments))) == whole
         left = segments[0]
         for segment in segments[1:]:
             left = head.merge([left, segment])
-        assert bits(head.finish("", tokens, left)) == whole
+        assert bits(head.finish(TEXT, tokens, left)) == whole
 
 
 @lru_cache

@@ -69,7 +69,7 @@ class TestInvariant5RunIndependence:
         docs = write_texts(tmp_path / "docs", some_texts(5))
         for n in (1, 100, 100_000):
             manifest = run(docs, tmp_path / str(n), batch_tokens=n, **all_heads)
-            backbones = manifest["settings"]["models"]["backbones"]
+            backbones = manifest["rows"]["settings"]["passes"]
             assert [one["batch_invariant"] for one in backbones] == [True, True]
         first, *others = (files_of(tmp_path / str(n)) for n in (1, 100, 100_000))
         assert all(other == first for other in others)

@@ -43,6 +43,6 @@ class TestInvariant8BoundedMemory:
         finally:
             gc.unfreeze()
 
-        assert len(outcome.manifest["parts"]) == n_units
+        assert len(outcome.manifest.parts) == n_units
         assert 0 < max(alive) <= in_a_unit
         assert alive[-1] == 0

@@ -14,7 +14,7 @@ import pytest
 
 from longbert.errors import DocumentError
 from longbert.readers.decoding import decode
-from longbert.readers.html import html_text
+from longbert.readers.encodings import parse_encodings
 
 FRENCH = (
     "Le café est une boisson très appréciée en France, où l'on aime déjeuner dehors dès que le "
@@ -127,10 +127,10 @@ def test_an_answer_is_taken_if_wide_spread_sure_and_ahead_of_other_texts(
     monkeypatch.setattr("chardet.detect_all", detect_all)
     # 0xE3 differs between cp1252 and cp1250, not between cp1252 and ISO 8859-15.
     if is_taken:
-        assert decode(b"nac\xe3o") == "nacão"
+        assert decode(b"nac\xe3o " * 4) == "nacão " * 4
     else:
         with pytest.raises(DocumentError, match="not sure"):
-            decode(b"nac\xe3o")
+            decode(b"nac\xe3o " * 4)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,99 @@ def test_damaged_utf8_is_an_error_and_says_where() -> None:
         decode(GERMAN.encode()[: GERMAN.encode().index("ß".encode()) + 1])
     with pytest.raises(DocumentError, match="marked as UTF-8, but byte 4"):
         decode(b"\xef\xbb\xbfa\xff")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *(b"\xc0\xaf", b"\xc1\x81", b"\xe0\x80\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
+        *(b"\xed\xa0\x80\xed\xb0\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80"),
+        b"\xfd" + b"\x80" * 5,
+    ],
+)
+@pytest.mark.parametrize("elsewhere", ["abc def ghi {} jkl", "dépôt {} Zürich", "{}" * 9, "是{}的"])
+def test_what_only_looks_like_utf8_is_damage(wrong: bytes, elsewhere: str) -> None:
+    before, *after = elsewhere.split("{}")
+    data = before.encode() + b"".join(wrong + text.encode() for text in after)
+    message = f"it is UTF-8, but damaged or cut short at byte {len(before.encode())}: "
+    with pytest.raises(DocumentError, match=message):
+        decode(data)
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2, 3])
+@pytest.mark.parametrize("n_words", [1, 100])
+def test_stray_bytes_in_ascii_are_in_doubt_unless_they_are_marks(
+    n_bytes: int, n_words: int
+) -> None:
+    draw = random.Random(n_bytes)
+    around = b"the committee met again and spoke " * n_words
+    for _ in range(300):
+        stray = bytes(draw.randrange(0x80, 0x100) for _ in range(n_bytes))
+        try:
+            text = decode(around + stray + b" " + around)
+        except DocumentError:
+            continue
+        others = {char for char in text if not char.isascii()}
+        assert others <= set("‘’“”–—…•") or (around + stray).decode() == text[: len(text) // 2]
+
+
+def test_the_message_offers_the_guess() -> None:
+    with pytest.raises(DocumentError) as caught:
+        decode(GERMAN[:60].encode("mac_roman"))
+    assert "it is not UTF-8, and its encoding is not sure: " in caught.value.message
+    guess = caught.value.message.partition("not sure: ")[2].split(" ")[0]
+    for remedy in (f"--encoding {guess}, ", f"--encoding 'GLOB={guess}'", "save it as UTF-8"):
+        assert remedy in caught.value.message
+    assert isinstance(decode(GERMAN[:60].encode("mac_roman"), named=guess), str)
+
+
+# Encodings that the user names
+
+
+WESTERN = (FRENCH, GERMAN, SPANISH)
+WIDE = ("utf-16-le", "utf-16-be", "utf-32")
+NAMED = [
+    *((text, name) for text in WESTERN for name in ("latin-1", "cp1252", "cp850", "mac_roman")),
+    *((POLISH, name) for name in ("cp1250", "iso8859-2", "cp852")),
+    *((text, name) for text in (RUSSIAN, JAPANESE) for name in WIDE),
+    *((RUSSIAN, "koi8-r"), (JAPANESE, "iso2022_jp"), (SIMPLIFIED, "hz")),
+    *((TYPOGRAPHIC, "mac_roman"), ("plain words", "cp037")),
+]
+
+
+@pytest.mark.parametrize("n_chars", [9, 40, 250])
+@pytest.mark.parametrize(("text", "encoding"), NAMED)
+def test_a_text_in_the_encoding_that_is_named(text: str, encoding: str, n_chars: int) -> None:
+    text = text[:n_chars]
+    (named,) = parse_encodings([encoding])
+    assert decode(text.encode(encoding), named=named.codec) == text
+
+
+@pytest.mark.parametrize("named", ["cp1252", "cp850", "mac-roman", "koi8-r"])
+def test_utf8_and_marks_come_before_the_name(named: str) -> None:
+    assert decode(FRENCH.encode(), named=named) == FRENCH
+    assert decode(b"\xff\xfe" + FRENCH.encode("utf-16-le"), named=named) == FRENCH
+
+
+def test_a_name_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(DocumentError, match="byte 5 is not utf-8, which was named for it: name"):
+        decode(b"abcde\xff" + GERMAN.encode("cp1252"), named="utf-8")
+    with pytest.raises(DocumentError, match="byte 4 is not utf-16-le"):
+        decode(b"a\0b\0c", named="utf-16-le")
+    with pytest.raises(DocumentError, match="it is binary"):
+        decode(bytes(100), named="cp1252")
+    noise = random.Random(0).randbytes(1_000)
+    with pytest.raises(DocumentError, match=r"in cp850, which was named .* control characters"):
+        decode(noise, named="cp850")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_wide_text_without_a_mark_is_an_error_that_says_what_it_seems_to_be(encoding: str) -> None:
+    data = GERMAN.encode(encoding)
+    message = f"it seems to be {encoding} without a byte order mark: if it is, say so with --enc"
+    with pytest.raises(DocumentError, match=message):
+        decode(data)
+    assert decode(data, named=encoding) == GERMAN
 
 
 def _zip() -> bytes:
@@ -202,58 +295,3 @@ def test_messages_hold_no_text() -> None:
     with pytest.raises(DocumentError) as caught:
         decode(b"secret caf\xe9")
     assert "secret" not in caught.value.message
-
-
-def test_html_is_laid_out() -> None:
-    page = (
-        "<html><head><title>T</title><style>p{}</style><script>var evil</script></head>"
-        "<body><h1>Head</h1><p>one<br>two &amp; 3</p><ul><li>x</ul><table><tr><td>a<td>b"
-    )
-    assert [line.strip() for line in html_text(page.encode()).split("\n") if line.strip()] == [
-        "Head", "one", "two & 3", "* x", "a  b",
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    "page",
-    [
-        '<meta charset="windows-1251"><p>да',
-        "<meta http-equiv=Content-Type content='text/html; charset=windows-1251'><p>да",
-        '<?xml version="1.0" encoding="windows-1251"?><html><p>да',
-    ],
-)
-def test_declared_charset_counts_where_utf8_does_not_fit(page: str) -> None:
-    assert html_text(page.encode("cp1251")).strip() == "да"
-    assert html_text(page.encode()).strip() == "да"
-    assert html_text(b"\xff\xfe" + page.encode("utf-16-le")).strip() == "да"
-
-
-def test_declared_charset_counts_wherever_the_head_holds_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("chardet.detect_all", lambda data, **options: [])
-    page = f"<head><style>{' ' * 3_000}</style><meta charset=koi8-r></head><p>да"
-    assert html_text(page.encode("koi8-r")).strip() == "да"
-
-
-@pytest.mark.parametrize("name", ["unicode_escape", "utf-7", "hex", "nonsense", "utf-8"])
-def test_declared_charset_of_no_use_leaves_the_doubt(name: str) -> None:
-    with pytest.raises(DocumentError):
-        html_text(f"<meta charset={name}><p>caf\xe9".encode("latin-1"))
-
-
-@pytest.mark.parametrize("page", ["", " ", "<!-- c -->", "<!DOCTYPE html>", "<frameset>"])
-def test_html_without_text_is_empty(page: str) -> None:
-    assert html_text(page.encode()).strip() == ""
-
-
-def test_huge_and_broken_html_loses_nothing() -> None:
-    word = "w" * 11_000_000
-    assert html_text(f"<p>{word}".encode()).strip() == word
-    deep = html_text(
-        ("<div>" * 1_500 + "<script>evil</script>in" + "</div>" * 1_500 + "out").encode()
-    )
-    assert deep.split() == ["in", "out"]
-    with pytest.raises(DocumentError, match="nested over"):
-        html_text(("<b>" * 5_000 + "x").encode())
-    assert html_text(b"<p>a\0b <x <<p>c & d</q></p").split()[0] == "a\ufffdb"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +47,9 @@ def test_a_folder_that_is_a_file_is_an_oserror(tmp_path: Path) -> None:
         FILES.write(str(tmp_path / "file" / "below"), b"data")
 
 
-def test_files_follow_links_but_not_round_in_circles(tmp_path: Path) -> None:
+@pytest.fixture
+def linked(tmp_path: Path) -> str:
+    """A folder with links of every kind, and a pipe."""
     (tmp_path / "docs").mkdir()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "b.txt").write_bytes(b"12")
@@ -55,16 +59,60 @@ def test_files_follow_links_but_not_round_in_circles(tmp_path: Path) -> None:
     (tmp_path / "docs" / "self").symlink_to(tmp_path / "docs")
     (tmp_path / "docs" / "gone.txt").symlink_to(tmp_path / "nowhere")
     os.mkfifo(tmp_path / "docs" / "pipe.txt")
-    docs = str(tmp_path / "docs")
-    assert set(FILES.files(docs)) == {
-        FileInfo(f"{docs}/a.txt", 1),
-        FileInfo(f"{docs}/link/b.txt", 2),
-        FileInfo(f"{docs}/up/other/b.txt", 2),
-        FileInfo(f"{docs}/gone.txt", 0),
+    return str(tmp_path / "docs")
+
+
+def test_files_follow_links_but_not_round_in_circles(linked: str) -> None:
+    expected = {
+        FileInfo(f"{linked}/a.txt", 1),
+        FileInfo(f"{linked}/link/b.txt", 2),
+        FileInfo(f"{linked}/up/other/b.txt", 2),
+        FileInfo(f"{linked}/gone.txt", 0),
+        FileInfo(f"{linked}/pipe.txt", 0, special="pipe"),
     }
-    assert {info.path for info in FILES.match(f"{docs}/*.txt")} == {
-        f"{docs}/a.txt",
-        f"{docs}/gone.txt",
+    assert set(FILES.files(linked)) == expected
+    for pattern in ("**", "**/*.txt", "**/**/*"):
+        found = list(FILES.match(f"{linked}/{pattern}"))
+        assert set(found) == expected
+        assert len(found) == len(expected)
+    assert {info.path for info in FILES.match(f"{linked}/*.txt")} == {
+        f"{linked}/{name}.txt" for name in ("a", "gone", "pipe")
+    }
+
+
+def test_what_is_no_file_is_named_for_what_it_is(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(tmp_path / "s.txt"))
+        os.mkfifo(tmp_path / "p.txt")
+        (tmp_path / "d.txt").symlink_to("/dev/null")
+        found = {info.path[-5]: info.special for info in FILES.files(str(tmp_path))}
+    assert found == {"s": "socket", "p": "pipe", "d": "device"}
+    assert [info.special for info in FILES.match(str(tmp_path / "p.txt"))] == ["pipe"]
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of which one subfolder cannot be listed, even by root."""
+    for name in ("a/one.txt", "locked/in/two.txt", "locked/three.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    scandir = os.scandir
+
+    def refuse(path: str) -> Any:
+        if path.endswith("locked"):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    return tmp_path
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*.txt", "/*/*.txt", "/**"])
+def test_a_folder_that_cannot_be_listed_is_an_item(locked: Path, pattern: str) -> None:
+    found = FILES.match(f"{locked}{pattern}") if pattern else FILES.files(str(locked))
+    assert set(found) == {
+        FileInfo(f"{locked}/a/one.txt", 1),
+        FileInfo(f"{locked}/locked", 0, problem="Permission denied"),
     }
 
 
@@ -85,3 +133,34 @@ def test_remove_is_content_with_nothing(tmp_path: Path) -> None:
     FILES.remove(str(path))
     FILES.remove(str(path))
     assert not path.exists()
+
+
+TREE = ("a.txt", "b/a.txt", "b/c/x.md", "b/c/.h.txt", ".hid/a.txt", "b/.hid/d/a.txt", "[z]/a.txt")
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("*", "*.txt", "**", "**/*", "**/*.txt", "**/a*", "b/**", "b/**/*.md", "*/*.txt", "*/**"),
+        *("**/c/*", "**/**/*.txt", "b/c/*.md", "b/[!x]/*.md", "?/*.txt", "b/?/*", ".hid/*"),
+        "[[]z]/*",
+        *(".*/*", "b/.*/**/*.txt", "**/.hid/*.txt", "b/c/.*", "x/*", "nowhere/**", "a.txt/**"),
+        *("b//c/*", "./b/*", "b/../*.txt", "b/", "*/", "a.txt", "[z]/a.txt"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("is_absolute", [False, True])
+def test_patterns_match_as_those_of_the_standard_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, is_absolute: bool
+) -> None:
+    for name in TREE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path)
+    if is_absolute:
+        pattern = f"{tmp_path}/{pattern}"
+    found = [info.path for info in FILES.match(pattern)]
+    wanted = {path for path in glob.glob(pattern, recursive=True) if os.path.isfile(path)}
+    if pattern.endswith("[z]/a.txt") and "[[]" not in pattern:
+        wanted = {pattern}
+    assert {os.path.normpath(path) for path in found} == {os.path.normpath(path) for path in wanted}
+    assert len(set(found)) == len(found)

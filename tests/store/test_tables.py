@@ -16,11 +16,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.runs import files_of, last_run, rows, run, some_texts, write_texts
+from support.runs import DEFAULT_TABLES, files_of, last_run, rows, run, some_texts, write_texts
 from support.texts import long_text
 
 import longbert
-from longbert.store.tables import TABLES
 
 WIDTH = 32
 COLUMNS = {
@@ -120,7 +119,7 @@ def errors_only(tmp_path_factory: pytest.TempPathFactory, heads: dict[str, Any])
     return Output(place / "out", docs, {"embed": heads["embed"]})
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", DEFAULT_TABLES)
 def test_columns_are_those_of_the_contract(output: Output, table: str) -> None:
     for path in (output.folder / table).iterdir():
         schema = pq.read_schema(path)
@@ -129,7 +128,7 @@ def test_columns_are_those_of_the_contract(output: Output, table: str) -> None:
         assert nullable == {"errors": {"document_id"}}.get(table, {"embedding"} & set(schema.names))
 
 
-@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("table", DEFAULT_TABLES)
 @pytest.mark.parametrize("which", ["output", "tags_only", "errors_only"])
 def test_tables_open_in_pandas_polars_and_duckdb(
     which: str, table: str, request: pytest.FixtureRequest
@@ -220,7 +219,8 @@ def test_documents_tell_of_their_text(output: Output) -> None:
         assert np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-6)
         own = [one for one in rows(output.folder, "passages") if one["document_id"] == name]
         assert "".join(one["text"] for one in own) == text
-    assert by_id["z"]["source"] == f"{output.docs}/b.jsonl#1"
+    assert by_id["z"]["source"] == f"{output.docs}/b.jsonl"
+    assert by_id["b.jsonl#3"]["source"] == f"{output.docs}/b.jsonl#3"
     assert by_id["00.txt"]["source"] == f"{output.docs}/00.txt"
 
 
@@ -251,12 +251,10 @@ def test_passage_ids_depend_on_document_and_ordinal_alone(
 def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> None:
     manifest = json.loads((output.folder / "manifest.json").read_text())
     assert manifest == output.manifest
-    keys = ["counts", "fingerprint", "format", "index", "models", "parts", "settings"]
-    assert list(manifest) == keys
     named = {"manifest.json", "fingerprint.json"}
     for part in manifest["parts"]:
-        assert sorted(part) == ["counts", "files", "name"]
-        assert sorted(part["files"]) == sorted(TABLES)
+        assert sorted(part) == ["counts", "files", "fingerprint", "name"]
+        assert sorted(part["files"]) == sorted(DEFAULT_TABLES)
         named.add(f"receipts/{part['name']}.json")
         for table, entry in part["files"].items():
             file = f"{table}/{part['name']}.parquet"
@@ -271,17 +269,20 @@ def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> 
     named |= {manifest["index"]["file"]}
     named |= {description[table]["file"] for table in ("documents", "passages")}
     assert set(files_of(output.folder)) == named
-    settings = json.loads((output.folder / "fingerprint.json").read_text())
-    assert settings == manifest["settings"]
-    assert {"longbert", "libraries", "models", "unit_bytes", "metric"} < settings.keys()
+    claim = json.loads((output.folder / "fingerprint.json").read_text())
+    assert claim == {"format": manifest["format"], "rows": manifest["rows"]}
+    assert manifest["environments"] == {manifest["fingerprint"]: manifest["rows"]["environment"]}
+    assert {"longbert", "libraries", "processor"} == manifest["rows"]["environment"].keys()
+    assert {"text", "html"} <= manifest["readers"].keys()
+    assert {"pyarrow", "unit_bytes"} == manifest["written_with"].keys()
     assert manifest["models"]["embed"] == str(output.settings["embed"])
-    assert manifest["models"]["ner"] == output.settings["ner"]
+    assert manifest["models"]["heads"]["ner"] == output.settings["ner"]
 
 
 def test_the_manifest_holds_no_time_and_no_number_of_workers(output: Output) -> None:
     text = (output.folder / "manifest.json").read_text()
     assert "worker" not in text
-    assert str(datetime.now().year) not in json.dumps(output.manifest["settings"]["models"])
+    assert str(datetime.now().year) not in json.dumps(output.manifest["rows"])
 
 
 def test_run_json_tells_of_the_run(output: Output) -> None:

@@ -103,7 +103,7 @@ def test_the_two_ends_beside_an_embedding(models: Build, tmp_path: Path) -> None
         window=32,
     )
 
-    backbones = manifest["settings"]["models"]["backbones"]
+    backbones = manifest["rows"]["settings"]["passes"]
     assert [one["reads"] for one in backbones] == ["all", "ends"]
     assert len({one["digest"] for one in backbones}) == 1
     assert problems(tmp_path / "out") == []

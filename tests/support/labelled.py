@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longbert.store.tables import to_parquet
+from longbert.store.parquet import to_parquet
 
 from .runs import run
 from .texts import long_text

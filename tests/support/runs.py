@@ -11,17 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from longbert.engine.session import Session
 
 import longbert
 from longbert.config import run_config
-from longbert.engine.run import Outcome, RunInfo, run_in_process
+from longbert.engine.context import RunContext
+from longbert.engine.finish import RunInfo, RunResult
+from longbert.engine.run import run_in_process
 from longbert.engine.verify import verify_output
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.tables import TABLES, WINDOW_SCORES
+from longbert.store.tables import TABLES
 
 from .texts import long_text
+
+DEFAULT_TABLES = tuple(table.name for table in TABLES.values() if table.setting is None)
+"""Those that every run writes."""
 
 UNIT_BYTES = 1000
 """Of the runs here: a document of 60 words and its overhead fill a unit."""
@@ -46,10 +50,10 @@ def run(inputs: Path | Sequence[Path], output: Path, **settings: Any) -> dict[st
     return longbert.run(*paths, output=output, runner="none", **_settings(settings))
 
 
-def run_on(files: Any, inputs: Path, output: Path, **settings: Any) -> Outcome:
+def run_on(files: Any, inputs: Path, output: Path, **settings: Any) -> RunResult:
     """As :func:`run`, with another file system."""
     config = run_config({"input": [str(inputs)], "output": str(output), **_settings(settings)})
-    return run_in_process(Session(config, files), RunInfo("none"))
+    return run_in_process(RunContext(config, files), RunInfo("none"))
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,7 +83,7 @@ def rows(output: Path, table: str) -> list[dict[str, Any]]:
 def rows_by_document(output: Path) -> dict[str, list[Any]]:
     """All rows of each document, the table's name before each."""
     found: dict[str, list[Any]] = {}
-    tables = (*TABLES, WINDOW_SCORES) if (output / WINDOW_SCORES).exists() else TABLES
+    tables = [table for table in TABLES if (output / table).exists()]
     for table in tables:
         for row in rows(output, table):
             found.setdefault(str(row["document_id"] or row["source"]), []).append((table, row))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fakes.memory_files import MemoryFiles
 
-from longbert.index import BuiltIndex, build_index
+from longbert.index.build import build_index
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import (
+    FORMAT,
+    Environment,
+    IndexEntry,
+    IndexSettings,
+    Manifest,
+    NamedModels,
+    PartEntry,
+    RowFingerprint,
+    RowSettings,
+)
 
 Floats = npt.NDArray[np.float32]
 
@@ -106,14 +117,43 @@ def passage_id(document_id: str, ordinal: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
+def index_settings(metric: str = "cosine", type: str = "flat") -> IndexSettings:
+    return IndexSettings(metric=metric, type=type, faiss="0")
+
+
 def write_manifest(
-    files: MemoryFiles, folder: str, parts: Sequence[str], built: BuiltIndex | None
+    files: MemoryFiles, folder: str, parts: Sequence[str], index: IndexEntry | None
 ) -> None:
-    manifest = {
-        "parts": [{"name": part} for part in parts],
-        "index": None if built is None else built.entry,
-    }
-    files.write(f"{folder}/manifest.json", json.dumps(manifest).encode())
+    environment = Environment(longbert="0", libraries={}, processor="none")
+    settings = RowSettings(
+        format=FORMAT,
+        id_field="id",
+        text_field="text",
+        window_scores=False,
+        precision="float32",
+        passage=64,
+        batch_tokens=None,
+        passes=(),
+    )
+    rows = RowFingerprint(settings=settings, environment=environment)
+    manifest = Manifest(
+        format=FORMAT,
+        fingerprint=rows.digest,
+        rows=rows,
+        environments={rows.digest: environment},
+        readers={},
+        index_settings=index_settings(),
+        written_with={},
+        models=NamedModels(
+            embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
+        ),
+        counts={},
+        parts=tuple(
+            PartEntry(name=part, fingerprint=rows.digest, counts={}, files={}) for part in parts
+        ),
+        index=index,
+    )
+    OutputFolder(files, folder).write_record("manifest.json", manifest)
 
 
 def write_output(
@@ -124,8 +164,8 @@ def write_output(
     names = [f"part-{number}" for number in range(parts)]
     for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
         write_part(files, "out", name, [docs[place] for place in places], width=width)
-    built = build_index(files, "out", names, metric=metric)
-    write_manifest(files, "out", names, built)
+    entry = build_index(OutputFolder(files, "out"), names, index_settings(metric))
+    write_manifest(files, "out", names, entry)
     return files
 
 

@@ -142,7 +142,7 @@ def test_heads_share_the_pass_of_the_embedding(
         ner=[heads["ner"]],
         classify=[heads["classify"], heads["several"]],
     )
-    (only,) = manifest["settings"]["models"]["backbones"]
+    (only,) = manifest["rows"]["settings"]["passes"]
     assert [head["name"] for head in only["heads"]] == [
         *("embedding", "own-classify", "own-several", "own-ner")
     ]

@@ -178,8 +178,9 @@ def _download(name: str, config: ModelConfig) -> Path:
         reason = f"it is not in the cache, and the hub did not give it ({type(error).__name__})"
     packaged = (*PACKAGED, *PACKAGED_HEADS)
     raise ModelError(
-        f"model {name!r} is neither packaged ({', '.join(packaged)}) nor a folder here, and "
-        f"{reason}{nearest(name, packaged) or '.'} Check the path, or the connection to the hub"
+        f"model {name!r} is neither packaged ({', '.join(packaged)}) nor a folder (looked for "
+        f"{os.path.abspath(name)}), and {reason}{nearest(name, packaged) or '.'} Check the path, "
+        "or the connection to the hub"
     )
 
 

@@ -44,6 +44,7 @@ class Head(Protocol):
         settings: the settings among them, for people to compare.
         reads_layers: whether it needs the hidden states of all layers.
         reads_words: whether it needs to know what the words of a window look like.
+        passage_tokens: length of the passages that it pools in windows; None if it pools none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Head(Protocol):
     settings: Mapping[str, Any]
     reads_layers: bool
     reads_words: bool
+    passage_tokens: int | None
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> Sequence[Any]:
         """Reduce hidden states to a partial for each window.

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from longbert.core.passages import owned_pieces, passage_starts
 from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.runtime.backbone import WindowBatch
@@ -133,7 +132,7 @@ class MeanEmbeddingHead:
         self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
     ) -> None:
         self._normalize = settings.normalize
-        self._passage_tokens = passage_tokens
+        self.passage_tokens: int | None = passage_tokens
         self._n_left_out = n_left_out
         self.settings: Mapping[str, Any] = _described(settings, n_left_out)
         self.digest = f"mean {settings.normalize} {n_left_out}"
@@ -149,7 +148,8 @@ class MeanEmbeddingHead:
         token_window = batch.windows[row]
         window = token_window.window
         first = batch.content_starts[row]
-        pieces = list(owned_pieces(window, size=self._passage_tokens))
+        pieces = token_window.pieces
+        assert pieces is not None
         shift = first - window.start
         owned = states[window.owned_start + shift : window.owned_stop + shift].astype(np.float64)
         cuts = [piece.start - window.owned_start for piece in pieces]
@@ -183,7 +183,7 @@ class MeanEmbeddingHead:
 
     def finish(self, text: str, tokens: TokenizedText, partial: MeanPartial) -> HeadResult:
         """Add up in the order of the document."""
-        n_passages = len(passage_starts(len(tokens), size=self._passage_tokens))
+        n_passages = int(partial.passages[-1]) + 1
         sums = np.zeros((n_passages, partial.sums.shape[1]))
         counts = np.zeros(n_passages, dtype=np.int64)
         np.add.at(sums, partial.passages, partial.sums)
@@ -221,6 +221,7 @@ class _PooledHead:
 
     reads_layers = False
     reads_words = False
+    passage_tokens: int | None = None
 
     def __init__(self, settings: EmbeddingSettings, *, n_left_out: int = 0) -> None:
         self._pooling = settings.pooling

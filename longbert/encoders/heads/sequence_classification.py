@@ -122,6 +122,7 @@ class ClassificationHead:
     """
 
     reads_words = False
+    passage_tokens: int | None = None
 
     def __init__(
         self,

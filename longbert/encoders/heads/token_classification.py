@@ -11,7 +11,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from longbert.core.crf import decode_crf, ends_at_line_breaks, masked_emissions
-from longbert.core.entity_decoding import EntitySpan, TagScheme, decode_entities
+from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.core.windows import Window
@@ -20,7 +20,7 @@ from longbert.encoders.heads.precomputed import HeadModel
 from longbert.encoders.runtime.backbone import WindowBatch
 from longbert.encoders.tokenizers.fast import TokenizedText
 from longbert.errors import ConfigError
-from longbert.records import Entity
+from longbert.records import Entity, ScoredSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +124,7 @@ class EntityHead:
         self.digest = tagger.digest
         self.reads_layers = tagger.reads_layers
         self.reads_words = tagger.reads_words
+        self.passage_tokens: int | None = None
         self.settings: Mapping[str, Any] = {
             "strategy": strategy,
             "stitching": stitching,
@@ -163,6 +164,7 @@ class EntityHead:
             scores,
             tokens.offsets,
             tokens.starts_word,
+            text=text,
             scheme=self._scheme,
             strategy=self._strategy,
             decoding=self._decoding,
@@ -171,7 +173,7 @@ class EntityHead:
 
     def decode_crf(
         self, text: str, tokens: TokenizedText, partial: EntityPartial
-    ) -> list[tuple[EntitySpan, npt.NDArray[np.float32]]]:
+    ) -> list[tuple[ScoredSpan, npt.NDArray[np.float32]]]:
         """Entities by learned transitions, each with the logits that its score is made of.
 
         Raises:
@@ -184,21 +186,22 @@ class EntityHead:
             masked_emissions(emissions, stops, self._scheme),
             tokens.offsets,
             tokens.starts_word,
+            text=text,
             scheme=self._scheme,
             transitions=replace(self._scheme.transitions(), scores=self.tagger.transitions),
             temperature=self.tagger.temperature,
         )
 
-    def entities(self, text: str, spans: Sequence[EntitySpan]) -> tuple[Entity, ...]:
-        """Spans with their text."""
+    def entities(self, text: str, found: Sequence[ScoredSpan]) -> tuple[Entity, ...]:
+        """What was found, with its text."""
         return tuple(
             Entity(
                 head=self.name,
-                char_start=span.char_start,
-                char_end=span.char_end,
-                label=span.label,
-                score=span.score,
-                text=text[span.char_start : span.char_end],
+                char_start=one.span.char_start,
+                char_end=one.span.char_end,
+                label=one.span.label,
+                score=one.score,
+                text=text[one.span.char_start : one.span.char_end],
             )
-            for span in spans
+            for one in found
         )

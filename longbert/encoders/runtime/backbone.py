@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from longbert.config import ModelConfig
+from longbert.core.passages import Piece
 from longbert.core.windows import Window
 from longbert.core.word_shape import WordShapes
 from longbert.encoders.checkpoint.locate import ModelFolder
@@ -178,6 +179,7 @@ class TokenWindow:
         window: where it lies in the document.
         is_first, is_last: whether it begins or ends the document.
         words: what its words look like, where a head asks for it.
+        pieces: the parts of passages that it owns, where a head asks for them.
     """
 
     ids: np.ndarray[Any, np.dtype[np.int32]]
@@ -185,6 +187,7 @@ class TokenWindow:
     is_first: bool
     is_last: bool
     words: WordShapes | None = None
+    pieces: tuple[Piece, ...] | None = None
 
 
 def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:

@@ -14,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.spans import trim_all, white_space
+from longbert.core.words import starts_apart
 from longbert.errors import ModelError
 
 _PIECE_CHARS = 20_000
@@ -33,8 +35,10 @@ class TokenizedText:
 
     Attributes:
         ids: Shape: (n_tokens,).
-        offsets: half-open spans in code points of the text. Shape: (n_tokens, 2).
-        starts_word: Shape: (n_tokens,).
+        offsets: half-open spans in code points of the text, without white space at their ends; a
+            token of white space alone has an empty one at its end. Several tokens may share a
+            character. Shape: (n_tokens, 2).
+        starts_word: no two words share a character. Shape: (n_tokens,).
         is_unknown: Shape: (n_tokens,).
     """
 
@@ -130,6 +134,8 @@ class FastTokenizer:
         all_offsets = _with_marks(text, np.concatenate(offsets))
         if self._joins_quotes:
             all_offsets = _with_quotes(text, all_offsets)
+        is_space = white_space(text)
+        all_offsets = trim_all(text, all_offsets, is_space)
         is_unknown = (
             np.zeros(len(all_ids), dtype=np.bool_)
             if self._unknown_id is None
@@ -138,7 +144,9 @@ class FastTokenizer:
         return TokenizedText(
             ids=all_ids,
             offsets=all_offsets,
-            starts_word=self._starts_word(text, all_ids, all_offsets) | is_unknown,
+            starts_word=starts_apart(
+                all_offsets, self._starts_word(is_space, all_ids, all_offsets) | is_unknown
+            ),
             is_unknown=is_unknown,
         )
 
@@ -160,12 +168,14 @@ class FastTokenizer:
         return start
 
     def _starts_word(
-        self, text: str, ids: npt.NDArray[np.int32], offsets: npt.NDArray[np.int64]
+        self,
+        is_space: npt.NDArray[np.bool_],
+        ids: npt.NDArray[np.int32],
+        offsets: npt.NDArray[np.int64],
     ) -> npt.NDArray[np.bool_]:
         if self._continues_word is not None:
             return ~self._continues_word[ids]
         # Without marks on the tokens a word is what white space surrounds.
-        is_space = np.fromiter((char.isspace() for char in text), np.bool_, len(text))
         is_space = np.append(is_space, True)
         starts = offsets[:, 0]
         starts_word: npt.NDArray[np.bool_] = (

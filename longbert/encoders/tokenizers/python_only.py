@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.spans import trim_all, white_space
+from longbert.core.words import starts_apart
 from longbert.encoders.tokenizers.fast import (
     FastTokenizer,
     TokenizedText,
@@ -126,11 +128,14 @@ class WordTokenizer:
                     ends.append(start + word.ends[first - 1])
         all_ids = np.array(ids, dtype=np.int32)
         offsets = np.stack([np.array(starts), np.array(ends)], axis=1)
+        if self._normalizes:
+            offsets = _without_gaps(text, offsets)
+        offsets = trim_all(text, offsets, white_space(text))
         is_unknown = all_ids == (-1 if self._unknown_id is None else self._unknown_id)
         return TokenizedText(
             ids=all_ids,
-            offsets=_without_gaps(text, offsets) if self._normalizes else offsets,
-            starts_word=np.array(starts_word, dtype=np.bool_) | is_unknown,
+            offsets=offsets,
+            starts_word=starts_apart(offsets, np.array(starts_word, dtype=np.bool_) | is_unknown),
             is_unknown=is_unknown,
         )
 

@@ -182,7 +182,7 @@ def test_every_window_holds_the_prompt_and_no_passage_does(
     for pass_ in loaded.passes:
         assert pass_.tokenizer.prefix == own
         tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-        windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
+        windows = list(token_windows(tokens, pass_.split_tokens(tokens)))
         assert len(windows) > 3
         lengths = [len(own) + len(one.ids) + len(inner.suffix) for one in windows]
         assert max(lengths) <= 32
@@ -232,7 +232,7 @@ def with_partials(models: Build) -> list[tuple[Any, Any, list[Any]]]:
                 loaded = load(models(family, sentence_transformers=files), window=24)
                 for pass_ in loaded.passes:
                     tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-                    windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
+                    windows = pass_.split(LONG[-1].text, tokens)
                     (partials,) = pass_.run(windows, 24)
                     found.append((pass_.heads[0], tokens, partials))
     return found
@@ -249,11 +249,11 @@ def test_segments_merge_to_the_whole_with_a_prompt(
     with_partials: list[tuple[Any, Any, list[Any]]], data: st.DataObject
 ) -> None:
     for head, tokens, partials in with_partials:
-        whole = bits(head.finish("", tokens, head.merge(partials)))
+        whole = bits(head.finish(LONG[-1].text, tokens, head.merge(partials)))
         cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
         borders = [0, *sorted(cuts), len(partials)]
         segments = [head.merge(partials[start:stop]) for start, stop in pairwise(borders)]
-        assert bits(head.finish("", tokens, head.merge(segments))) == whole
+        assert bits(head.finish(LONG[-1].text, tokens, head.merge(segments))) == whole
 
 
 @pytest.mark.parametrize("include_prompt", [True, False])
@@ -264,7 +264,7 @@ def test_a_document_of_many_windows_is_the_mean_over_its_tokens(
     loaded = load(models("bert", sentence_transformers=files), window=24)
     (pass_,) = loaded.passes
     tokens = pass_.tokenizer.tokenize(LONG[-1].text)
-    windows = list(token_windows(tokens, pass_.split_tokens(len(tokens))))
+    windows = list(token_windows(tokens, pass_.split_tokens(tokens)))
     batch = pass_.backbone.batch(windows, 24)
     (last,) = pass_.backbone.hidden_states(batch)
     hidden = last.numpy().astype(np.float64)
@@ -280,7 +280,7 @@ def test_a_document_of_many_windows_is_the_mean_over_its_tokens(
 
 def test_documents_with_a_prompt_do_not_depend_on_each_other(models: Build) -> None:
     loaded = load(models("roberta", sentence_transformers={"prompts": E5}), window=32)
-    assert all(one["batch_invariant"] for one in loaded.description["backbones"])
+    assert all(one.batch_invariant for one in loaded.settings)
     together = encode(loaded, LONG)
     alone = [encode(loaded, [document])[0] for document in LONG]
     for one, other in zip(together, alone, strict=True):
@@ -328,10 +328,10 @@ def test_heads_without_a_prompt_have_a_pass_of_their_own_and_the_same_rows(
     assert len(others.heads) == 2
     # One set of weights in memory, one length of windows.
     assert embedding.backbone._model is others.backbone._model
-    described = prompted.description["backbones"]
-    assert [one["window"] for one in described] == [40, 40]
-    assert [one["prompt"] for one in described] == ["passage: ", ""]
-    assert len({one["digest"] for one in described}) == 1
+    described = prompted.settings
+    assert [one.window for one in described] == [40, 40]
+    assert [one.prompt for one in described] == ["passage: ", ""]
+    assert len({one.digest for one in described}) == 1
     for one, other in zip(encode(prompted, LONG), encode(without, LONG), strict=True):
         assert one.entities == other.entities
         assert one.classifications == other.classifications
@@ -414,9 +414,9 @@ def test_the_document_prompt_is_part_of_the_description_and_the_query_prompt_is_
     models: Build,
 ) -> None:
     folder = models("bert", sentence_transformers={"prompts": E5})
-    common = load(folder).description
-    assert load(folder, query_prompt="q ").description == common
-    assert load(folder, document_prompt="d ").description != common
+    common = load(folder).settings
+    assert load(folder, query_prompt="q ").settings == common
+    assert load(folder, document_prompt="d ").settings != common
 
 
 # Room ---------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ class FeatureHead:
     name = "features"
     digest = "features"
     reads_layers = True
+    passage_tokens: int | None = None
 
     def __init__(self, read: ReadFeatures, *, reads_words: bool) -> None:
         self._read = read

@@ -95,7 +95,7 @@ def test_documents_alone_and_among_others_give_the_same_bits(
     heads: dict[str, Any], stitching: str
 ) -> None:
     loaded = load(**heads, entity_stitching=stitching, window_scores=True)
-    assert all(one["batch_invariant"] for one in loaded.description["backbones"])
+    assert all(one.batch_invariant for one in loaded.settings)
     together = encode(loaded)
     assert [row for document in DOCUMENTS for row in encode(loaded, [document])] == together
     assert encode(loaded, DOCUMENTS[::-1])[::-1] == together
@@ -185,7 +185,7 @@ def test_greedy_decoding_is_refused(heads: dict[str, Any]) -> None:
         load(ner=heads["ner"], entity_decoding="greedy")
     usual, asked = load(ner=heads["ner"]), load(ner=heads["ner"], entity_decoding="viterbi")
     assert encode(usual) == encode(asked)
-    assert usual.description == asked.description
+    assert usual.settings == asked.settings
 
 
 # Backbones --------------------------------------------------------------------------------------
@@ -252,5 +252,5 @@ def test_trained_layers_make_another_backbone(
 
 def test_the_window_of_a_head_is_the_one_it_was_trained_on(heads: dict[str, Any]) -> None:
     loaded = load(ner=heads["ner"], window=None)
-    assert [one["window"] for one in loaded.description["backbones"]] == [40]
+    assert [one.window for one in loaded.settings] == [40]
     assert json.loads((Path(heads["ner"][0]) / "config.json").read_text())["window"] == 40

@@ -1,0 +1,234 @@
+"""What the package offers, for Python and for the command line alike.
+
+Nothing heavy is imported before it is needed: torch, Beam and FAISS come with the functions.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from longbert.config import (
+    DEFAULT_OUTPUT,
+    DEFAULT_RUNNER,
+    NO_BEAM,
+    Execution,
+    RunConfig,
+    job_config,
+    run_config,
+)
+from longbert.errors import ConfigError
+
+if TYPE_CHECKING:
+    from longbert.engine.encoder import Encoder
+    from longbert.engine.evaluate import Evaluation
+    from longbert.engine.finish import RunResult
+    from longbert.index.search import Index
+    from longbert.store.filesystem import FileSystem
+    from longbert.store.folder import OutputFolder
+
+
+def run(
+    *inputs: str | os.PathLike[str],
+    output: str | os.PathLike[str] = DEFAULT_OUTPUT,
+    runner: str = DEFAULT_RUNNER,
+    workers: int | None = None,
+    beam_options: Sequence[str] = (),
+    **settings: Any,
+) -> dict[str, Any]:
+    """Encode documents into an output folder: ``longbert run`` from Python.
+
+    Args:
+        inputs: files, folders or globs.
+        output: the folder for tables, index and manifest.
+        runner: ``"DirectRunner"`` is this machine through Beam, ``"none"`` is this process
+            without Beam, any other name is a runner of Beam's.
+        workers: processes on this machine; None: this one alone.
+        beam_options: options of Beam, ``"--name=value"``.
+        settings: the other options of ``longbert run``, ``-`` written ``_``.
+
+    Returns:
+        The manifest; empty where Beam only wrote a job, as for a template.
+
+    Raises:
+        LongbertError: the run failed; what earlier runs wrote is kept.
+    """
+    execution_settings = {"runner": runner, "workers": workers, "beam_options": beam_options}
+    config, execution = job_config(
+        {"input": inputs, "output": output, **execution_settings, **settings}
+    )
+    with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
+        result = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
+    if result is None:
+        return {}
+    from longbert.store.manifest import to_builtins
+
+    return to_builtins(result.manifest)
+
+
+def load(**settings: Any) -> Encoder:
+    """Load models for use from Python, without Beam.
+
+    Args:
+        settings: ``embed``, ``classify``, ``ner``, ``window``, ... as for ``longbert run``.
+
+    Returns:
+        An encoder; call it with a text.
+
+    Raises:
+        ConfigError: a setting is unknown or out of range.
+        ModelError: a model cannot be found or used.
+    """
+    from longbert.engine.encoder import Encoder
+
+    return Encoder(run_config({"input": "-", **settings}).models)
+
+
+def open(
+    folder: str | os.PathLike[str] = DEFAULT_OUTPUT, *, query_prompt: str | None = None
+) -> Index:
+    """Open a finished output for search.
+
+    Args:
+        folder: the output.
+        query_prompt: what the model reads before a query; None: what the run recorded; empty:
+            nothing.
+
+    Returns:
+        An index; ``index.search("a question", k=10)`` ranks the documents.
+
+    Raises:
+        ConfigError: there is no such folder.
+        OutputError: the folder holds no finished output, or no index, or is damaged.
+    """
+    from longbert.engine.encoder import open_index
+
+    path = os.fspath(folder)
+    return open_index(filesystem_for(path), path, query_prompt=query_prompt)
+
+
+def evaluate(
+    gold: str,
+    folder: str,
+    *,
+    head: str | None = None,
+    label_map: Mapping[str, str] | None = None,
+    id_field: str = "id",
+    text_field: str = "text",
+    label_field: str | None = None,
+) -> Evaluation:
+    """Measure a finished output against documents that people labelled.
+
+    Args:
+        gold: JSON lines or Parquet; a folder or glob of these.
+        folder: the output.
+        head: name in the tables; None: the only one that fits the labels.
+        label_map: names on either side that stand for another one; see
+            :func:`longbert.engine.evaluate.evaluate_output`.
+        id_field, text_field, label_field: of the labelled documents; ``label_field`` None:
+            ``label``, ``labels`` or ``entities``, whichever there is.
+
+    Raises:
+        ConfigError: there is no such folder, or no head fits.
+        InputError: the labelled documents cannot be read, or none of them is in the output.
+        OutputError: the output is unfinished or damaged.
+    """
+    from longbert.engine.evaluate import evaluate_output
+    from longbert.readers.labels import read_labelled
+
+    output = output_folder(folder)
+    if not output.filesystem.is_folder(folder):
+        raise ConfigError(
+            f"index names no folder: {folder!r}; name the output folder of a longbert run"
+        )
+    data = read_labelled(
+        filesystem_for(gold),
+        gold,
+        id_field=id_field,
+        text_field=text_field,
+        label_field=label_field,
+        may_be_empty=True,
+    )
+    return evaluate_output(output, data, head=head, label_map=label_map)
+
+
+def run_job(
+    config: RunConfig,
+    execution: Execution,
+    *,
+    meter_folder: str,
+    notify: Callable[[str], None],
+) -> RunResult | None:
+    """Run a configuration.
+
+    Args:
+        meter_folder: local, of this run alone; all processes on this machine count their work
+            there, for whoever shows progress.
+        notify: told in a sentence what is not done as it was asked for.
+
+    Returns:
+        None where Beam only wrote a job, as for a template.
+    """
+    from longbert.engine.context import RunContext
+    from longbert.engine.finish import RunInfo
+    from longbert.engine.meter import FileMeter
+    from longbert.engine.run import run_in_process
+
+    execution = _with_workers_at_most(_n_cores(), execution, notify)
+    meter = FileMeter(meter_folder)
+    info = RunInfo(execution.runner, execution.workers)
+    if execution.runner == NO_BEAM:
+        files = filesystem_for(config.output, *config.inputs)
+        return run_in_process(RunContext(config, files, meter), info)
+    from longbert.beam.filesystem import BeamFileSystem
+    from longbert.beam.runners import local_threads, run_on_beam
+
+    context = RunContext(config, BeamFileSystem(), meter, local_threads(execution.workers))
+    return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
+
+
+def filesystem_for(*paths: str) -> FileSystem:
+    """What opens these paths; Beam is loaded only for those with a scheme."""
+    if any("://" in path for path in paths):
+        from longbert.beam.filesystem import BeamFileSystem
+
+        return BeamFileSystem()
+    from longbert.store.filesystem import LocalFileSystem
+
+    return LocalFileSystem()
+
+
+def output_folder(folder: str) -> OutputFolder:
+    """An output folder, wherever it lies."""
+    from longbert.store.folder import OutputFolder
+
+    return OutputFolder(filesystem_for(folder), folder)
+
+
+def _with_workers_at_most(
+    n_cores: int, execution: Execution, notify: Callable[[str], None]
+) -> Execution:
+    """More processes than cores would only wait for each other, each with models of its own."""
+    if execution.workers is None or execution.workers <= n_cores:
+        return execution
+    notify(
+        f"workers is {execution.workers:,}, but this machine has {n_cores} "
+        f"{'core' if n_cores == 1 else 'cores'}: starting {n_cores}"
+    )
+    return replace(execution, workers=n_cores)
+
+
+def _n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _warn(sentence: str) -> None:
+    # Of whoever called `run`, past the functions in between.
+    warnings.warn(sentence, RuntimeWarning, stacklevel=5)

@@ -1,0 +1,74 @@
+"""Results of queries as records for programs, and as a run in TREC's format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from longbert.index.search import Hit, HitPassage
+
+RUN_TAG = "longbert"
+"""The last column of a TREC run."""
+
+_UNSAFE = re.compile(r"[%\s\x00-\x1f\x7f-\x9f]")
+
+
+def hit_record(query_id: str, hit: Hit) -> dict[str, Any]:
+    """One hit as JSON has it: scores as the shortest decimals that are the same float32."""
+    return {
+        "query_id": query_id,
+        "rank": hit.rank,
+        "document_id": hit.document_id,
+        "score": _short(hit.score),
+        "passages": [_passage_record(passage) for passage in hit.passages],
+    }
+
+
+def hit_records(results: Iterable[tuple[str, Sequence[Hit]]]) -> Iterator[dict[str, Any]]:
+    """The hits of several queries, each with the query's id."""
+    return (hit_record(query_id, hit) for query_id, hits in results for hit in hits)
+
+
+def trec_lines(results: Iterable[tuple[str, Sequence[Hit]]]) -> Iterator[str]:
+    """Lines as trec_eval reads them, without line ends.
+
+    It splits lines at white space, so ids are percent-encoded. It orders by score alone, in
+    float32, so equal scores are made to differ by the least step.
+    """
+    for query_id, hits in results:
+        scores = _descending([hit.score for hit in hits])
+        for hit, score in zip(hits, scores, strict=True):
+            ids = _encoded(query_id), "Q0", _encoded(hit.document_id)
+            yield " ".join((*ids, str(hit.rank), score, RUN_TAG))
+
+
+def _passage_record(passage: HitPassage) -> dict[str, Any]:
+    return {
+        "char_start": passage.char_start,
+        "char_end": passage.char_end,
+        "score": _short(passage.score),
+        "text": passage.text,
+    }
+
+
+def _short(score: float) -> float:
+    return float(str(np.float32(score)))
+
+
+def _descending(scores: Sequence[float]) -> list[str]:
+    """Scores as float32 in short decimals, each below the one before."""
+    texts = []
+    ceiling = np.float32(np.inf)
+    for score in scores:
+        value = min(np.float32(score), np.nextafter(ceiling, np.float32(-np.inf)))
+        texts.append(str(value))
+        ceiling = value
+    return texts
+
+
+def _encoded(name: str) -> str:
+    """Percent-encode what would break a line into other fields, and the percent sign."""
+    return _UNSAFE.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)

@@ -1,0 +1,107 @@
+"""Files that are one document each, whatever their kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from longbert.errors import DocumentError
+from longbert.readers.encodings import is_over_ascii, named_encoding
+from longbert.readers.fields import check_text_size, replace_surrogates
+from longbert.readers.kinds import DocumentReader, Kind
+from longbert.readers.refs import (
+    changed,
+    check_reader,
+    digest_of,
+    digest_of_file,
+    error_for,
+    failed_file,
+    failed_ref,
+    unreadable,
+)
+from longbert.readers.settings import ReadSettings
+from longbert.records import Document, DocumentRef, ErrorRow, InputFile
+from longbert.store.filesystem import FileSystem
+
+
+def scan(
+    filesystem: FileSystem, file: InputFile, kind: Kind, settings: ReadSettings
+) -> Iterator[DocumentRef]:
+    """The one document of a file."""
+    limit: int = getattr(settings, kind.size_limit)
+    if file.n_bytes > limit:
+        large = settings.too_large("the file", file.n_bytes, kind.size_limit, remedy="split it")
+        yield failed_ref(file, kind, large, digest=digest_of(b""), n_bytes=file.n_bytes)
+        return
+    try:
+        found = digest_of_file(filesystem, file.path)
+    except OSError as error:
+        yield failed_file(filesystem, file, kind, unreadable("plan", error))
+        return
+    if found.n_bytes == 0:
+        empty = DocumentError("plan", "empty", "the file has 0 bytes: leave it out of the inputs")
+        yield failed_file(filesystem, file, kind, empty)
+        return
+    yield DocumentRef(
+        file=file,
+        row=None,
+        start=0,
+        stop=found.n_bytes,
+        document_id=file.document_id,
+        digest=found.digest,
+        reader=_reader(kind, _encoding(file, kind, settings), is_utf8=found.is_utf8),
+    )
+
+
+def read(
+    filesystem: FileSystem, refs: Sequence[DocumentRef], kind: Kind, settings: ReadSettings
+) -> Iterator[Document | ErrorRow]:
+    """The documents of refs to one file, all of them the same one."""
+    reader = kind.document_reader()
+    for ref in refs:
+        if ref.error is not None:
+            yield ref.error
+            continue
+        encoding = _encoding(ref.file, kind, settings)
+        check_reader(ref, [_reader(kind, encoding, is_utf8=is_utf8) for is_utf8 in (True, False)])
+        try:
+            yield _document(filesystem, ref, reader, encoding, settings)
+        except DocumentError as error:
+            yield error_for(ref, error)
+        except OSError as error:
+            yield error_for(ref, unreadable("read", error))
+
+
+def _encoding(file: InputFile, kind: Kind, settings: ReadSettings) -> str | None:
+    """The encoding that was named for a file, if its kind has one."""
+    return named_encoding(file, settings.encodings) if kind.detectors else None
+
+
+def _reader(kind: Kind, encoding: str | None, *, is_utf8: bool) -> str:
+    """What decides on the text beside the bytes: a name that was given, or the detector's guess."""
+    if encoding is None:
+        return kind.fingerprint(is_utf8=is_utf8)
+    is_passed_over = is_utf8 and is_over_ascii(encoding)
+    return kind.fingerprint() if is_passed_over else f"{kind.fingerprint()}, encoding {encoding}"
+
+
+def _document(
+    filesystem: FileSystem,
+    ref: DocumentRef,
+    reader: DocumentReader,
+    encoding: str | None,
+    settings: ReadSettings,
+) -> Document:
+    with filesystem.open(ref.file.path) as stream:
+        data = stream.read()
+    if digest_of(data) != ref.digest:
+        raise changed()
+    extract = reader.extract(data, encoding=encoding)
+    check_text_size(extract.text, settings, stage="read")
+    content, n_replaced = replace_surrogates(extract.text)
+    return Document(
+        document_id=ref.document_id or ref.file.document_id,
+        text=content,
+        source=ref.source,
+        metadata=extract.metadata,
+        n_chars_replaced=n_replaced,
+    )

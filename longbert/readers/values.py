@@ -1,0 +1,92 @@
+"""Values as strings: JSON that keeps numbers as they were written."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from typing import Any
+
+_MOST_INTEGER_CHARS = 4_000
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenNumber:
+    """A number that Python would spell in another way: ``1e400``, ``1.10``, 5,000 digits."""
+
+    written: str
+
+    def __float__(self) -> float:
+        return float(self.written)
+
+
+def parse_float(written: str) -> float | WrittenNumber:
+    """A number with a fraction or an exponent."""
+    value = float(written)
+    return value if repr(value) == written else WrittenNumber(written)
+
+
+def parse_int(written: str) -> int | WrittenNumber:
+    """A number without; one of more digits than Python converts is kept as it is written."""
+    if len(written) > _MOST_INTEGER_CHARS or written == "-0":
+        return WrittenNumber(written)
+    return int(written)
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON, with numbers as they were written; raises RecursionError."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_refuse)
+    except _WrittenNumberFound:
+        # Rare, and many times slower.
+        return "".join(_pieces(value))
+
+
+def as_string(value: Any) -> str:
+    """A value of a field: strings as they are, lists and objects as JSON; raises RecursionError."""
+    if isinstance(value, str):
+        return value
+    is_json = isinstance(value, int | float | list | dict | WrittenNumber)
+    return to_json(value) if is_json else plain(value)
+
+
+class _WrittenNumberFound(Exception):
+    pass
+
+
+def _refuse(value: Any) -> Any:
+    if isinstance(value, WrittenNumber):
+        raise _WrittenNumberFound
+    return plain(value)
+
+
+def plain(value: Any) -> str:
+    """Values that Parquet has and JSON has not."""
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def _pieces(value: Any) -> Iterator[str]:
+    if isinstance(value, WrittenNumber):
+        yield value.written
+    elif isinstance(value, dict):
+        before = "{"
+        for name, item in value.items():
+            yield f"{before}{json.dumps(name, ensure_ascii=False)}:"
+            yield from _pieces(item)
+            before = ","
+        yield "}" if value else "{}"
+    elif isinstance(value, list):
+        before = "["
+        for item in value:
+            yield before
+            yield from _pieces(item)
+            before = ","
+        yield "]" if value else "[]"
+    else:
+        yield json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,311 @@
+"""Runs whose tables and indexes are compared, as digests, with those of an earlier version.
+
+Only what users see is touched, ``longbert.run`` and the files it leaves, so that the same cases run
+on any version: put its checkout before this one on Python's path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import importlib.metadata
+import json
+import platform
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+import longbert
+
+from .exact_models import build_exact_model
+from .models import build_model
+from .texts import long_text
+
+Settings = Mapping[str, Any]
+
+TABLES = ("documents", "passages", "entities", "classifications", "errors", "window_scores")
+"""Those with rows to compare. Messages of errors are for people and may be reworded."""
+
+_DIGEST_CHARS = 16
+_NER = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+
+
+def machine() -> dict[str, str]:
+    """On what the bits of a forward pass depend: the processor, and the libraries that compute."""
+    libraries = ("numpy", "tokenizers", "torch", "transformers")
+    capability = torch.backends.cpu.get_cpu_capability()
+    return {
+        "processor": f"cpu {platform.machine()} {capability}",
+        **{name: importlib.metadata.version(name) for name in libraries},
+    }
+
+
+def _exact_all_heads(folder: Path) -> Settings:
+    """Every table, from every kind of input."""
+    return {
+        "embed": build_exact_model(folder / "mean", "bert", sentence_transformers={}),
+        "ner": build_exact_model(folder / "names", "bert", task="ner", labels=_NER),
+        "classify": build_exact_model(
+            folder / "grades",
+            "bert",
+            task="classify",
+            labels=("width", "height"),
+            problem_type="regression",
+        ),
+        "window": 24,
+        "passage": 8,
+        "window_scores": True,
+    }
+
+
+def _exact_byte_level(folder: Path) -> Settings:
+    """A byte-level tokenizer, one vector a passage, other ways to stitch, decode and pool."""
+    files = {"pooling": "cls", "normalize": False, "similarity": "dot"}
+    labels = ("neg", "neutral", "pos")
+    return {
+        "embed": build_exact_model(folder / "cls", "roberta", sentence_transformers=files),
+        "ner": build_exact_model(folder / "names", "roberta", task="ner", labels=_NER, seed=1),
+        "classify": build_exact_model(folder / "tone", "roberta", task="classify", labels=labels),
+        "window": 40,
+        "overlap": 11,
+        "passage": 20,
+        "classify_pooling": "max",
+        "entity_strategy": "average",
+        "entity_stitching": "average",
+        "entity_decoding": "viterbi",
+        "window_scores": True,
+    }
+
+
+def _exact_prompts(folder: Path) -> Settings:
+    """A prompt before each window, left out of the vectors, which are maxima."""
+    files = {
+        "pooling": "max",
+        "prompts": {"query": "the question: ", "document": "the report: "},
+        "default_prompt_name": "document",
+        "include_prompt": False,
+    }
+    return {
+        "embed": build_exact_model(folder / "max", "bert", sentence_transformers=files),
+        "window": 30,
+        "passage": 10,
+    }
+
+
+def _random_bert(folder: Path) -> Settings:
+    files = {"max_seq_length": 48}
+    labels = ("law", "money", "people")
+    problem = "multi_label_classification"
+    return {
+        "embed": build_model(folder / "mean", "bert", sentence_transformers=files),
+        "ner": build_model(folder / "names", "bert", task="ner", backbone_seed=0, seed=1),
+        "classify": build_model(
+            folder / "topics", "bert-cased", task="classify", labels=labels, problem_type=problem
+        ),
+        "window_scores": True,
+    }
+
+
+def _random_byte_level(folder: Path) -> Settings:
+    files = {"pooling": "cls", "max_seq_length": 64}
+    return {
+        "embed": build_model(folder / "cls", "roberta", sentence_transformers=files),
+        "ner": build_model(folder / "names", "roberta", task="ner", backbone_seed=0, seed=1),
+        "classify": build_model(folder / "tone", "roberta", task="classify", backbone_seed=0),
+        "classify_pooling": "head+tail",
+        "entity_strategy": "max",
+        "entity_stitching": "taper",
+        "window": 40,
+        "passage": 30,
+    }
+
+
+def _packaged(folder: Path) -> Settings:
+    """What a bare ``longbert run`` takes."""
+    return {}
+
+
+EXACT: Mapping[str, Callable[[Path], Settings]] = {
+    "all heads": _exact_all_heads,
+    "byte-level": _exact_byte_level,
+    "prompts": _exact_prompts,
+}
+"""Cases whose rows have the same bits on every machine."""
+
+MEASURED: Mapping[str, Callable[[Path], Settings]] = {
+    "random bert": _random_bert,
+    "random byte-level": _random_byte_level,
+    "packaged": _packaged,
+}
+"""Cases whose rows have the same bits on one kind of processor and with the same libraries."""
+
+
+def digests(settings: Callable[[Path], Settings], folder: Path) -> dict[str, str]:
+    """Run a case in an empty folder and digest what it leaves.
+
+    Returns:
+        Digests by name: of each table's rows, of the indexed vectors, and of all table files but
+        that of the errors, for a fresh output in one part; then of the rows of an output in many
+        parts, before and after documents were added, changed and removed.
+    """
+    given = {
+        key: str(value) if isinstance(value, Path) else value
+        for key, value in settings(folder / "models").items()
+    }
+    given |= {"precision": "float32", "device": "cpu", "runner": "none"}
+    with contextlib.chdir(folder):
+        _write_documents(Path("docs"))
+        longbert.run("docs", output="whole", unit_bytes=10_000_000, **given)
+        found = {f"rows of {name}": digest for name, digest in _rows(Path("whole"))}
+        found["vectors"] = _vectors(Path("whole"))
+        found["files"] = _files(Path("whole"))
+        longbert.run("docs", output="parts", unit_bytes=1_500, **given)
+        found["rows of many parts"] = _all_rows(Path("parts"))
+        _change_documents(Path("docs"))
+        longbert.run("docs", output="parts", unit_bytes=1_500, **given)
+        found["rows of a second run"] = _all_rows(Path("parts"))
+        found["vectors of a second run"] = _vectors(Path("parts"))
+    return found
+
+
+def _write_documents(folder: Path) -> None:
+    """Documents of every kind, long and short, and some that cannot be done."""
+    (folder / "notes").mkdir(parents=True)
+    files = {
+        "a.txt": long_text(150, seed=1),
+        "b.md": "# Budget\r\n\r\nMaria *paid* the\ttenant.\r\n" + long_text(40, seed=2),
+        "c.html": (
+            "<html><head><title>no</title></head><body><h1>Court</h1><p>The tenant of "
+            "<b>Rotterdam</b> &amp; Zürich paid.</p><p>" + long_text(30, seed=3) + "</p></body>"
+        ),
+        "empty.txt": "",
+        "notes/d.rst": "Notes\n=====\n\nCafe\u0301, Straße, 北京, 👩\u200d🚀 and \x00 the court.",
+        "notes/e.txt": long_text(400, seed=4),
+        "only-white.txt": " \n\t ",
+        "f.txt": long_text(12, seed=5),
+    }
+    for name, text in files.items():
+        (folder / name).write_bytes(text.encode())
+    (folder / "undecodable.txt").write_bytes(bytes(range(256)) * 8)
+    rows = [
+        {"id": "one", "text": long_text(60, seed=6), "year": 1999, "tags": ["a", "b"]},
+        {"id": "two", "text": long_text(20, seed=7), "note": None},
+        {"text": "No id, and it was in the budget.", "open": True},
+        {"id": "empty", "text": ""},
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    lines.insert(2, '{"id": "broken", "text": ')
+    (folder / "g.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    zipped = {"id": "zipped", "text": long_text(50, seed=8)}
+    (folder / "h.jsonl.gz").write_bytes(gzip.compress(json.dumps(zipped).encode(), mtime=0))
+    table = {"id": ["p1", "p2"], "text": [long_text(80, seed=9), "Maria."], "n": [1.5, None]}
+    pq.write_table(pa.table(table), folder / "i.parquet")
+
+
+def _change_documents(folder: Path) -> None:
+    (folder / "a.txt").unlink()
+    (folder / "f.txt").write_text(long_text(33, seed=10), encoding="utf-8")
+    (folder / "notes" / "new.txt").write_text(long_text(90, seed=11), encoding="utf-8")
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()[:_DIGEST_CHARS]
+
+
+def _parts(output: Path, table: str) -> list[pa.Table]:
+    """The parts of a table, in the order of what they hold rather than of their names."""
+    parts = [pq.ParquetFile(file).read() for file in sorted((output / table).glob("*.parquet"))]
+    if table == "errors":
+        parts = [part.drop_columns("message") for part in parts]
+    return sorted(parts, key=_content)
+
+
+def _content(table: pa.Table) -> str:
+    """Types and values of all columns; JSON writes each float32 so that it can be told apart."""
+    columns = {
+        name: [str(table.schema.field(name).type), table.column(name).to_pylist()]
+        for name in table.column_names
+    }
+    return json.dumps(columns)
+
+
+def _rows(output: Path) -> Iterator[tuple[str, str]]:
+    for name in TABLES:
+        if (output / name).is_dir():
+            (part,) = _parts(output, name)
+            yield name, _digest(_content(part).encode())
+
+
+def _all_rows(output: Path) -> str:
+    """Of all tables, each sorted by document, since parts may be cut elsewhere one day."""
+    contents = []
+    for name in TABLES:
+        if (output / name).is_dir():
+            rows = [row for part in _parts(output, name) for row in part.to_pylist()]
+            rows.sort(key=lambda row: str((row["document_id"], row.get("source"))))
+            contents.append(name + json.dumps(rows))
+    return _digest(*(content.encode() for content in contents))
+
+
+def _files(output: Path) -> str:
+    tables = (name for name in TABLES if name != "errors")
+    files = (file for name in tables for file in (output / name).glob("*.parquet"))
+    return _digest(*(file.read_bytes() for file in files))
+
+
+def _vectors(output: Path) -> str:
+    """The vectors of the index and the ids they stand under."""
+    import faiss
+
+    contents: list[bytes] = []
+    for table in ("documents", "passages"):
+        (file,) = (output / "index").glob(f"{table}*.faiss")
+        index = faiss.read_index(str(file))
+        has_ids = hasattr(index, "id_map")
+        stored = faiss.downcast_index(index.index) if has_ids else index
+        vectors = stored.reconstruct_n(0, index.ntotal)
+        ids = faiss.vector_to_array(index.id_map) if has_ids else np.arange(index.ntotal)
+        # Parts are in the order of their content, but rows of the index in that of the parts.
+        order = np.argsort(ids, kind="stable") if has_ids else np.lexsort(vectors.T)
+        contents += [ids[order].astype("<i8").tobytes(), vectors[order].astype("<f4").tobytes()]
+    return _digest(*contents)
+
+
+def take(file: Path, folder: Path) -> None:
+    """Write the digests of the version of longbert that Python finds.
+
+    Args:
+        file: what it holds of other machines is kept.
+        folder: for the runs; it must not exist.
+    """
+    kept = json.loads(file.read_text())["measured"] if file.exists() else []
+    found: dict[str, Any] = {"exact": {}, "measured": {}}
+    for kind, cases in (("exact", EXACT), ("measured", MEASURED)):
+        for name, settings in cases.items():
+            place = folder / name
+            place.mkdir(parents=True)
+            found[kind][name] = digests(settings, place)
+    here = machine()
+    measured = [one for one in kept if one["machine"] != here]
+    measured.append({"machine": here, "digests": found["measured"]})
+    content = {
+        "pyarrow": importlib.metadata.version("pyarrow"),
+        "exact": found["exact"],
+        "measured": measured,
+    }
+    file.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(f"longbert of {Path(longbert.__file__).parent}", file=sys.stderr)
+    take(Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute())
