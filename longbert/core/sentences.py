@@ -1,0 +1,115 @@
+"""Borders of sentences, by punctuation and line breaks, in any script that has either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+_CLOSING = r"[\"'”’»)\]}」』】）]*"
+_BORDER = re.compile(
+    # Full stops of scripts that put no space behind them.
+    rf"(?:[。！？｡]+{_CLOSING}\s*"
+    rf"|(?P<stop>[.!?…؟।۔]+){_CLOSING}\s+"
+    r"|\s*[\n\r\u2028\u2029\x0b\x0c]\s*)"
+)
+_INITIAL = re.compile(r"(?:^|[\W\d_])[^\W\d_]$")
+_ABBREVIATIONS = frozenset(
+    # "no." is a sentence more often than a number.
+    re.findall(
+        r"\S+",
+        "al approx bzw ca cf ch co corp dr e.g ed eds eg et etc fig figs hr i.e ie inc jr ltd mr "
+        "mrs ms nos nr op pp prof rev sec sr st vgl vol vs z.b",
+    )
+)
+_WORD_BEFORE = re.compile(r"[\w.]+$")
+_LONGEST_WORD = 20
+
+
+def sentence_starts(text: str) -> list[int]:
+    """Where sentences begin, ascending; none in white space.
+
+    An initial or a known abbreviation ends none, nor does a full stop before a small letter.
+    """
+    first = len(text) - len(text.lstrip())
+    if first == len(text):
+        return []
+    starts = [first]
+    for border in _BORDER.finditer(text, first):
+        if starts[-1] < border.end() < len(text) and _ends(text, border):
+            starts.append(border.end())
+    return starts
+
+
+def sentence_spans(text: str) -> list[tuple[int, int]]:
+    """The sentences of a text as half-open spans, without the white space around them."""
+    starts = sentence_starts(text)
+    return [
+        (start, start + len(text[start:end].rstrip()))
+        for start, end in pairwise([*starts, len(text)])
+    ]
+
+
+def widened(text: str, start: int, end: int, *, limit_chars: int) -> tuple[int, int]:
+    """Widen a span to the borders of the sentences at its ends.
+
+    Where a sentence goes on for more than ``limit_chars`` beyond the span, the span is widened
+    to the end of a word. White space at both ends is left out.
+
+    Args:
+        text: around the span.
+        start, end: half-open, in ``text``.
+        limit_chars: that a span may grow on either side.
+    """
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start == end:
+        return start, end
+    spans = sentence_spans(text)
+    begin = max((one for one, _ in spans if one <= start), default=start)
+    stop = min((one for _, one in spans if one >= end), default=end)
+    if start - begin > limit_chars:
+        begin = _word_start(text, start)
+    if stop - end > limit_chars:
+        stop = _word_end(text, end)
+    return begin, stop
+
+
+def strongest(scores: Iterable[float]) -> int | None:
+    """The place of the first highest score above 0."""
+    best, place = 0.0, None
+    for number, score in enumerate(scores):
+        if score > best:
+            best, place = score, number
+    return place
+
+
+def _ends(text: str, border: re.Match[str]) -> bool:
+    stop = border["stop"]
+    if stop is None:
+        return True
+    if text[border.end()].islower():
+        return False
+    if stop != ".":
+        return True
+    before = text[max(0, border.start() - _LONGEST_WORD) : border.start()]
+    if _INITIAL.search(before):
+        return False
+    word = _WORD_BEFORE.search(before)
+    return word is None or word[0].lower() not in _ABBREVIATIONS
+
+
+def _word_start(text: str, start: int) -> int:
+    begin = start
+    while begin > 0 and start - begin < _LONGEST_WORD and not text[begin - 1].isspace():
+        begin -= 1
+    return begin if begin == 0 or text[begin - 1].isspace() else start
+
+
+def _word_end(text: str, end: int) -> int:
+    stop = end
+    while stop < len(text) and stop - end < _LONGEST_WORD and not text[stop].isspace():
+        stop += 1
+    return stop if stop == len(text) or text[stop].isspace() else end

@@ -1,0 +1,62 @@
+"""Borders of sentences, and spans widened to them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from longbert.core.sentences import sentence_spans, sentence_starts, strongest, widened
+
+TEXTS = st.text(st.sampled_from("ab A.。!\n \u3000'’é"), max_size=60)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One. Two! Three?", ["One.", "Two!", "Three?"]),
+        ("He said “no.” Then left.", ["He said “no.”", "Then left."]),
+        ("See Fig. 3, Dr. J. Smith, e.g. it. End", ["See Fig. 3, Dr. J. Smith, e.g. it.", "End"]),
+        ("Version 3.14 is out. ok.", ["Version 3.14 is out. ok."]),
+        ("A title\nA: hello\r\n\r\nB: yes", ["A title", "A: hello", "B: yes"]),
+        ("今天天气很好。我们去公园！好", ["今天天气很好。", "我们去公园！", "好"]),
+        ("  \n ", []),
+        ("", []),
+    ],
+)  # fmt: skip
+def test_sentences(text: str, sentences: list[str]) -> None:
+    assert [text[start:end] for start, end in sentence_spans(text)] == sentences
+
+
+@given(TEXTS)
+def test_sentences_hold_all_that_is_not_white_space(text: str) -> None:
+    spans = sentence_spans(text)
+
+    starts = sentence_starts(text)
+    assert starts == sorted(set(starts))
+    kept = "".join(text[start:end] for start, end in spans)
+    assert "".join(kept.split()) == "".join(text.split())
+
+
+@given(TEXTS, st.data())
+def test_a_widened_span_holds_the_span_and_ends_at_borders(text: str, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(text)))
+    end = data.draw(st.integers(start, len(text)))
+    limit = data.draw(st.integers(0, 30))
+
+    begin, stop = widened(text, start, end, limit_chars=limit)
+
+    assert text[start:end].strip() in text[begin:stop]
+    assert text[begin:stop] == text[begin:stop].strip()
+    if text[start:end].strip() and limit == 30 and len(text) <= 30:
+        assert begin in [one for one, _ in sentence_spans(text)]
+        assert stop in [one for _, one in sentence_spans(text)]
+
+
+def test_a_span_in_a_long_sentence_is_widened_to_words() -> None:
+    text = "word " * 100
+
+    assert widened(text, 202, 252, limit_chars=20) == (200, 254)
+
+
+@pytest.mark.parametrize(("scores", "place"), [([], None), ([0, 0], None), ([0, 2, 2], 1)])
+def test_strongest(scores: list[float], place: int | None) -> None:
+    assert strongest(scores) == place
