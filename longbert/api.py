@@ -105,7 +105,7 @@ def open(
         ConfigError: there is no such folder.
         OutputError: the folder holds no finished output, or no index, or is damaged.
     """
-    from longbert.engine.encoder import open_index
+    from longbert.engine.open_index import open_index
 
     path = os.fspath(folder)
     return open_index(filesystem_for(path), path, query_prompt=query_prompt)

@@ -135,6 +135,8 @@ class RunConfig:
         inputs: files, folders (recursive) or globs.
         output: folder of the tables, the index and the manifest.
         id_field, text_field: names of the fields in JSON lines and Parquet.
+        language: in which words are stemmed for search: ``auto`` detects that of each document,
+            ``none`` leaves words as they are, else an ISO 639-1 code.
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
@@ -144,6 +146,7 @@ class RunConfig:
     output: str = DEFAULT_OUTPUT
     id_field: str = "id"
     text_field: str = "text"
+    language: str = "auto"
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)

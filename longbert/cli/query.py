@@ -19,7 +19,7 @@ from longbert.cli.options import (
 )
 from longbert.cli.results import FORMATS, write_results
 from longbert.cli.streams import standard_output
-from longbert.core.ranking import DEFAULT_RANK, RANKS
+from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -63,10 +63,9 @@ Examples:
 @click.option(
     "--rank",
     type=click.Choice(RANKS),
-    default=DEFAULT_RANK,
-    show_default=True,
-    help="Rank documents by their best passage, by the mean of their three best passages, or "
-    "by the vector of the whole document.",
+    help="Rank documents by words (lexical), by the vector of their best passage, by the mean of "
+    "their three best, by the vector of the whole document, or by words and passages together "
+    "(hybrid).  [default: hybrid; lexical without vectors]",
 )
 @query_prompt_option("what the run recorded")
 @format_option(
@@ -80,7 +79,7 @@ def query(
     like: str | None,
     folder: str,
     k: int,
-    rank: str,
+    rank: str | None,
     query_prompt: str | None,
     format_: str,
 ) -> None:
@@ -126,7 +125,9 @@ def _read(path: str) -> bytes:
         ) from None
 
 
-def _search(index: Index, texts: dict[str, str], like: str | None, k: int, rank: str) -> Results:
+def _search(
+    index: Index, texts: dict[str, str], like: str | None, k: int, rank: str | None
+) -> Results:
     if like is not None:
         return [(like, index.like(like, k, rank))]
     return list(zip(texts, index.search_many(list(texts.values()), k, rank), strict=True))

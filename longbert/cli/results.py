@@ -9,7 +9,8 @@ from typing import IO, TYPE_CHECKING
 from longbert.cli.wording import escaped, one_line
 
 if TYPE_CHECKING:
-    from longbert.index.search import Hit, HitPassage
+    from longbert.index.excerpts import HitPassage
+    from longbert.index.search import Hit
 
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""

@@ -17,6 +17,9 @@ Floats = npt.NDArray[np.float32]
 WEIGHTS: Mapping[str, float] = {"runs": 1.0, "documents": 0.5, "dense": 0.7}
 """Weight of each kind of search in the default ranking."""
 
+PASSAGE_WEIGHTS: Mapping[str, float] = {"words": 1.0, "dense": 0.7}
+"""Weight of each kind of search in the score of a passage that is shown."""
+
 
 def standardised(scores: Floats) -> npt.NDArray[np.float64]:
     """Shift to mean 0 and scale to deviation 1; zeros where all scores are equal.
@@ -46,4 +49,20 @@ def combined(scores: Mapping[str, Floats], weights: Mapping[str, float] = WEIGHT
     kinds = sorted(scores)
     total = sum(weights[kind] for kind in kinds)
     added = sum(weights[kind] * standardised(scores[kind]) for kind in kinds)
+    return np.asarray(added / total, np.float32)
+
+
+def combined_passages(scores: Mapping[str, Floats]) -> Floats:
+    """Weighted mean of the scores of a document's passages, each at most about 1.
+
+    They are not standardised, so that passages of different documents compare.
+
+    Args:
+        scores: by key of :data:`PASSAGE_WEIGHTS`. Shape of each: (passages,).
+    """
+    kinds = sorted(scores)
+    if len(kinds) == 1:
+        return scores[kinds[0]]
+    total = sum(PASSAGE_WEIGHTS[kind] for kind in kinds)
+    added = sum(PASSAGE_WEIGHTS[kind] * scores[kind].astype(np.float64) for kind in kinds)
     return np.asarray(added / total, np.float32)

@@ -16,8 +16,16 @@ Integers = npt.NDArray[np.int64]
 MEAN_OF = 3
 """Passages that ``best-mean`` averages."""
 
-RANKS = ("best", "best-mean", "document")
-DEFAULT_RANK = "best-mean"
+RANKS = ("hybrid", "lexical", "best", "best-mean", "document")
+
+DENSE_RANKS = ("hybrid", "best", "best-mean", "document")
+"""Those that compare vectors."""
+
+LEXICAL_RANKS = ("hybrid", "lexical")
+"""Those that compare words."""
+
+DENSE_IN_HYBRID = "best-mean"
+"""How vectors rank documents where words do, too."""
 
 _PASSAGES_COUNTED = {"best": 1, "best-mean": MEAN_OF}
 

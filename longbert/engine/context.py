@@ -9,6 +9,7 @@ from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.layout import LEXICAL
 from longbert.store.tables import table_names
 
 
@@ -37,6 +38,11 @@ class RunContext:
     def tables(self) -> tuple[str, ...]:
         """Names of the tables that the run writes."""
         return table_names(self.config.models)
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Folders in which every part of the run has a file, receipts aside."""
+        return (*self.tables, LEXICAL)
 
 
 def load_run_models(context: RunContext) -> Models:

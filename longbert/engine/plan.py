@@ -85,7 +85,7 @@ def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
     another run may have more memory. A part that lost a file is made again.
     """
     for name in _earlier_names(context, prepared):
-        receipt = context.output.whole_receipt(name, context.tables)
+        receipt = context.output.whole_receipt(name, context.folders)
         if receipt is None:
             continue
         retried = _passing_errors(context, name) if receipt.counts["errors"] else set()

@@ -14,6 +14,7 @@ from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
 from longbert.index.backend import faiss_version
 from longbert.index.kinds import DEFAULT_TYPE
+from longbert.index.lexical.languages import analysis_libraries, check_language
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -65,6 +66,7 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     if os.path.isfile(output.path):
         raise ConfigError(f"output {output.path!r} is a file: name a folder")
     config = context.config
+    check_language(config.language)
     prepared = Prepared(
         rows=row_fingerprint(config, models),
         index=_index_settings(models),
@@ -93,6 +95,7 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
             format=FORMAT,
             id_field=config.id_field,
             text_field=config.text_field,
+            language=config.language,
             window_scores=config.models.window_scores,
             precision=models.precision,
             passage=config.models.passage,
@@ -101,7 +104,7 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
         ),
         environment=Environment(
             longbert=importlib.metadata.version("longbert"),
-            libraries=dict(models.libraries),
+            libraries={**models.libraries, **analysis_libraries()},
             processor=models.processor,
         ),
     )

@@ -12,11 +12,12 @@ from longbert.engine.context import RunContext
 from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
+from longbert.index.lexical.build import lexical_file
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
 from longbert.store.folder import entry_of
-from longbert.store.layout import part_file
+from longbert.store.layout import LEXICAL, part_file
 from longbert.store.manifest import DocumentEntry, Receipt
 from longbert.store.parquet import read_table, to_parquet
 from longbert.store.tables import build_tables, counts_of_tables
@@ -24,7 +25,7 @@ from longbert.store.tables import build_tables, counts_of_tables
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
     """Whether a run that was stopped left the unit's part complete."""
-    receipt = context.output.whole_receipt(unit.part.name, context.tables)
+    receipt = context.output.whole_receipt(unit.part.name, context.folders)
     if receipt is None or receipt.fingerprint != unit.part.fingerprint:
         return False
     context.meter.add(
@@ -126,13 +127,18 @@ def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
 
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
-    """Write the tables, then the receipt that makes them count."""
+    """Write the tables and the lexical index of them, then the receipt that makes them count."""
     with timed(context.meter, "writing"):
         files = {}
         for name, table in tables.items():
             data = to_parquet(table)
             context.output.write(part_file(name, part.name), data)
             files[name] = entry_of(data, n_rows=table.num_rows)
+        data = lexical_file(
+            tables["documents"], tables["passages"], language=context.config.language
+        )
+        context.output.write(part_file(LEXICAL, part.name), data)
+        files[LEXICAL] = entry_of(data, n_rows=tables["passages"].num_rows)
         receipt = Receipt(
             part=part.name,
             fingerprint=part.fingerprint,

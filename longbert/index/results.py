@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longbert.index.search import Hit, HitPassage
+from longbert.index.excerpts import HitPassage
+from longbert.index.search import Hit
 
 RUN_TAG = "longbert"
 """The last column of a TREC run."""

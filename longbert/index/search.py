@@ -1,4 +1,4 @@
-"""Exact search for documents by their passages."""
+"""Search for documents by their words and by their vectors."""
 
 from __future__ import annotations
 
@@ -6,28 +6,25 @@ import heapq
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
+from longbert.core.fusion import combined, combined_passages
 from longbert.core.ranking import (
-    DEFAULT_RANK,
-    MEAN_OF,
-    ScoredPassage,
-    Span,
+    DENSE_IN_HYBRID,
+    DENSE_RANKS,
+    LEXICAL_RANKS,
     check_rank,
-    document_scores,
-    join_neighbours,
-    rows_of,
-    similarities,
     top_documents,
-    top_passages,
 )
-from longbert.errors import ConfigError, FingerprintError, ModelError, shown
-from longbert.index.snapshot import IndexSnapshot, open_snapshot
+from longbert.errors import ConfigError, OutputError, shown
+from longbert.index.dense import DenseSearch
+from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
+from longbert.index.lexical.corpus import LexicalMatch
+from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
 from longbert.index.tables import Integers, read_texts
-from longbert.index.vectors import lengths, unit_vectors
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexDescription
 
@@ -36,48 +33,56 @@ Encode = Callable[[Sequence[str]], Floats]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
 
 _QUERIES_AT_ONCE = 128
-_CANDIDATES_PER_RESULT = 8
-_CANDIDATES_AT_LEAST = 100
-_GROWTH = 4
-_ROWS_AT_ONCE = 8192
+_DEPTH = 200
+"""Best documents of each kind of search that are fused, or twice the documents wanted."""
 _IDS_COMPARED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class HitPassage:
-    """A stretch of a document that fits the query; half-open, in code points of its text."""
-
-    char_start: int
-    char_end: int
-    score: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """A document found; ``rank`` counts from 1, ``passages`` are the best ones, best first."""
+    """A document found.
+
+    Attributes:
+        rank: counts from 1.
+        passages: that fit best, best first.
+        title: its first line.
+        n_chars: of its text.
+    """
 
     rank: int
     document_id: str
     score: float
     passages: tuple[HitPassage, ...]
+    title: str = ""
+    n_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Query:
+    """A query as each kind of search takes it; None where it does not take part.
+
+    Attributes:
+        left_out: a document that is no result.
+    """
+
+    vector: Floats | None
+    match: LexicalMatch | None
+    left_out: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A hit before its texts are read; ``rows`` are its best passages."""
+    """A hit before its texts are read."""
 
-    document: int
     score: float
-    rows: Integers
-    scores: Floats
+    wanted: Wanted
 
 
 class Index:
-    """The vectors of an output folder, opened for search.
+    """An output folder, opened for search.
 
-    Results are exact and deterministic: documents of the same score come in the order of the
-    tables, and no score depends on the other queries of a call.
+    Results are deterministic: documents of the same score come in the order of the tables, and
+    no score depends on the other queries of a call.
     """
 
     def __init__(self, snapshot: IndexSnapshot, *, encode: Encode) -> None:
@@ -87,14 +92,14 @@ class Index:
 
     @classmethod
     def open(cls, output: OutputFolder, *, encode: Encode) -> Index:
-        """Open the index that the manifest of an output folder names.
+        """Open the indexes that the manifest of an output folder names.
 
         Args:
             output: the folder.
             encode: makes queries into vectors, by the model that made the output.
 
         Raises:
-            OutputError: there is no finished output, it has no vectors, or a file is damaged.
+            OutputError: there is no finished output, or a file is damaged.
         """
         return cls(open_snapshot(output), encode=encode)
 
@@ -104,177 +109,171 @@ class Index:
         return self._snapshot.document_ids
 
     @property
-    def description(self) -> IndexDescription:
-        """Type, metric, dimensions, counts and sizes of the index."""
-        return self._snapshot.description
+    def description(self) -> IndexDescription | None:
+        """Type, metric, dimensions, counts and sizes of the vectors; None if there are none."""
+        index = self._snapshot.index
+        return None if index is None else self._snapshot.output.index_description(index)
 
-    def search(self, text: str, k: int = 10, rank: str = DEFAULT_RANK) -> list[Hit]:
-        """Find the ``k`` documents nearest to a text; see :meth:`search_many`."""
+    @property
+    def default_rank(self) -> str:
+        """``"hybrid"`` if the documents have vectors, else ``"lexical"``."""
+        return "lexical" if self._snapshot.index is None else "hybrid"
+
+    @cached_property
+    def _dense(self) -> DenseSearch:
+        """Opened when it is first wanted: words alone need no vectors in memory."""
+        index = self._snapshot.index
+        if index is None:
+            raise OutputError(
+                f"{self._snapshot.output.path} has no vectors, since it was made with --embed none "
+                "or holds no document: rank by words, with --rank lexical, or run longbert with "
+                "an embedding model, such as --embed minilm"
+            )
+        return DenseSearch(self._snapshot, open_vectors(self._snapshot, index))
+
+    def search(self, text: str, k: int = 10, rank: str | None = None) -> list[Hit]:
+        """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
         return self.search_many([text], k, rank)[0]
 
     def search_many(
-        self, texts: Sequence[str], k: int = 10, rank: str = DEFAULT_RANK
+        self, texts: Sequence[str], k: int = 10, rank: str | None = None
     ) -> list[list[Hit]]:
-        """Find the ``k`` documents nearest to each text.
+        """Find the ``k`` documents that fit each text best.
 
         Args:
+            texts: of any length.
             k: documents wanted, at least 1; fewer come if there are not as many.
-            rank: ``"best"``: by the best passage; ``"best-mean"``: by the mean of the three
-                best passages; ``"document"``: by the vector of the whole document.
+            rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document
+                and in its best run of passages; ``"best"``: by the vector of the best passage;
+                ``"best-mean"``: by the mean of the three best; ``"document"``: by the vector of
+                the whole document; ``"hybrid"``: ``lexical`` and ``best-mean`` together; None:
+                :attr:`default_rank`.
 
         Raises:
             ConfigError: a text is empty, or ``k`` or ``rank`` is out of range.
+            OutputError: ``rank`` needs vectors, and there are none.
             FingerprintError: the encoder's vectors do not fit the index.
         """
-        _check(k, rank)
+        rank = self._checked(k, rank)
         for text in texts:
             if not text.strip():
                 raise ConfigError("the query text is empty: give at least one word")
         hits: list[list[Hit]] = []
         for start in range(0, len(texts), _QUERIES_AT_ONCE):
-            queries = self._encoded(texts[start : start + _QUERIES_AT_ONCE])
-            hits.extend(self._hits(self._search(queries, k, rank, left_out=None)))
+            some = texts[start : start + _QUERIES_AT_ONCE]
+            found = [
+                self._found(_Query(vector, self._match(text, rank), left_out=None), k, rank)
+                for text, vector in zip(some, self._vectors(some, rank), strict=True)
+            ]
+            hits.extend(self._hits(found))
         return hits
 
-    def like(self, document_id: str, k: int = 10, rank: str = DEFAULT_RANK) -> list[Hit]:
+    def like(self, document_id: str, k: int = 10, rank: str | None = None) -> list[Hit]:
         """Find the documents most like one of the output, which is itself left out.
 
         Raises:
             ConfigError: no document has this id, or ``k`` or ``rank`` is out of range.
+            OutputError: ``rank`` needs vectors, and there are none.
         """
-        _check(k, rank)
+        rank = self._checked(k, rank)
         position = self._position(document_id)
-        query = self._snapshot.documents.reconstruct_batch(np.array([position], np.int64))
-        return self._hits(self._search(query, k, rank, left_out=position))[0]
+        vector = self._dense.of_document(position) if rank in DENSE_RANKS else None
+        match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
+        found = self._found(_Query(vector, match, left_out=position), k, rank)
+        return self._hits([found])[0]
 
-    def _encoded(self, texts: Sequence[str]) -> Floats:
-        queries = np.ascontiguousarray(self._encode(texts), np.float32)
-        width = self._snapshot.description.dimensions
-        if queries.shape != (len(texts), width):
-            raise FingerprintError(
-                f"the encoder made an array of shape {queries.shape} of {len(texts)} queries, the "
-                f"index has {width} dimensions: query with the model that made the output"
-            )
-        if not np.isfinite(queries).all():
-            raise ModelError(
-                "the model made a vector that is not finite of a query: try --precision float32"
-            )
-        return unit_vectors(queries) if self._snapshot.description.metric == "cosine" else queries
+    def _checked(self, k: int, rank: str | None) -> str:
+        if rank is None:
+            rank = self.default_rank
+        check_rank(rank)
+        if k < 1:
+            raise ConfigError(f"k must be at least 1, got {k}")
+        return rank
 
-    def _search(
-        self, queries: Floats, k: int, rank: str, *, left_out: int | None
-    ) -> list[list[_Found]]:
-        """Search for vectors, shape (n, width); all scores are computed one query at a time."""
-        by_document = rank == "document"
-        index = self._snapshot.documents if by_document else self._snapshot.passages
-        description = self._snapshot.description
-        entry = description.documents if by_document else description.passages
-        wanted = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k)
-        if not len(queries) or not index.ntotal:
-            return [[] for _ in queries]
-        scores, rows = index.search(queries, min(wanted, index.ntotal))
-        slacks = _rounding(lengths(queries), entry.longest_vector, queries.shape[1])
+    def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[Floats | None]:
+        if rank not in DENSE_RANKS:
+            return [None] * len(texts)
+        return list(self._dense.queries(self._encode(texts), n_texts=len(texts)))
+
+    def _match(self, text: str, rank: str) -> LexicalMatch | None:
+        return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
+
+    def _ranked(self, query: _Query, k: int, rank: str) -> tuple[Integers, Floats]:
+        """The best ``k`` documents and their scores."""
+        if query.vector is not None and rank not in LEXICAL_RANKS:
+            return self._dense.top(query.vector, k, rank, left_out=query.left_out)
+        if query.vector is None and query.match is None:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        candidates = self._candidates(query, max(_DEPTH, 2 * k))
+        by_kind = {}
+        if query.match is not None:
+            by_kind["runs"] = query.match.runs[candidates]
+            by_kind["documents"] = query.match.documents[candidates]
+        if query.vector is not None:
+            by_kind["dense"] = self._dense.document_scores(
+                query.vector, candidates, DENSE_IN_HYBRID
+            )
+        scores = combined(by_kind)
+        top = top_documents(scores, candidates, k)
+        return candidates[top], scores[top]
+
+    def _candidates(self, query: _Query, depth: int) -> Integers:
+        """The best documents of each kind of search, ascending."""
         found = []
-        for number, query in enumerate(queries):
-            first = rows[number], float(scores[number, -1]) + slacks[number]
-            documents, best = self._top(index, query, first, k, rank, left_out, slacks[number])
-            found.append(
-                [
-                    self._found(query, int(document), float(score))
-                    for document, score in zip(documents, best, strict=True)
-                ]
+        if query.match is not None:
+            everything = np.arange(len(self._snapshot.document_ids))
+            for scores in (query.match.runs, query.match.documents):
+                kept = np.where(scores > 0, scores, -np.inf)
+                if query.left_out is not None:
+                    kept[query.left_out] = -np.inf
+                found.append(top_documents(kept, everything, depth))
+        if query.vector is not None:
+            documents, _ = self._dense.top(
+                query.vector, depth, DENSE_IN_HYBRID, left_out=query.left_out
             )
-        return found
+            found.append(documents)
+        return np.unique(np.concatenate(found))
 
-    def _top(
-        self,
-        index: Any,
-        query: Floats,
-        first: tuple[Integers, float],
-        k: int,
-        rank: str,
-        left_out: int | None,
-        slack: float,
-    ) -> tuple[Integers, Floats]:
-        """Find the best ``k`` documents for one query.
+    def _passage_scores(self, query: _Query, document: int) -> Floats:
+        by_kind = {}
+        if query.match is not None:
+            by_kind["words"] = query.match.passages(document)
+        if query.vector is not None:
+            by_kind["dense"] = self._dense.passage_scores(query.vector, document)
+        return combined_passages(by_kind)
 
-        A document that is not among the candidates scores at most ``bound``, what the worst
-        candidate row scored and what rounding may add. The candidates grow until the k-th
-        result is above that: at the bound, a tie could still come before it.
-        """
-        rows, bound = first
-        documents = np.zeros(0, np.int64)
-        scores = np.zeros(0, np.float32)
-        while True:
-            everything = len(rows) == index.ntotal
-            if everything:
-                candidates = np.arange(len(self._snapshot.document_ids))
-            else:
-                candidates = rows if rank == "document" else self._snapshot.table.document[rows]
-            new = np.setdiff1d(candidates, documents)
-            new = new[new != left_out] if left_out is not None else new
-            documents = np.concatenate([documents, new])
-            scores = np.concatenate([scores, self._document_scores(query, new, rank)])
-            top = top_documents(scores, documents, k)
-            if everything or (len(top) == k and scores[top[-1]] > bound):
-                return documents[top], scores[top]
-            n_wanted = min(_GROWTH * len(rows), index.ntotal)
-            if n_wanted == index.ntotal:
-                rows, bound = np.arange(n_wanted), -np.inf
-            else:
-                found_scores, found = index.search(query[np.newaxis], n_wanted)
-                rows, bound = found[0], float(found_scores[0, -1]) + slack
-
-    def _document_scores(self, query: Floats, documents: Integers, rank: str) -> Floats:
-        if rank == "document":
-            return _exact(self._snapshot.documents, query, documents)
-        rows, sizes = self._rows(documents)
-        return document_scores(_exact(self._snapshot.passages, query, rows), sizes, rank=rank)
-
-    def _rows(self, documents: Integers) -> tuple[Integers, Integers]:
-        places, sizes = rows_of(documents, self._snapshot.starts)
-        return self._snapshot.rows[places], sizes
-
-    def _found(self, query: Floats, document: int, score: float) -> _Found:
-        rows, _ = self._rows(np.array([document], np.int64))
-        scores = _exact(self._snapshot.passages, query, rows)
-        best = top_passages(scores, self._snapshot.table.ordinal[rows], MEAN_OF)
-        return _Found(document, score, rows[best], scores[best])
+    def _found(self, query: _Query, k: int, rank: str) -> list[_Found]:
+        weights = {} if query.match is None else query.match.term_weights
+        return [
+            _Found(score, Wanted(document, self._passage_scores(query, document), weights))
+            for document, score in zip(
+                *(one.tolist() for one in self._ranked(query, k, rank)), strict=True
+            )
+        ]
 
     def _hits(self, found: Sequence[Sequence[_Found]]) -> list[list[Hit]]:
         """Read the texts of all results together, then put them in."""
-        snapshot = self._snapshot
-        wanted = [row for results in found for one in results for row in one.rows.tolist()]
-        texts = read_texts(snapshot.output, snapshot.table, wanted)
+        wanted = [one.wanted for results in found for one in results]
+        excerpts = iter(read_excerpts(self._snapshot, wanted))
         return [
-            [
-                Hit(
-                    rank,
-                    snapshot.document_ids[one.document],
-                    one.score,
-                    self._passages(one, texts),
-                )
-                for rank, one in enumerate(results, start=1)
-            ]
+            [self._hit(rank, one, next(excerpts)) for rank, one in enumerate(results, start=1)]
             for results in found
         ]
 
-    def _passages(self, found: _Found, texts: dict[int, str]) -> tuple[HitPassage, ...]:
-        table = self._snapshot.table
-        by_ordinal = {int(table.ordinal[row]): texts[row] for row in found.rows.tolist()}
-        spans = join_neighbours(
-            ScoredPassage(
-                int(table.ordinal[row]),
-                int(table.char_start[row]),
-                int(table.char_end[row]),
-                score,
-            )
-            for row, score in zip(found.rows.tolist(), found.scores.tolist(), strict=True)
+    def _hit(self, rank: int, found: _Found, excerpt: Excerpt) -> Hit:
+        return Hit(
+            rank=rank,
+            document_id=self._snapshot.document_ids[found.wanted.document],
+            score=found.score,
+            passages=excerpt.passages,
+            title=excerpt.title,
+            n_chars=excerpt.n_chars,
         )
-        return tuple(
-            HitPassage(span.char_start, span.char_end, span.score, _text(span, by_ordinal))
-            for span in spans
-        )
+
+    def _text(self, document: int) -> str:
+        rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
+        texts = read_texts(self._snapshot.output, self._snapshot.table, rows.tolist())
+        return "".join(texts[row] for row in rows.tolist())
 
     def _position(self, document_id: str) -> int:
         if self._positions is None:
@@ -295,35 +294,3 @@ class Index:
         if close := get_close_matches(document_id, ids, n=3, cutoff=0.5):
             return f": the nearest ids are {', '.join(map(shown, close))}"
         return f": its ids look like {', '.join(map(shown, ids[:3]))}"
-
-
-def _check(k: int, rank: str) -> None:
-    check_rank(rank)
-    if k < 1:
-        raise ConfigError(f"k must be at least 1, got {k}")
-
-
-def _exact(index: Any, query: Floats, rows: Integers) -> Floats:
-    """Score rows of an index, independent of which rows come together. Shape: (rows,)."""
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        scores[start : start + len(block)] = similarities(index.reconstruct_batch(block), query)
-    return scores
-
-
-def _rounding(
-    query_lengths: npt.NDArray[np.float64], longest_vector: float, width: int
-) -> npt.NDArray[np.float64]:
-    """Bound how far FAISS's float32 sum may be from the exact inner product.
-
-    At most ``width * 2**-24`` of the product of the lengths in whatever order it is summed
-    (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1); twice that,
-    to cover the rounding of our own scores.
-    """
-    return (width + 8) * 2.0**-23 * query_lengths * longest_vector
-
-
-def _text(span: Span, by_ordinal: dict[int, str]) -> str:
-    ordinals = range(span.first_ordinal, span.last_ordinal + 1)
-    return "".join(by_ordinal[ordinal] for ordinal in ordinals)

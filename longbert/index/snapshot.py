@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from longbert.core.ranking import rows_of
 from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import index_type
+from longbert.index.lexical.corpus import LexicalCorpus
 from longbert.index.tables import (
     Integers,
     PassageTable,
@@ -19,70 +21,103 @@ from longbert.index.tables import (
     read_passage_table,
 )
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, IndexFile
+from longbert.store.manifest import IndexDescription, IndexEntry, IndexFile
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """The FAISS indexes of an output.
+
+    Attributes:
+        passages: whose rows are those of the table of passages.
+        documents: whose rows are those of the table of documents.
+        owner: keeps the FAISS object alive that ``passages`` is a part of.
+    """
+
+    description: IndexDescription
+    passages: Any
+    documents: Any
+    owner: Any
 
 
 @dataclass(frozen=True, slots=True)
 class IndexSnapshot:
-    """An index and the columns that search needs, as one manifest names them.
+    """The indexes and the columns that search needs, as one manifest names them.
 
     Attributes:
-        passages: FAISS index whose rows are those of ``table``.
-        documents: FAISS index whose rows are those of ``document_ids``.
+        index: of vectors; None without an embedding model.
+        words: the lexical index.
         rows: rows of ``table``, by document and ordinal. Shape: (passages,).
         starts: where each document begins in ``rows``, and the end. Shape: (documents + 1,).
-        owner: keeps the FAISS object alive that ``passages`` is a part of.
     """
 
     output: OutputFolder
-    description: IndexDescription
     document_ids: Sequence[str]
     table: PassageTable
-    passages: Any
-    documents: Any
+    index: IndexEntry | None
+    words: LexicalCorpus
     rows: Integers
     starts: Integers
-    owner: Any
+
+    def rows_of(self, documents: Integers) -> tuple[Integers, Integers]:
+        """Rows of ``table`` of some documents, by ordinal, and the number of each one's rows."""
+        places, sizes = rows_of(documents, self.starts)
+        return self.rows[places], sizes
 
 
 def open_snapshot(output: OutputFolder) -> IndexSnapshot:
     """Read what search needs, trusting the manifest only.
 
     Raises:
-        OutputError: there is no finished output, it has no vectors, or a file is damaged.
+        OutputError: there is no finished output, or a file is damaged.
     """
     manifest = output.finished()
     parts = manifest.part_names
-    if manifest.index is None:
-        raise OutputError(
-            f"{output.path} has no vectors to search, since it was made with --embed none or holds "
-            "no document: run longbert with an embedding model, such as --embed minilm"
-        )
-    description = output.index_description(manifest.index)
-    index_type(description.type)
     document_ids = read_document_ids(output, parts)
     positions = {document_id: row for row, document_id in enumerate(document_ids)}
     table = read_passage_table(output, parts, positions)
+    words = LexicalCorpus.open(output, parts)
+    totals = words.totals
+    if (totals.documents, totals.passages) != (len(document_ids), len(table.passage_ids)):
+        raise OutputError(
+            f"the lexical index in {output.path} has other rows than its tables: "
+            "remove the folder lexical and run longbert again"
+        )
+    rows = np.lexsort((table.ordinal, table.document))
+    return IndexSnapshot(
+        output=output,
+        document_ids=document_ids,
+        table=table,
+        index=manifest.index,
+        words=words,
+        rows=rows,
+        starts=np.searchsorted(table.document[rows], np.arange(len(document_ids) + 1)),
+    )
+
+
+def open_vectors(snapshot: IndexSnapshot, index: IndexEntry) -> VectorIndex:
+    """Read the FAISS indexes of a snapshot.
+
+    Raises:
+        OutputError: a file is damaged, or of other rows than the tables.
+    """
+    output = snapshot.output
+    description = output.index_description(index)
+    index_type(description.type)
     with_ids = _read_index(output, description.passages)
     documents = _read_index(output, description.documents)
     faiss = load_faiss()
     ids = faiss.vector_to_array(with_ids.id_map)
-    if not np.array_equal(ids, table.passage_ids) or documents.ntotal != len(document_ids):
+    fits = np.array_equal(ids, snapshot.table.passage_ids)
+    if not fits or documents.ntotal != len(snapshot.document_ids):
         raise OutputError(
             f"the index in {output.path} has other rows than its tables: "
             "remove the folder index and run longbert again"
         )
-    rows = np.lexsort((table.ordinal, table.document))
-    starts = np.searchsorted(table.document[rows], np.arange(len(document_ids) + 1))
-    return IndexSnapshot(
-        output=output,
+    return VectorIndex(
         description=description,
-        document_ids=document_ids,
-        table=table,
         passages=faiss.downcast_index(with_ids.index),
         documents=documents,
-        rows=rows,
-        starts=starts,
         owner=with_ids,
     )
 

@@ -76,6 +76,7 @@ class RowSettings(Record, frozen=True, kw_only=True):
     format: int
     id_field: str
     text_field: str
+    language: str
     window_scores: bool
     precision: str
     passage: int

@@ -17,7 +17,8 @@ from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
 from longbert.errors import ConfigError, InputError
-from longbert.index.search import Hit, HitPassage
+from longbert.index.excerpts import HitPassage
+from longbert.index.search import Hit
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
@@ -76,7 +77,7 @@ def test_json_and_jsonl_hold_the_same_records(index: FakeIndex) -> None:
         "passages": [{"char_start": 3, "char_end": 9, "score": 0.75, "text": "[b]ö\n\tx"}],
     }
     assert [record["rank"] for record in as_json] == [1, 2, 3]
-    assert index.asked[:2] == [("longbert-output",), (["a text"], 10, "best-mean")]
+    assert index.asked[:2] == [("longbert-output",), (["a text"], 10, None)]
 
 
 def test_no_results_are_an_empty_list() -> None:

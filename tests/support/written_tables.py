@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from fakes.memory_files import MemoryFiles
 
 from longbert.index.build import build_index
+from longbert.index.lexical.build import lexical_file
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import (
     FORMAT,
@@ -42,7 +43,7 @@ class Doc:
 
 
 def text_of(document_id: str, ordinal: int) -> str:
-    return f"<{document_id}:{ordinal}>"
+    return f"<{document_id}:{ordinal}>\n"
 
 
 def write_part(
@@ -110,6 +111,8 @@ def write_part(
         buffer = io.BytesIO()
         pq.write_table(table, buffer, row_group_size=row_group_size)
         files.write(f"{folder}/{name}/{part}.parquet", buffer.getvalue())
+    words = lexical_file(documents, passages, language="none")
+    files.write(f"{folder}/lexical/{part}.safetensors", words)
 
 
 def passage_id(document_id: str, ordinal: int) -> int:
@@ -129,6 +132,7 @@ def write_manifest(
         format=FORMAT,
         id_field="id",
         text_field="text",
+        language="auto",
         window_scores=False,
         precision="float32",
         passage=64,

@@ -8,6 +8,7 @@ terms, chances of a single such pair are about 1 in 4,000.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,10 +54,12 @@ class QueryTerm:
     Attributes:
         variants: its numbers in the languages of the index, in ascending order.
         weight: times it stands in the query, less for pairs.
+        is_pair: of words.
     """
 
     variants: tuple[int, ...]
     weight: float
+    is_pair: bool
 
 
 def analyse(text: str, *, language: str = AUTO) -> AnalysedText:
@@ -97,14 +100,11 @@ def query_terms(text: str, *, languages: Sequence[str]) -> tuple[QueryTerm, ...]
     analysed = [analyse(text, language=one).terms for one in sorted(set(languages) or {UNSTEMMED})]
     words = zip(*(one.tolist() for one in analysed), strict=True)
     neighbours = zip(*(pairs(one[:-1], one[1:]).tolist() for one in analysed), strict=True)
-    weights: dict[tuple[int, ...], float] = {}
-    for forms, weight in (
-        *((forms, 1.0) for forms in words),
-        *((forms, PAIR_WEIGHT) for forms in neighbours),
-    ):
-        variants = tuple(sorted(set(forms)))
-        weights[variants] = weights.get(variants, 0.0) + weight
-    return tuple(QueryTerm(variants, weight) for variants, weight in weights.items())
+    found = []
+    for stream, weight, is_pair in ((words, 1.0, False), (neighbours, PAIR_WEIGHT, True)):
+        counts = Counter(tuple(sorted(set(forms))) for forms in stream)
+        found += [QueryTerm(forms, weight * n, is_pair) for forms, n in counts.items()]
+    return tuple(found)
 
 
 @lru_cache(_CACHED_TERMS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -37,14 +37,16 @@ class LexicalMatch:
         documents: BM25 of every document, 0 without a word of the query. Shape: (documents,).
         runs: BM25 of every document's best run of passages. Shape: (documents,).
         highest: what no passage exceeds.
+        term_weights: of the words of the query, by number; pairs are left out.
     """
 
     documents: Floats
     runs: Floats
     highest: float
+    term_weights: Mapping[int, float]
     _corpus: LexicalCorpus
     _postings: tuple[tuple[Postings, ...], ...]
-    _weights: Doubles
+    _passage_weights: Doubles
 
     def passages(self, document: int) -> Floats:
         """Score the passages of a document, from 0 to 1. Shape: (passages of the document,)."""
@@ -52,7 +54,7 @@ class LexicalMatch:
         part = self._corpus.parts[number]
         scores = score_passages(
             self._postings[number],
-            self._weights,
+            self._passage_weights,
             part.layout,
             self._corpus.totals,
             document=own,
@@ -106,9 +108,14 @@ class LexicalCorpus:
         known = np.flatnonzero(frequencies)
         if not len(known):
             return None
-        weights = inverse_frequency(frequencies[known], self.totals.documents)
-        weights *= [terms[place].weight for place in known]
+        in_query = np.array([terms[place].weight for place in known])
+        weights = in_query * inverse_frequency(frequencies[known], self.totals.documents)
         postings = tuple(tuple(lists[place] for place in known) for lists in found)
+        in_passages = np.array([[len(one.passages) for one in lists] for lists in postings])
+        # Inside a document, words that all documents have still tell its passages apart.
+        passage_weights = in_query * inverse_frequency(
+            in_passages.sum(axis=0), self.totals.passages
+        )
         scores = [
             score_documents(lists, weights, part.layout, self.totals)
             for part, lists in zip(self.parts, postings, strict=True)
@@ -116,10 +123,16 @@ class LexicalCorpus:
         return LexicalMatch(
             documents=np.concatenate([one.documents for one in scores]),
             runs=np.concatenate([one.runs for one in scores]),
-            highest=highest_score(weights),
+            highest=highest_score(passage_weights),
+            term_weights={
+                variant: float(weight)
+                for place, weight in zip(known, passage_weights, strict=True)
+                for variant in terms[place].variants
+                if not terms[place].is_pair
+            },
             _corpus=self,
             _postings=postings,
-            _weights=weights,
+            _passage_weights=passage_weights,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ AUTO = "auto"
 UNSTEMMED = "none"
 """Where the language has no stemmer or is unknown: words are searched as they are."""
 
+_LIBRARIES = ("py3langid", "pystemmer", "regex")
 _ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
 _SAMPLE_CHARS = 2000
 _SURE = 0.5
@@ -68,6 +70,11 @@ def check_language(language: str) -> None:
             f"language must be one of {', '.join(known)}, got {language!r}"
             f"{nearest(language, known)}"
         )
+
+
+def analysis_libraries() -> dict[str, str]:
+    """Versions of what can change the terms of a text."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def detect_language(text: str) -> str:

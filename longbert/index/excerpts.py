@@ -1,0 +1,172 @@
+"""What is shown of a document: its best passages, widened to the borders of sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from longbert.core.ranking import MEAN_OF, ScoredPassage, Span, join_neighbours, top_passages
+from longbert.core.sentences import sentence_spans, strongest, widened
+from longbert.index.lexical.analysis import analyse
+from longbert.index.lexical.words import words_of
+from longbert.index.snapshot import IndexSnapshot
+from longbert.index.tables import read_texts
+
+Floats = npt.NDArray[np.float32]
+
+_WIDENED_CHARS = 400
+"""That an excerpt may grow on either side."""
+
+_NEIGHBOURS = 2
+"""Passages that are read before and after one that is shown."""
+
+_TITLE_CHARS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class HitPassage:
+    """A stretch of a document that fits the query.
+
+    Attributes:
+        char_start, char_end: half-open, in code points of the document's text.
+        text: the document's text at that span.
+        words: where the words of the query stand in ``text``, half-open.
+        strongest: the sentence of ``text`` with most of them; None without any.
+    """
+
+    char_start: int
+    char_end: int
+    score: float
+    text: str
+    words: tuple[tuple[int, int], ...] = ()
+    strongest: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """What is shown of one document; see :class:`longbert.index.search.Hit`."""
+
+    title: str
+    n_chars: int
+    passages: tuple[HitPassage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A document that a query found.
+
+    Attributes:
+        document: its position.
+        scores: of its passages, by ordinal. Shape: (passages,).
+        weights: of the words of the query, by number.
+    """
+
+    document: int
+    scores: Floats
+    weights: Mapping[int, float]
+
+
+def read_excerpts(snapshot: IndexSnapshot, documents: Sequence[Wanted]) -> list[Excerpt]:
+    """Read the best passages of some documents, all together."""
+    languages = snapshot.words.languages
+    plans = []
+    for found in documents:
+        scores = found.scores
+        rows, _ = snapshot.rows_of(np.array([found.document], np.int64))
+        best = top_passages(scores, snapshot.table.ordinal[rows], MEAN_OF)
+        near = {int(one) + step for one in best for step in range(-_NEIGHBOURS, _NEIGHBOURS + 1)}
+        read = sorted({one for one in (0, *near) if 0 <= one < len(rows)})
+        plans.append((rows, found, best, read))
+    wanted = [int(rows[one]) for rows, _, _, read in plans for one in read]
+    texts = read_texts(snapshot.output, snapshot.table, wanted)
+    excerpts = []
+    for rows, found, best, read in plans:
+        own = {one: texts[int(rows[one])] for one in read}
+        spans = join_neighbours(
+            ScoredPassage(
+                int(one),
+                int(snapshot.table.char_start[rows[one]]),
+                int(snapshot.table.char_end[rows[one]]),
+                float(found.scores[one]),
+            )
+            for one in best
+        )
+        passages = _without_overlap(
+            [_cut(span, own, snapshot.table.char_start[rows]) for span in spans]
+        )
+        excerpts.append(
+            Excerpt(
+                title=_first_line(own.get(0, "")),
+                n_chars=int(snapshot.table.char_end[rows[-1]]) if len(rows) else 0,
+                passages=tuple(_marked(*one, found.weights, languages) for one in passages),
+            )
+        )
+    return excerpts
+
+
+def _cut(
+    span: Span, texts: Mapping[int, str], starts: npt.NDArray[np.int64]
+) -> tuple[int, float, str]:
+    """The start, score and text of a span that is widened to the borders of sentences."""
+    first, last = span.first_ordinal, span.last_ordinal
+    while first - 1 in texts and span.first_ordinal - first < _NEIGHBOURS:
+        first -= 1
+    while last + 1 in texts and last - span.last_ordinal < _NEIGHBOURS:
+        last += 1
+    around = "".join(texts[one] for one in range(first, last + 1))
+    base = int(starts[first])
+    begin, stop = widened(
+        around, span.char_start - base, span.char_end - base, limit_chars=_WIDENED_CHARS
+    )
+    return base + begin, span.score, around[begin:stop]
+
+
+def _without_overlap(passages: Sequence[tuple[int, float, str]]) -> list[tuple[int, float, str]]:
+    """Join those that widening made touch; best first."""
+    joined: list[tuple[int, float, str]] = []
+    for start, score, text in sorted(passages):
+        if joined and start <= joined[-1][0] + len(joined[-1][2]):
+            before, best, had = joined[-1]
+            joined[-1] = before, max(best, score), had + text[before + len(had) - start :]
+        else:
+            joined.append((start, score, text))
+    return sorted(joined, key=lambda one: (-one[1], one[0]))
+
+
+def _marked(
+    start: int, score: float, text: str, weights: Mapping[int, float], languages: Sequence[str]
+) -> HitPassage:
+    places = [(begin, begin + len(word)) for begin, word in words_of(text)] if weights else []
+    gains = np.zeros(len(places))
+    for language in languages if places else ():
+        terms = analyse(text, language=language).terms.tolist()
+        gains = np.maximum(gains, [weights.get(term, 0.0) for term in terms])
+    sentences = sentence_spans(text)
+    place = strongest(
+        sum(
+            gain
+            for gain, word in {
+                (gain, text[begin:end].casefold())
+                for gain, (begin, end) in zip(gains.tolist(), places, strict=True)
+                if first <= begin < last
+            }
+        )
+        for first, last in sentences
+    )
+    return HitPassage(
+        char_start=start,
+        char_end=start + len(text),
+        score=score,
+        text=text,
+        words=tuple(where for where, gain in zip(places, gains.tolist(), strict=True) if gain > 0),
+        strongest=None if place is None else sentences[place],
+    )
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    line = " ".join(lines[0].split()) if lines else ""
+    return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"
