@@ -33,7 +33,7 @@ Encode = Callable[[Sequence[str]], Floats]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
 
 _QUERIES_AT_ONCE = 128
-_DEPTH = 200
+_DEPTH = 50
 """Best documents of each kind of search that are fused, or twice the documents wanted."""
 _IDS_COMPARED = 20_000
 
