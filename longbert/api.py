@@ -177,7 +177,10 @@ def run_job(
     from longbert.engine.finish import RunInfo
     from longbert.engine.meter import FileMeter
     from longbert.engine.run import run_in_process
+    from longbert.readers.settings import ReadSettings
 
+    # Wrong usage is told before anything starts.
+    ReadSettings.of_run(config)
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)

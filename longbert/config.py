@@ -30,6 +30,41 @@ EntityStitching = Literal["owner", "average", "taper"]
 EntityDecoding = Literal["greedy", "viterbi"]
 ClassifyPooling = Literal["learned", "mean", "max", "first", "head+tail", "vote"]
 Metric = Literal["cosine", "dot"]
+Language = Literal[
+    "auto",
+    "none",
+    "ar",
+    "ca",
+    "cs",
+    "da",
+    "de",
+    "el",
+    "en",
+    "es",
+    "et",
+    "eu",
+    "fi",
+    "fr",
+    "ga",
+    "hi",
+    "hu",
+    "hy",
+    "id",
+    "it",
+    "lt",
+    "ne",
+    "nl",
+    "no",
+    "pl",
+    "pt",
+    "ro",
+    "ru",
+    "sr",
+    "sv",
+    "ta",
+    "tr",
+    "yi",
+]
 
 DEVICES: tuple[Device, ...] = get_args(Device)
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -38,6 +73,7 @@ ENTITY_STITCHINGS: tuple[EntityStitching, ...] = get_args(EntityStitching)
 ENTITY_DECODINGS: tuple[EntityDecoding, ...] = get_args(EntityDecoding)
 CLASSIFY_POOLINGS: tuple[ClassifyPooling, ...] = get_args(ClassifyPooling)
 METRICS: tuple[Metric, ...] = get_args(Metric)
+LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 WindowTokens = Annotated[int, Meta(ge=3)]
 OverlapTokens = Annotated[int, Meta(ge=0)]
@@ -137,6 +173,10 @@ class RunConfig:
         id_field, text_field: names of the fields in JSON lines and Parquet.
         language: in which words are stemmed for search: ``auto`` detects that of each document,
             ``none`` leaves words as they are, else an ISO 639-1 code.
+        encoding: of texts and pages that are not UTF-8: ``NAME`` for all, ``GLOB=NAME`` for some.
+        max_record_bytes: largest JSON line, Parquet row or HTML page; a larger one is an error row.
+        max_text_bytes: largest text, in UTF-8.
+        max_metadata_bytes: names and values of all other fields of a document together.
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
@@ -146,7 +186,11 @@ class RunConfig:
     output: str = DEFAULT_OUTPUT
     id_field: str = "id"
     text_field: str = "text"
-    language: str = "auto"
+    language: Language = "auto"
+    encoding: tuple[str, ...] = ()
+    max_record_bytes: Count = 32 << 20
+    max_text_bytes: Count = 1 << 30
+    max_metadata_bytes: Count = 1 << 20
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
     models: ModelConfig = field(default_factory=ModelConfig)

@@ -144,6 +144,36 @@ field_options = together(
     ),
 )
 
+reading_options = together(
+    click.option(
+        "--encoding",
+        metavar="[GLOB=]NAME",
+        multiple=True,
+        help="Encoding of texts and pages that are not UTF-8: of all, or of those that the glob "
+        "matches; repeatable.  [default: detected, in doubt an error]",
+    ),
+    click.option(
+        "--max-record-bytes",
+        type=int,
+        metavar="N",
+        help="Largest JSON line, Parquet row or HTML page.  "
+        f"{default_of(RunConfig, 'max_record_bytes')}",
+    ),
+    click.option(
+        "--max-text-bytes",
+        type=int,
+        metavar="N",
+        help=f"Largest text, in UTF-8.  {default_of(RunConfig, 'max_text_bytes')}",
+    ),
+    click.option(
+        "--max-metadata-bytes",
+        type=int,
+        metavar="N",
+        help="All other fields of a document together.  "
+        f"{default_of(RunConfig, 'max_metadata_bytes')}",
+    ),
+)
+
 label_field_option = click.option(
     "--label-field",
     metavar="NAME",

@@ -24,7 +24,7 @@ _STAGES = ("reading", "tokenizing", "encoding", "assembling", "writing", "indexi
 
 
 class ProgressDisplay:
-    """Shows, until the block ends, what all processes of a run have done.
+    """Shows what all processes of a run have done so far, until the block ends.
 
     Args:
         reader: of the folder the processes write to.
@@ -115,7 +115,7 @@ class _Rate:
 
 
 def _encoded_bytes(totals: Mapping[str, float]) -> float:
-    """Input bytes done by this run; what a run that was stopped has left took no time."""
+    """Input bytes done by this run; those done by an earlier one took no time."""
     return totals.get("bytes", 0) - totals.get("resumed_bytes", 0)
 
 
@@ -158,16 +158,16 @@ def _pass_line(number: int, settings: PassSettings) -> str:
     return f"pass {number} {shared} (window {settings.window}, {reads}{note})"
 
 
-def summary_lines(outcome: RunResult, totals: Mapping[str, float], output: str) -> list[str]:
+def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -> list[str]:
     """What a run did, for people."""
-    entry, manifest = outcome.entry, outcome.manifest
+    entry, manifest = result.entry, result.manifest
     counts = manifest.counts
     n_errors = counts.get("errors", 0)
     n_new = entry.documents - entry.unchanged
-    if outcome.found_all_done:
+    if result.found_all_done:
         return [
-            f"nothing to do: all of {counted(entry.documents, 'document')} are in {output} "
-            "already" + (f", {n_errors:,} of them as errors" if n_errors else "")
+            f"nothing to do: {counted(entry.documents, 'document')} already in {output}"
+            + (f", {n_errors:,} of them in errors" if n_errors else "")
         ]
     head = f"{counted(entry.documents, 'document')}: {n_new:,} new"
     if entry.unchanged:
@@ -193,7 +193,8 @@ def summary_lines(outcome: RunResult, totals: Mapping[str, float], output: str) 
     }
     if skipped:
         kinds = ", ".join(f"{suffix or 'no suffix'} {n:,}" for suffix, n in skipped.items())
-        lines.append(f"skipped {counted(sum(skipped.values()), 'file')} of other kinds: {kinds}")
+        n_skipped = counted(sum(skipped.values()), "file")
+        lines.append(f"skipped {n_skipped} that longbert does not read: {kinds}")
     stages = [
         f"{stage} {totals[f'seconds_{stage}']:.1f}"
         for stage in _STAGES
@@ -212,7 +213,7 @@ def summary_lines(outcome: RunResult, totals: Mapping[str, float], output: str) 
     if totals.get("unknown_script"):
         lines.append(
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
-            "characters under unknown tokens (n_chars_unknown): the model does not know the script"
+            "characters under unknown tokens (n_chars_unknown): the model does not know this script"
         )
     if n_errors:
         lines.append(f"warning: {counted(n_errors, 'row')} in {output}/errors, each with a reason")

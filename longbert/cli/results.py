@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import IO, TYPE_CHECKING
 
 from longbert.cli.wording import escaped, one_line
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from longbert.index.excerpts import HitPassage
     from longbert.index.search import Hit
 
@@ -16,6 +20,8 @@ Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""
 
 _PASSAGE_CHARS = 200
+_BAR_CELLS = 10
+_SPACES = re.compile(r"\s+")
 
 
 def write_results(results: Results, stream: IO[str], *, format: str) -> None:
@@ -61,14 +67,10 @@ def _write_table(results: Results, stream: IO[str]) -> None:
         table.add_column("rank", justify="right", no_wrap=True)
         table.add_column("document", overflow="fold", ratio=1)
         table.add_column("score", justify="right", no_wrap=True)
-        table.add_column("passages [characters]", overflow="fold", ratio=3)
+        table.add_column("passages [characters] score", overflow="fold", ratio=3)
         for hit in hits:
-            table.add_row(
-                str(hit.rank),
-                Text(escaped(hit.document_id)),
-                f"{hit.score:.3f}",
-                Text("\n".join(map(_shortened, hit.passages))),
-            )
+            passages = Text("\n").join(_shown(one, hit.n_chars) for one in hit.passages)
+            table.add_row(str(hit.rank), _document(hit), f"{hit.score:.3f}", passages)
         console.print(table)
 
 
@@ -80,8 +82,53 @@ FORMATS: dict[str, Callable[[Results, IO[str]], None]] = {
 }
 
 
-def _shortened(passage: HitPassage) -> str:
-    text = one_line(passage.text)
-    if len(text) > _PASSAGE_CHARS:
-        text = text[: _PASSAGE_CHARS - 1].rstrip() + "…"
-    return f"[{passage.char_start}:{passage.char_end}] {text}"
+def _document(hit: Hit) -> Text:
+    """Id and title; the title alone is dim."""
+    from rich.text import Text
+
+    shown = Text(escaped(hit.document_id))
+    title = one_line(hit.title)
+    if title and title != shown.plain:
+        shown.append(f"\n{title}", style="dim")
+    return shown
+
+
+def _shown(passage: HitPassage, n_chars: int) -> Text:
+    """Where a passage is, and its text around the strongest sentence, with the words marked."""
+    from rich.text import Text
+
+    bar = _bar(passage.char_start, passage.char_end, n_chars)
+    where = f"[{passage.char_start}:{passage.char_end}]"
+    shown = Text.assemble((f"{bar}{where} {passage.score:.2f} ", "dim"))
+    start, stop = _cut(passage)
+    if start:
+        shown.append("…")
+    styles = {0: "", 1: "bold", 2: "underline", 3: "bold underline"}
+    first, last = passage.strongest or (0, 0)
+    borders = {start, stop, first, last, *(border for word in passage.words for border in word)}
+    inside = sorted(border for border in borders if start <= border <= stop)
+    for begin, end in pairwise(inside):
+        is_word = any(one <= begin < other for one, other in passage.words)
+        style = styles[is_word + 2 * (first <= begin < last)]
+        shown.append(escaped(_SPACES.sub(" ", passage.text[begin:end])), style=style)
+    if stop < len(passage.text):
+        shown.append("…")
+    return shown
+
+
+def _cut(passage: HitPassage) -> tuple[int, int]:
+    """The part of a passage that is shown: from its beginning, or else the strongest sentence."""
+    text = passage.text
+    first, last = passage.strongest or (0, 0)
+    start = 0 if last <= _PASSAGE_CHARS else first
+    stop = min(len(text), max(start + _PASSAGE_CHARS, min(last, start + 2 * _PASSAGE_CHARS)))
+    return start, start + len(text[start:stop].rstrip())
+
+
+def _bar(start: int, stop: int, n_chars: int) -> str:
+    """Where a passage stands in its document; empty where that is not known."""
+    if not n_chars:
+        return ""
+    first = min(start * _BAR_CELLS // n_chars, _BAR_CELLS - 1)
+    last = max(first + 1, -(-stop * _BAR_CELLS // n_chars))
+    return "".join("█" if first <= cell < last else "·" for cell in range(_BAR_CELLS)) + " "

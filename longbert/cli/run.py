@@ -18,6 +18,7 @@ from longbert.cli.options import (
     model_options,
     output_option,
     query_prompt_option,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -25,6 +26,7 @@ from longbert.config import (
     ENTITY_DECODINGS,
     ENTITY_STITCHINGS,
     ENTITY_STRATEGIES,
+    LANGUAGES,
     METRICS,
     Execution,
     ModelConfig,
@@ -60,6 +62,7 @@ SECTIONS = {
         "output",
         "id_field",
         "text_field",
+        *("encoding", "max_record_bytes", "max_text_bytes", "max_metadata_bytes"),
         "unit_bytes",
         "accept_drift",
     ),
@@ -68,6 +71,7 @@ SECTIONS = {
     "Results": (
         *("entity_strategy", "entity_stitching", "entity_decoding"),
         *("classify_pooling", "window_scores", "metric"),
+        "language",
     ),
     "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
 }
@@ -138,8 +142,16 @@ SECTIONS = {
     type=click.Choice(METRICS),
     help="How vectors are compared.  [default: what the model declares, else cosine]",
 )
+@click.option(
+    "--language",
+    type=click.Choice(LANGUAGES),
+    metavar="CODE",
+    help="Language in which words are stemmed for search, as en; auto detects each document's, "
+    f"none leaves words as they are.  {default_of(RunConfig, 'language')}",
+)
 @query_prompt_option("what the model declares")
 @field_options
+@reading_options
 @click.option(
     "--unit-bytes",
     type=int,
@@ -177,8 +189,8 @@ def run(
     """Encode long documents into tables and an index.
 
     Splits every document into overlapping windows, encodes each text once for all heads that
-    share a backbone, and writes Parquet tables and a FAISS index. Run again, it goes on where it
-    was stopped, and encodes only what is new or has changed.
+    share a backbone, and writes Parquet tables and indexes of vectors and words. Run again, it
+    goes on where it was stopped, and encodes only what is new or has changed.
     """
     for option in beam_options:
         if not option.startswith("-"):

@@ -17,6 +17,7 @@ from longbert.cli.options import (
     format_option,
     given,
     model_options,
+    reading_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
@@ -48,6 +49,7 @@ Examples:
     help="Which document of a file that holds several.  [default: the first]",
 )
 @field_options
+@reading_options
 @format_option(("table", "json"), "A picture to look at, or everything as JSON.")
 @model_options
 def windows(file: str, document_id: str | None, format_: str, **options: Any) -> None:

@@ -47,15 +47,19 @@ def passage_starts(offsets: IntArray, *, size: int) -> IntArray:
         starts.append(int(clear[max(following, full - 1)]))
 
 
-def passage_windows(starts: IntArray, n_tokens: int) -> tuple[Window, ...]:
+def passage_windows(starts: IntArray, n_tokens: int, *, size: int) -> tuple[Window, ...]:
     """Passages as windows of their own, for models that encode each alone.
 
     Args:
         starts: first token of every passage.
         n_tokens: of the document.
+        size: tokens that a window holds; a longer passage has several windows, side by side.
     """
-    borders = [*starts.tolist(), n_tokens]
-    return tuple(Window(start, stop, start, stop) for start, stop in pairwise(borders))
+    return tuple(
+        Window(first, min(first + size, stop), first, min(first + size, stop))
+        for start, stop in pairwise([*starts.tolist(), n_tokens])
+        for first in range(start, stop, size)
+    )
 
 
 def passage_spans(offsets: IntArray, starts: IntArray, n_chars: int) -> IntArray:

@@ -277,8 +277,8 @@ def _ends(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
     return split_ends(len(tokens), size=size)
 
 
-def _passages(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
-    return passage_windows(passage_starts(tokens.offsets, size=size), len(tokens))
+def _passages(tokens: TokenizedText, *, passage: int, size: int) -> tuple[Window, ...]:
+    return passage_windows(passage_starts(tokens.offsets, size=passage), len(tokens), size=size)
 
 
 def _trained_overlap(group: Sequence[Task], window: int) -> int | None:
@@ -295,11 +295,11 @@ def _passage_pass(task: Task, pass_: Pass, window: int, config: ModelConfig) -> 
             f"passage must be in [1, {size}] for {task.checkpoint.folder.name}, which pools by "
             f"{task.settings.pooling} and so encodes passages alone, got {config.passage}"
         )
-    split_tokens = partial(_passages, size=config.passage)
+    split_tokens = partial(_passages, passage=config.passage, size=size)
     tokenizer = pass_.tokenizer
     is_left_out = isinstance(tokenizer, PromptedTokenizer) and not task.settings.include_prompt
     n_left_out = len(tokenizer.prefix) if is_left_out else 0
-    head = PassageEmbeddingHead(task.settings, n_left_out=n_left_out)
+    head = PassageEmbeddingHead(task.settings, passage_tokens=config.passage, n_left_out=n_left_out)
     return Pass(pass_.backbone, (head,), split_tokens, pass_.batch_tokens)
 
 

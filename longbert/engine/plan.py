@@ -17,6 +17,7 @@ from longbert.store.parquet import read_table
 # Errors that are the machine's and not the document's.
 _PASSING_ERRORS = {
     ("read", "unreadable"),
+    ("read", "too_large"),
     ("encode", "MemoryError"),
     ("encode", "OutOfMemoryError"),
 }

@@ -14,7 +14,7 @@ from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
 from longbert.index.backend import faiss_version
 from longbert.index.kinds import DEFAULT_TYPE
-from longbert.index.lexical.languages import analysis_libraries, check_language
+from longbert.index.lexical.languages import analysis_libraries
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -66,7 +66,6 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     if os.path.isfile(output.path):
         raise ConfigError(f"output {output.path!r} is a file: name a folder")
     config = context.config
-    check_language(config.language)
     prepared = Prepared(
         rows=row_fingerprint(config, models),
         index=_index_settings(models),

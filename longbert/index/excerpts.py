@@ -25,6 +25,9 @@ _NEIGHBOURS = 2
 
 _TITLE_CHARS = 80
 
+_MARKED_FROM = 0.25
+"""Least weight of a word that is marked, as a share of the query's weightiest."""
+
 
 @dataclass(frozen=True, slots=True)
 class HitPassage:
@@ -139,6 +142,7 @@ def _without_overlap(passages: Sequence[tuple[int, float, str]]) -> list[tuple[i
 def _marked(
     start: int, score: float, text: str, weights: Mapping[int, float], languages: Sequence[str]
 ) -> HitPassage:
+    least = _MARKED_FROM * max(weights.values(), default=0.0)
     places = [(begin, begin + len(word)) for begin, word in words_of(text)] if weights else []
     gains = np.zeros(len(places))
     for language in languages if places else ():
@@ -161,7 +165,11 @@ def _marked(
         char_end=start + len(text),
         score=score,
         text=text,
-        words=tuple(where for where, gain in zip(places, gains.tolist(), strict=True) if gain > 0),
+        words=tuple(
+            where
+            for where, gain in zip(places, gains.tolist(), strict=True)
+            if gain > 0 and gain >= least
+        ),
         strongest=None if place is None else sentences[place],
     )
 

@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from longbert.errors import DocumentError
 from longbert.readers.encodings import is_over_ascii, named_encoding
-from longbert.readers.fields import check_text_size, replace_surrogates
+from longbert.readers.fields import (
+    check_metadata_size,
+    check_text_size,
+    printable,
+    replace_surrogates,
+)
 from longbert.readers.kinds import DocumentReader, Kind
 from longbert.readers.refs import (
     changed,
@@ -98,10 +103,12 @@ def _document(
     extract = reader.extract(data, encoding=encoding)
     check_text_size(extract.text, settings, stage="read")
     content, n_replaced = replace_surrogates(extract.text)
+    metadata = {name: printable(value) for name, value in extract.metadata.items()}
+    check_metadata_size(metadata, settings, stage="read")
     return Document(
         document_id=ref.document_id or ref.file.document_id,
         text=content,
         source=ref.source,
-        metadata=extract.metadata,
+        metadata=metadata,
         n_chars_replaced=n_replaced,
     )

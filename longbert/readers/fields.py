@@ -7,23 +7,26 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from longbert.errors import DocumentError
+from longbert.errors import DocumentError, shown
 from longbert.readers.settings import ReadSettings, utf8_size
 from longbert.readers.values import WrittenNumber, as_string, plain
 
 MOST_ID_CHARS = 1_000
 _MOST_SHOWN_CHARS = 60
 
+# Of a character in UTF-8, so that few texts need to be measured.
+_MOST_CHAR_BYTES = 4
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), default=plain)
 
 
 def replace_surrogates(text: str) -> tuple[str, int]:
     """Replace lone surrogates one for one by U+FFFD; also how many there were."""
-    return _LONE_SURROGATE.subn("�", text)
+    return (text, 0) if text.isascii() else _LONE_SURROGATE.subn("\ufffd", text)
 
 
 def printable(text: str) -> str:
-    """A name as UTF-8 and Parquet can take it; undecodable bytes of a path are surrogates."""
+    """A text as UTF-8 and Parquet can take it."""
     return replace_surrogates(text)[0]
 
 
@@ -36,27 +39,23 @@ def own_id(record: Mapping[str, Any], settings: ReadSettings) -> str | None:
     value = record.get(settings.id_field)
     if value is None:
         return None
-    name = f"id field {printable(settings.id_field)!r}"
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DocumentError(
             "plan",
             "bad_id",
-            f"{name} must be a string or an integer, got {_type_name(value)}: "
-            "convert it, or name another field with --id-field",
+            f"id field {shown(settings.id_field)} must be a string or an integer, got "
+            f"{_type_name(value)}: convert it, or name another field with --id-field",
         )
     identifier = str(value)
     if not 0 < len(identifier) <= MOST_ID_CHARS:
         raise DocumentError(
             "plan",
             "bad_id",
-            f"{name} must have 1 to {MOST_ID_CHARS:,} characters, got {len(identifier):,}: "
-            "shorten it, or name another field with --id-field",
+            f"id field {shown(settings.id_field)} must have 1 to {MOST_ID_CHARS:,} "
+            f"characters, got {len(identifier):,}: shorten it, or name another field with "
+            "--id-field",
         )
     return printable(identifier)
-
-
-def _type_name(value: Any) -> str:
-    return "float" if isinstance(value, WrittenNumber) else type(value).__name__
 
 
 def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
@@ -66,32 +65,42 @@ def text(record: Mapping[str, Any], settings: ReadSettings) -> str:
         DocumentError: there is none, it is not a string, or it is too long.
     """
     value = record.get(settings.text_field)
-    name = f"text field {printable(settings.text_field)!r}"
-    if value is None and settings.text_field in record:
-        raise DocumentError("plan", "no_text", f"{name} is null: give it a string, or leave it out")
-    if value is None:
-        raise DocumentError(
-            "plan",
-            "no_text",
-            f"there is no {name}; the fields are {names(record)}: "
-            "name the one that holds the text with --text-field",
-        )
     if not isinstance(value, str):
-        raise DocumentError(
+        raise _bad_text(record, settings)
+    check_text_size(value, settings)
+    return value
+
+
+def _bad_text(record: Mapping[str, Any], settings: ReadSettings) -> DocumentError:
+    value = record.get(settings.text_field)
+    name = f"text field {shown(settings.text_field)}"
+    if value is not None:
+        return DocumentError(
             "plan",
             "bad_text",
             f"{name} must be a string, got {_type_name(value)}: "
             "convert it, or name another field with --text-field",
         )
-    check_text_size(value, settings)
-    return value
+    if settings.text_field in record:
+        return DocumentError(
+            "plan", "no_text", f"{name} is null: give it a string, or leave it out"
+        )
+    return DocumentError(
+        "plan",
+        "no_text",
+        f"there is no {name}; the fields are {names(record)}: "
+        "name the one that holds the text with --text-field",
+    )
+
+
+def _type_name(value: Any) -> str:
+    return "float" if isinstance(value, WrittenNumber) else type(value).__name__
 
 
 def check_text_size(text: str, settings: ReadSettings, *, stage: str = "plan") -> None:
     """Raise DocumentError if a text has too many bytes in UTF-8."""
     limit = settings.max_text_bytes
-    # Four bytes at most are a character, so that few texts need to be measured.
-    if len(text) > limit // 4 and (n_bytes := utf8_size(text)) > limit:
+    if len(text) > limit // _MOST_CHAR_BYTES and (n_bytes := utf8_size(text)) > limit:
         raise settings.too_large(
             "the text", n_bytes, "max_text_bytes", remedy="split the document", stage=stage
         )
@@ -114,29 +123,35 @@ def metadata(record: Mapping[str, Any], settings: ReadSettings) -> dict[str, str
         raise DocumentError(
             "plan", "bad_metadata", "a field is nested too deeply: leave it out"
         ) from None
+    check_metadata_size(fields, settings)
+    return fields
+
+
+def check_metadata_size(
+    fields: Mapping[str, str], settings: ReadSettings, *, stage: str = "plan"
+) -> None:
+    """Raise DocumentError if all names and values together have too many bytes in UTF-8."""
+    n_chars = sum(map(len, fields)) + sum(map(len, fields.values()))
+    if n_chars <= settings.max_metadata_bytes // _MOST_CHAR_BYTES:
+        return
     sizes = {name: utf8_size(name) + utf8_size(value) for name, value in fields.items()}
     n_bytes = sum(sizes.values())
     if n_bytes > settings.max_metadata_bytes:
         largest = max(sizes, key=lambda name: sizes[name])
-        remedy = f"leave fields out; the largest is {shown_name(largest)}"
-        raise settings.too_large("the metadata", n_bytes, "max_metadata_bytes", remedy=remedy)
-    return fields
+        remedy = f"leave fields out; the largest is {shown(largest)}"
+        raise settings.too_large(
+            "the metadata", n_bytes, "max_metadata_bytes", remedy=remedy, stage=stage
+        )
 
 
 def names(record: Iterable[str], *, most: int = 20) -> str:
     """The names of fields for a message, cut to a readable length."""
     all_names = list(record)
-    listed = [shown_name(name, quoted=False) for name in all_names[:most]]
+    listed = [printable(name)[:_MOST_SHOWN_CHARS] for name in all_names[:most]]
     more = len(all_names) - len(listed)
     return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")
 
 
-def shown_name(name: str, *, quoted: bool = True) -> str:
-    """The name of a field for a message."""
-    shown = printable(name)[:_MOST_SHOWN_CHARS]
-    return repr(shown) if quoted else shown
-
-
 def canonical_json(record: Mapping[str, Any]) -> bytes:
     """One and the same bytes for the same fields, in whatever order they come."""
-    return json.dumps(record, sort_keys=True, separators=(",", ":"), default=plain).encode()
+    return _CANONICAL.encode(record).encode()

@@ -6,18 +6,16 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
 from longbert.errors import DocumentError
 from longbert.readers.decoding import BOM_UTF8, has_wide_bom
-from longbert.readers.fields import shown_name
 from longbert.readers.kinds import Row
 from longbert.readers.refs import changed, digest_of
 from longbert.readers.settings import ReadSettings
-from longbert.readers.values import WrittenNumber, parse_float, parse_int
+from longbert.readers.values import DECODER, WrittenNumber
 from longbert.records import DocumentRef, InputFile
 from longbert.store.filesystem import FileSystem
 
@@ -132,7 +130,7 @@ def _content(line: bytes, start: int) -> bytes:
 
 def _record(line: bytes) -> dict[str, Any]:
     try:
-        record = _DECODER.decode(line.decode())
+        record = DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         raise DocumentError(
             "plan",
@@ -154,24 +152,6 @@ def _record(line: bytes) -> dict[str, Any]:
         )
     return record
 
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record = dict(pairs)
-    if len(record) < len(pairs):
-        names = Counter(name for name, _ in pairs)
-        twice = next(name for name, count in names.items() if count > 1)
-        raise DocumentError(
-            "plan",
-            "duplicate_field",
-            f"the key {shown_name(twice)} stands {names[twice]} times in one object, and only one "
-            "of its values could be kept: give each key once",
-        )
-    return record
-
-
-# The standard library's parser reads 200 to 300 MB/s of long texts. Faster ones let the last of
-# two equal keys win without a word, and none keeps numbers as they are written.
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=parse_float, parse_int=parse_int)
 
 _JSON_NAMES = {
     list: "array",

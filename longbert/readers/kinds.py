@@ -172,7 +172,7 @@ KINDS: tuple[Kind, ...] = (
         reader="longbert.readers.html",
         holds_records=False,
         version=1,
-        libraries=("lxml", "inscriptis"),
+        libraries=("lxml",),
         detectors=("chardet",),
     ),
     Kind(

@@ -10,8 +10,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longbert.errors import DocumentError
-from longbert.readers.fields import canonical_json, names, shown_name
+from longbert.errors import DocumentError, shown
+from longbert.readers.fields import canonical_json, names
 from longbert.readers.kinds import Row
 from longbert.readers.record_batch import RecordBatch
 from longbert.readers.refs import changed, digest_of
@@ -160,14 +160,14 @@ def _check_columns(schema: Any, settings: ReadSettings) -> None:
         raise DocumentError(
             "plan",
             "duplicate_field",
-            f"two columns, or two fields of one, are called {shown_name(twice)}, and only one of "
+            f"two columns, or two fields of one, are called {shown(twice)}, and only one of "
             "them could be kept: rename or drop the other",
         )
     if settings.text_field not in schema.names:
         raise DocumentError(
             "plan",
             "no_text",
-            f"there is no text column {shown_name(settings.text_field)}; the columns are "
+            f"there is no text column {shown(settings.text_field)}; the columns are "
             f"{names(schema.names)}: name the one that holds the text with --text-field",
         )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from longbert.errors import InputError, shown
+from longbert.errors import DocumentError, InputError, shown
+from longbert.readers.values import DECODER
 
 
 def parse_queries(data: bytes, *, name: str) -> dict[str, str]:
@@ -60,7 +60,7 @@ def check_query(text: str, where: str) -> str:
 
 def _parsed(line: bytes, where: str) -> tuple[str, str]:
     try:
-        record: Any = json.loads(line.decode())
+        record: Any = DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
         raise InputError(
             f"{where} is not UTF-8 (byte {error.start + 1}): save the file as UTF-8"
@@ -69,6 +69,8 @@ def _parsed(line: bytes, where: str) -> tuple[str, str]:
         raise InputError(
             f"{where} is not JSON ({error}): write one JSON object with id and text a line"
         ) from None
+    except DocumentError as error:
+        raise InputError(f"{where}: {error.message}") from None
     if not isinstance(record, dict):
         raise InputError(
             f"{where} must be a JSON object with id and text, is a {type(record).__name__}"

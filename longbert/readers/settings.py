@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from longbert.config import RunConfig
 from longbert.errors import DocumentError
-from longbert.readers.encodings import NamedEncoding
+from longbert.readers.encodings import NamedEncoding, parse_encodings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +27,25 @@ class ReadSettings:
     id_field: str = "id"
     text_field: str = "text"
     encodings: tuple[NamedEncoding, ...] = ()
-    max_record_bytes: int = 32 << 20
-    max_text_bytes: int = 1 << 30
-    max_metadata_bytes: int = 1 << 20
+    max_record_bytes: int = RunConfig.max_record_bytes
+    max_text_bytes: int = RunConfig.max_text_bytes
+    max_metadata_bytes: int = RunConfig.max_metadata_bytes
 
     @classmethod
     def of_run(cls, config: RunConfig) -> ReadSettings:
-        """Those of a run."""
-        return cls(id_field=config.id_field, text_field=config.text_field)
+        """Those of a run.
+
+        Raises:
+            ConfigError: Python knows no encoding of the name.
+        """
+        return cls(
+            id_field=config.id_field,
+            text_field=config.text_field,
+            encodings=parse_encodings(config.encoding),
+            max_record_bytes=config.max_record_bytes,
+            max_text_bytes=config.max_text_bytes,
+            max_metadata_bytes=config.max_metadata_bytes,
+        )
 
     def too_large(
         self, what: str, n_bytes: int, setting: str, *, remedy: str, stage: str = "plan"

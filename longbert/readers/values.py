@@ -1,13 +1,16 @@
-"""Values as strings: JSON that keeps numbers as they were written."""
+"""Values of JSON and Parquet: read without loss, and as strings."""
 
 from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
+
+from longbert.errors import DocumentError, shown
 
 _MOST_INTEGER_CHARS = 4_000
 
@@ -90,3 +93,23 @@ def _pieces(value: Any) -> Iterator[str]:
         yield "]" if value else "[]"
     else:
         yield json.dumps(value, ensure_ascii=False)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        names = Counter(name for name, _ in pairs)
+        twice = next(name for name, count in names.items() if count > 1)
+        raise DocumentError(
+            "plan",
+            "duplicate_field",
+            f"the key {shown(twice)} stands {names[twice]} times in one object, and only one of "
+            "its values could be kept: give each key once",
+        )
+    return record
+
+
+# The standard library's parser reads 200 to 300 MB/s of long texts. Faster ones let the last of
+# two equal keys win without a word, and none keeps numbers as they are written.
+DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=parse_float, parse_int=parse_int)
+"""For whatever people write as JSON: no key is dropped, and no number changed."""

@@ -1,7 +1,7 @@
 """The bytes of tables and indexes are those of an earlier version, for the same settings.
 
-``digests.json`` holds digests of commit 5ae0f43, in float32. Where rows change on purpose, take them
-again from a version that is known to be right, which keeps those of other machines::
+``digests.json`` holds digests of commit 5ae0f43, in float32. Where rows change on purpose, take
+them again from a version known to be right, which keeps those of other machines::
 
     git worktree add --detach /tmp/right COMMIT
     tests=$PWD/tests

@@ -175,7 +175,7 @@ def test_names_that_would_move_the_cursor(call: Call, good: Path, tmp_path: Path
     [
         ([], 2, ("known answers must be given", "--gold")),
         (["--gold", "{gold}", "--index", "nowhere"], 2, ("'nowhere'", "output folder")),
-        (["--gold", "{gold}", "--index", "{folder}"], 1, ("holds no finished output",)),
+        (["--gold", "{gold}", "--index", "{folder}"], 2, ("holds no longbert output",)),
         (["--gold", "nothing.jsonl"], 2, ("nothing.jsonl does not exist",)),
         (["--gold", "{gold}", "--errors", "errors.html"], 2, ("must end in .jsonl: errors.html",)),
         (["--gold", "{gold}", "--errors", "{gold}/e.jsonl"], 1, ("cannot be written", "another")),
@@ -209,7 +209,7 @@ def test_another_text_and_a_damaged_output(
     next((damaged / "entities").glob("*.parquet")).write_bytes(b"")
     result = call("evaluate", "--gold", entities, "--index", damaged)
     assert result.exit_code == 1
-    assert "does not have the SHA-256" in result.stderr
+    assert "remove it and run longbert again" in result.stderr
 
 
 def test_the_installed_command(good: Path, entities: Path) -> None:

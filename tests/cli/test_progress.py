@@ -237,14 +237,14 @@ def test_the_summary_of_other_runs() -> None:
         "1,000 documents: 100 new, 900 unchanged, 3 removed or changed "
         "(40 of them done by an earlier run); 0 in errors -> out"
     )
-    assert "skipped 3 files of other kinds: no suffix 1, .png 2" in lines
+    assert "skipped 3 files that longbert does not read: no suffix 1, .png 2" in lines
     assert lines[-3].endswith("overlap 63; results depend on the batch here)")
     assert lines[-1].startswith("warning: 1 document with over a tenth of the characters under")
 
 
 def test_the_summary_of_a_run_with_nothing_to_do() -> None:
     done = outcome(units=0, unchanged=1000, errors=1)
-    wanted = "nothing to do: all of 1,000 documents are in out already, 1 of them as errors"
+    wanted = "nothing to do: 1,000 documents already in out, 1 of them in errors"
     assert summary_lines(done, {}, "out") == [wanted]
 
 
@@ -265,10 +265,10 @@ def test_a_run_ends_with_a_summary_on_stderr(
     assert lines[1].startswith(f"longbert: {counts['windows']} windows, {counts['tokens']} tokens ")
     for stage in ("reading", "tokenizing", "encoding", "assembling", "writing", "indexing"):
         assert f"{stage} " in result.stderr
-    assert "skipped 1 file of other kinds: .png 1" in result.stderr
+    assert "skipped 1 file that longbert does not read: .png 1" in result.stderr
     assert "warning: 1 document with over a tenth of the characters" in result.stderr
 
     again = call(*arguments)
     assert (again.exit_code, again.stdout) == (3, "")
-    nothing = f"all of 5 documents are in {tmp_path}/out already, 1 of them as errors"
+    nothing = f"5 documents already in {tmp_path}/out, 1 of them in errors"
     assert again.stderr == f"longbert: nothing to do: {nothing}\n"

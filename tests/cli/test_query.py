@@ -96,7 +96,7 @@ def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int
     assert "\x1b" not in table
     assert "0.700" in table
     if width == 200:
-        assert "[3:9] [b]ö x" in table
+        assert "[3:9] 0.75 [b]ö x" in table
         assert "notes/May 3%.txt" in table
         assert "…" in table
         assert r"[400:402] \x1b[" in table
@@ -208,3 +208,28 @@ def test_importing_the_command_loads_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+def test_the_table_marks_words_and_the_strongest_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    passage = HitPassage(50, 74, 0.25, "First. The price is due.", ((11, 16),), (7, 24))
+    hit = Hit(1, "a.txt", 1.0, (passage,), title="A title", n_chars=100)
+
+    table = written([("query", [hit])], "table")
+
+    assert "·····███··" in table
+    assert "A title" in table
+    assert "\x1b[4mThe \x1b[0m\x1b[1;4mprice\x1b[0m\x1b[4m is due.\x1b[0m" in table
+
+
+def test_a_long_passage_is_shown_from_its_strongest_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = "Filler words. " * 40 + "The price is due."
+    passage = HitPassage(0, len(text), 0.5, text, (), (len(text) - 17, len(text)))
+
+    table = written([("query", [Hit(1, "a.txt", 1.0, (passage,))])], "table")
+
+    assert "…The price is due." in table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Callable
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 from click.testing import Result
-from support.commands import run_arguments
+from support.commands import refuse, run_arguments
+from support.runs import rows, write_texts
 
 from longbert import api
 from longbert.config import Execution, RunConfig, job_config
@@ -108,3 +110,55 @@ def test_more_workers_than_cores_are_capped_and_said(
     assert result.stderr.startswith(
         "longbert: workers is 1,000, but this machine has 1 core: starting 1\n"
     )
+
+
+class TestEncoding:
+    @pytest.fixture
+    def docs(self, tmp_path: Path) -> Path:
+        (tmp_path / "docs").mkdir()
+        (tmp_path / "docs" / "a.txt").write_bytes("a café".encode("cp1252"))
+        return tmp_path / "docs"
+
+    def test_it_reads_what_was_refused(
+        self, call: Call, docs: Path, tmp_path: Path, small: Path
+    ) -> None:
+        arguments = run_arguments(docs, tmp_path / "out", small)
+        assert call(*arguments).exit_code == 3
+        (row,) = rows(tmp_path / "out", "errors")
+        assert "--encoding" in row["message"]
+        for named in ("cp1252", "*.txt=cp1252"):
+            assert call(*arguments, "--encoding", named).exit_code == 0
+            (passage,) = rows(tmp_path / "out", "passages")
+            assert passage["text"] == "a café"
+
+    def test_an_unknown_one_is_wrong_usage(
+        self, call: Call, docs: Path, tmp_path: Path, small: Path
+    ) -> None:
+        arguments = [*run_arguments(docs, tmp_path / "out", small), "--encoding", "cp125"]
+        refuse(call, arguments, r"got 'cp125'; did you mean 'cp125", output=tmp_path / "out")
+
+    def test_windows_takes_it_too(self, call: Call, docs: Path, small: Path) -> None:
+        arguments = ("windows", docs / "a.txt", "--embed", small)
+        assert call(*arguments, "--encoding", "cp1252").stdout.startswith("a.txt: 6 characters")
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [
+        ("--max-record-bytes", "lines.jsonl"),
+        ("--max-text-bytes", "lines.jsonl"),
+        ("--max-metadata-bytes", "lines.jsonl"),
+        ("--max-text-bytes", "text.txt"),
+    ],
+)
+def test_limits_of_what_is_read(
+    call: Call, tmp_path: Path, small: Path, option: str, name: str
+) -> None:
+    content = json.dumps({"id": "a", "text": "word " * 30, "more": "word " * 30})
+    docs = write_texts(tmp_path / "docs", {name: content})
+    arguments = run_arguments(docs, tmp_path / "out", small)
+    assert call(*arguments, option, "100").exit_code == 3
+    (row,) = rows(tmp_path / "out", "errors")
+    setting = option[2:].replace("-", "_")
+    assert row["error"] == "too_large"
+    assert f"raise {setting}" in row["message"]

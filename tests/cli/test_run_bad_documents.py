@@ -77,7 +77,7 @@ def test_the_command_ends_with_3_and_its_neighbours_are_done(ran: Ran) -> None:
     assert ids == ["good", "last"]
     reasons = f"{len(ran.errors)} rows in {ran.output}/errors, each with a reason"
     assert reasons in ran.done.stderr
-    assert "skipped 1 file of other kinds: .png 1" in ran.done.stderr
+    assert "skipped 1 file that longbert does not read: .png 1" in ran.done.stderr
     assert problems(ran.output) == []
 
 

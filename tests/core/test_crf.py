@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.work import counted, work_of
 
 from longbert.core.crf import (
     WRAPPED_LINE_CHARS,
@@ -286,3 +287,27 @@ def test_no_entity_goes_on_where_one_must_end(seed: int, drawn: list[bool]) -> N
         assert not stops[one.span.char_start // 3 + 1 : (one.span.char_end + 1) // 3].any()
         assert np.isfinite(logits).all()
         assert 0 < one.score <= 1
+
+
+@pytest.mark.parametrize("pattern", [["B-PER", "I-PER", "O"], ["I-PER"]])
+def test_work_grows_in_proportion_to_the_document(pattern: list[str]) -> None:
+    """Many short entities, and a single one as long as the document."""
+
+    def work(n_words: int) -> int:
+        tags = [LABELS.index(pattern[word % len(pattern)]) for word in range(n_words)]
+        tags[0] = LABELS.index("B-PER")
+        emissions = counted(9 * np.eye(len(LABELS), dtype=np.float32)[tags])
+        offsets, starts_word = words_apart(n_words)
+        return work_of(
+            lambda: decode_crf(
+                emissions,
+                counted(offsets),
+                counted(starts_word),
+                text="ab " * n_words,
+                scheme=SCHEME,
+                transitions=transitions_of(np.zeros((len(LABELS), len(LABELS)), np.float32)),
+                temperature=1.0,
+            )
+        )
+
+    assert work(2_000) < 4.2 * work(500)

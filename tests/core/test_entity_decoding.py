@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.work import counted, work_of
 
-from longbert.config import ENTITY_STRATEGIES
+from longbert.config import ENTITY_DECODINGS, ENTITY_STRATEGIES
 from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.errors import ModelError
 from longbert.records import LabelledSpan, ScoredSpan
@@ -217,3 +218,30 @@ def test_a_first_token_inside_a_word_begins_one() -> None:
         strategy="first",
     )
     assert [one.span for one in found] == [LabelledSpan(0, 5, "PER")]
+
+
+@pytest.mark.parametrize("decoding", ENTITY_DECODINGS)
+@pytest.mark.parametrize("strategy", ENTITY_STRATEGIES)
+@pytest.mark.parametrize("pattern", [["B-PER", "I-PER", "O"], ["I-PER"], ["B-PER", "I-LOC"]])
+def test_work_grows_in_proportion_to_the_document(
+    pattern: list[str], strategy: str, decoding: str
+) -> None:
+    """Many short entities, a single one as long as the document, and sequences to be mended."""
+
+    def work(n_words: int) -> int:
+        tags = [BIO.index(pattern[word % len(pattern)]) for word in range(n_words)]
+        scores = counted(np.eye(len(BIO), dtype=np.float32)[tags])
+        offsets = counted(np.array([[3 * word, 3 * word + 2] for word in range(n_words)]))
+        return work_of(
+            lambda: decode_entities(
+                scores,
+                offsets,
+                counted(np.ones(n_words, np.bool_)),
+                text="ab " * n_words,
+                scheme=scheme_of(BIO),
+                strategy=strategy,
+                decoding=decoding,
+            )
+        )
+
+    assert work(2_000) < 4.2 * work(500)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.work import counted, work_of
 
 from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.tagging import bio_labels, tag_tokens
@@ -145,3 +146,14 @@ def test_no_tokens_and_no_spans() -> None:
 )
 def test_labels_of_types(types: list[str], labels: tuple[str, ...]) -> None:
     assert bio_labels(types) == labels
+
+
+def test_work_grows_in_proportion_to_the_document() -> None:
+    def work(n_words: int) -> int:
+        offsets = counted(np.array([[3 * word, 3 * word + 2] for word in range(n_words)]))
+        spans = [LabelledSpan(at, at + 5, "PER") for at in range(0, 3 * n_words, 9)]
+        starts_word = counted(np.ones(n_words, np.bool_))
+        return work_of(lambda: tag_tokens(spans, offsets, starts_word, labels=LABELS))
+
+    # A little more than in proportion, for what is looked up among more words.
+    assert work(2_000) < 4.5 * work(500)

@@ -334,8 +334,8 @@ def test_damaged_tables(output, evaluate, table, damage):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-    said = "is missing" if damage == "missing" else "does not have the SHA-256"
-    refused(lambda: evaluate(output, ENTITIES), OutputError, path.name, said, "longbert verify")
+    said = "is missing" if damage == "missing" else "is damaged: its SHA-256 is"
+    refused(lambda: evaluate(output, ENTITIES), OutputError, path.name, said, "run longbert again")
 
 
 def test_rows_that_cannot_be(output, evaluate):

@@ -305,3 +305,95 @@ def test_a_look_up_among_many_ids_compares_those_of_about_its_length(
     index = Index.open(OutputFolder(write_output(docs, width=1), "out"), encode=Encoder({}))
     with pytest.raises(ConfigError, match=r"the nearest ids are 'document-2', 'document-1'$"):
         index.like("document-3")
+
+
+def texts_output(texts: dict[str, list[str]], *, vectors: bool) -> MemoryFiles:
+    """An output of documents given as passages; the passages of one share a random vector."""
+    draw = np.random.default_rng(0)
+    docs = []
+    for name, passages in texts.items():
+        vector = unit(draw.standard_normal(WIDTH).astype("f4"))
+        docs.append(
+            Doc(name, vector, np.tile(vector, (len(passages), 1)))
+            if vectors
+            else Doc(name, None, None, len(passages))
+        )
+    return write_output(
+        docs, width=WIDTH if vectors else 0, text_of=lambda name, ordinal: texts[name][ordinal]
+    )
+
+
+TEXTS = {
+    "lease": ["The lease ends in May. ", "Rent is due on the first day", " of each month."],
+    "sale": ["The house is sold. ", "The price is paid in two parts."],
+    "will": ["All goes to the children.\n", "Nothing else was written."],
+}
+
+
+def test_words_find_documents_with_whole_sentences_around_them() -> None:
+    index = opened(texts_output(TEXTS, vectors=True))
+
+    (hit,) = index.search("months of renting", 2, "lexical")
+
+    assert hit.document_id == "lease"
+    assert hit.title == "The lease ends in May."
+    assert hit.n_chars == len("".join(TEXTS["lease"]))
+    shown = hit.passages[0]
+    assert "".join(TEXTS["lease"])[shown.char_start : shown.char_end] == shown.text
+    assert shown.text.endswith("Rent is due on the first day of each month.")
+    marked = {shown.text[start:end] for start, end in shown.words}
+    assert "month" in marked
+    assert shown.strongest is not None
+    start, end = shown.strongest
+    assert shown.text[start:end] == "Rent is due on the first day of each month."
+
+
+def test_hybrid_agrees_with_the_sum_of_standardised_scores() -> None:
+    index = opened(texts_output(TEXTS, vectors=True))
+
+    hits = index.search("the price of the house", 10)
+
+    assert index.search("the price of the house", 10, "hybrid") == hits
+    assert hits[0].document_id == "sale"
+    assert len(hits) == len(TEXTS)
+    # A mean of standardised scores has a mean of 0.
+    assert abs(sum(hit.score for hit in hits)) < 1e-5
+    assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+def test_a_query_of_unknown_words_is_ranked_by_vectors_or_not_at_all() -> None:
+    with_vectors = opened(texts_output(TEXTS, vectors=True))
+
+    assert with_vectors.search("xyzzy", 5, "lexical") == []
+    assert {hit.document_id for hit in with_vectors.search("xyzzy", 5)} == set(TEXTS)
+
+
+def test_documents_like_one_are_found_without_it() -> None:
+    texts = {**TEXTS, "copy": TEXTS["sale"]}
+    for vectors in (True, False):
+        index = opened(texts_output(texts, vectors=vectors))
+
+        names = [hit.document_id for hit in index.like("sale", 10, "lexical")]
+
+        assert names[0] == "copy"
+        assert "sale" not in names
+
+
+def test_words_do_without_vectors_and_model() -> None:
+    def encode(texts: Sequence[str]) -> Floats:
+        raise AssertionError("no query by words is encoded")
+
+    files = texts_output(TEXTS, vectors=False)
+    index = Index.open(OutputFolder(files, "out"), encode=encode)
+
+    assert [hit.document_id for hit in index.search("price", 1)] == ["sale"]
+
+
+def test_a_lexical_index_of_other_rows_is_refused() -> None:
+    files = texts_output(TEXTS, vectors=False)
+    other = texts_output({"a": ["one"], "b": ["two"], "c": ["three"]}, vectors=False)
+    name = "out/lexical/part-0.safetensors"
+    files.data[name] = other.data[name]
+
+    with pytest.raises(OutputError, match="lexical index in out has other rows"):
+        opened(files)

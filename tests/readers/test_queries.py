@@ -28,6 +28,8 @@ def test_queries_keep_their_ids_and_order() -> None:
         (b'{"id": "b", "text": 1}', "line 2: text must be a string, is a int"),
         (b'{"id": "b", "text": " "}', "line 2: text is empty"),
         (b'{"id": "b", "text": "\\ud800"}', "line 2: text has a lone surrogate at character 1"),
+        (b'{"id": "c", "text": "b", "text": "d"}', "line 2: the key 'text' stands 2 times"),
+        (b'{"id": 1.50, "text": "b"}', "line 2: id must be a string or whole number"),
         (b'{"id": "a", "text": "b"}', "line 2: id 'a' is that of line 1, too"),
     ],
 )

@@ -65,9 +65,9 @@ _WORDS = (
 )
 _ENDINGS = ("ing", "ed", "s", "er", "ly", "tion")
 _MERGES = (
-    *(("t", "h"), ("th", "e"), ("Ġ", "the"), ("i", "n"), ("in", "g"), ("e", "r"), ("Ġ", "a")),
-    *(("a", "n"), ("an", "d"), ("Ġ", "and"), ("o", "f"), ("Ġ", "of"), ("Ġ", "M"), ("o", "r")),
-    *(("Ġ", "in"), ("e", "n"), ("o", "n"), ("Ġ", "R"), ("e", "d"), ("r", "e"), ("a", "r")),
+    *(("Ġt", "h"), ("Ġth", "e"), ("i", "n"), ("in", "g"), ("e", "r"), ("e", "n"), ("Ġa", "n")),
+    *(("Ġan", "d"), ("Ġo", "f"), ("Ġi", "n"), ("o", "r"), ("o", "n"), ("e", "d"), ("r", "e")),
+    *(("a", "r"), ("t", "h"), ("th", "e"), ("a", "n"), ("an", "d")),
 )
 
 
@@ -141,10 +141,12 @@ def _byte_level() -> Any:
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     n_others = 256 - len(printable)
     alphabet = [chr(code) for code in (*printable, *range(256, 256 + n_others))]
-    merged = [left + right for left, right in _MERGES]
+    # A space goes with what stands behind it first of all, so that it is hardly ever a token alone.
+    merges = [*(("Ġ", chr(code)) for code in range(33, 127)), *_MERGES]
+    merged = [left + right for left, right in merges]
     special = ["<s>", "<pad>", "</s>", "<unk>"]
     vocabulary = {piece: i for i, piece in enumerate([*special, *alphabet, *merged, "<mask>"])}
-    return RobertaTokenizer(vocab=vocabulary, merges=list(_MERGES))
+    return RobertaTokenizer(vocab=vocabulary, merges=merges)
 
 
 def _code(number: int, n_bits: int) -> list[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +55,7 @@ def write_part(
     width: int,
     passage_ids: Sequence[int] | None = None,
     row_group_size: int = 3,
+    text_of: Callable[[str, int], str] = text_of,
 ) -> None:
     # Arrow writes nulls in lists of fixed size, but cannot read them again.
     vector_type = pa.list_(pa.float32(), width) if width else pa.list_(pa.float32())
@@ -161,13 +162,19 @@ def write_manifest(
 
 
 def write_output(
-    docs: Sequence[Doc], *, width: int, metric: str = "cosine", parts: int = 2
+    docs: Sequence[Doc],
+    *,
+    width: int,
+    metric: str = "cosine",
+    parts: int = 2,
+    text_of: Callable[[str, int], str] = text_of,
 ) -> MemoryFiles:
     """Write a whole output folder ``out`` with its documents spread over some parts."""
     files = MemoryFiles()
     names = [f"part-{number}" for number in range(parts)]
     for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
-        write_part(files, "out", name, [docs[place] for place in places], width=width)
+        own = [docs[place] for place in places]
+        write_part(files, "out", name, own, width=width, text_of=text_of)
     entry = build_index(OutputFolder(files, "out"), names, index_settings(metric))
     write_manifest(files, "out", names, entry)
     return files

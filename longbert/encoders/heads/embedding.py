@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from longbert.core.passages import passage_starts
 from longbert.encoders.checkpoint.locate import ModelFolder
 from longbert.encoders.heads.base import HeadResult, check_finite
 from longbert.encoders.runtime.backbone import WindowBatch
@@ -275,14 +276,39 @@ class PooledEmbeddingHead(_PooledHead):
 
 
 class PassageEmbeddingHead(_PooledHead):
-    """Passage vectors of such models: each passage is a window of its own."""
+    """Passage vectors of such models: each passage is a window of its own.
+
+    One that is too long for a window, since no letter ends within it, has several, whose vectors
+    are pooled as those of a document.
+
+    Args:
+        settings, n_left_out: as above.
+        passage_tokens: content tokens of a passage.
+    """
 
     name = "passages"
 
+    def __init__(
+        self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
+    ) -> None:
+        super().__init__(settings, n_left_out=n_left_out)
+        self._passage_tokens = passage_tokens
+
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
-        """The windows are the passages."""
+        """Pool over the windows of each passage, which mostly is one."""
         check_finite(partial.vectors)
-        return HeadResult(passage_embeddings=_vectors(partial.vectors, self._normalize))
+        window_starts = np.cumsum(partial.counts) - partial.counts
+        starts = passage_starts(tokens.offsets, size=self._passage_tokens)
+        firsts = np.searchsorted(window_starts, starts)
+        if self._pooling == "max":
+            vectors = np.maximum.reduceat(partial.vectors, firsts)
+        else:
+            n_tokens = np.diff(starts, append=len(tokens))
+            weights = partial.counts / np.repeat(
+                n_tokens, np.diff(firsts, append=len(window_starts))
+            )
+            vectors = np.add.reduceat(partial.vectors * weights[:, None], firsts)
+        return HeadResult(passage_embeddings=_vectors(vectors, self._normalize))
 
 
 def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:

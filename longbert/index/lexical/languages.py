@@ -6,7 +6,6 @@ import importlib.metadata
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from longbert.errors import ConfigError, nearest
 from longbert.index.lexical.words import normalised, without_accents
 
 if TYPE_CHECKING:
@@ -56,20 +55,6 @@ _ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
 _SAMPLE_CHARS = 2000
 _SURE = 0.5
 _CACHED_STEMS = 1 << 16
-
-
-def check_language(language: str) -> None:
-    """Refuse a language that words cannot be analysed in.
-
-    Raises:
-        ConfigError: with the known ones.
-    """
-    known = (AUTO, UNSTEMMED, *STEMMERS)
-    if language not in known:
-        raise ConfigError(
-            f"language must be one of {', '.join(known)}, got {language!r}"
-            f"{nearest(language, known)}"
-        )
 
 
 def analysis_libraries() -> dict[str, str]:

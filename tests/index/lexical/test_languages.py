@@ -2,10 +2,11 @@
 
 import pytest
 
-from longbert.errors import ConfigError
+from longbert.config import LANGUAGES
 from longbert.index.lexical.languages import (
+    AUTO,
     STEMMERS,
-    check_language,
+    UNSTEMMED,
     detect_language,
     term_of,
 )
@@ -46,6 +47,5 @@ def test_detection(text: str, language: str) -> None:
     assert detect_language(text) == language
 
 
-def test_an_unknown_language_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="language must be one of auto, none, ar"):
-        check_language("english")
+def test_the_languages_of_a_run_are_those_with_a_stemmer() -> None:
+    assert (AUTO, UNSTEMMED, *STEMMERS) == LANGUAGES
