@@ -99,7 +99,7 @@ def test_the_table_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, width: int
         assert "[3:9] 0.75 [b]ö x" in table
         assert "notes/May 3%.txt" in table
         assert "…" in table
-        assert r"[400:402] \x1b[" in table
+        assert r"[400:402] 0.25 \x1b[" in table
 
 
 def test_the_table_names_the_queries_if_there_are_several() -> None:
