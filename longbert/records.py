@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
-FloatVector = npt.NDArray[np.float32]
-"""Shape: (width,)."""
-
-FloatMatrix = npt.NDArray[np.float32]
-"""Shape: (rows, width)."""
+from longbert.arrays import FloatVector
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +88,8 @@ class DocumentRef:
 
     @property
     def n_bytes(self) -> int:
-        """Size by which documents are packed into units."""
-        return self.stop - self.start
+        """Size by which documents are packed into units; one that cannot be done takes no work."""
+        return self.stop - self.start if self.error is None else 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,12 @@ from msgspec import inspect
 from longbert.errors import ConfigError, nearest, shown
 
 
-def check_settings(config: Any, *, names: Mapping[str, str] | None = None) -> None:
+def check_settings(
+    config: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    examples: Mapping[str, Any] | None = None,
+) -> None:
     """Check every field of a frozen dataclass; to be called by its ``__post_init__``.
 
     Paths become strings. Where several names may be given, one alone becomes a tuple of one, and
@@ -22,13 +27,16 @@ def check_settings(config: Any, *, names: Mapping[str, str] | None = None) -> No
         config: its types are what msgspec knows, ``Literal`` and ``Annotated[int, Meta(ge=1)]``
             included.
         names: what messages call a field, where that is not its own name.
+        examples: values that messages suggest, by field, where the range alone is no help.
 
     Raises:
         ConfigError: a value is of another type than declared, or out of range.
     """
     for field, kind in types_of(type(config)).items():
         name = (names or {}).get(field, field)
-        object.__setattr__(config, field, check_setting(name, getattr(config, field), kind))
+        example = (examples or {}).get(field)
+        value = check_setting(name, getattr(config, field), kind, example=example)
+        object.__setattr__(config, field, value)
 
 
 def types_of(config: type) -> Mapping[str, Any]:
@@ -36,7 +44,7 @@ def types_of(config: type) -> Mapping[str, Any]:
     return get_type_hints(config, include_extras=True)
 
 
-def check_setting(name: str, value: Any, kind: Any) -> Any:
+def check_setting(name: str, value: Any, kind: Any, *, example: Any = None) -> Any:
     """Return the value of a setting as its declared type has it; see :func:`check_settings`.
 
     Raises:
@@ -52,7 +60,10 @@ def check_setting(name: str, value: Any, kind: Any) -> Any:
     except msgspec.ValidationError:
         pass
     close = nearest(plain, _choices(kind)) if isinstance(plain, str) else ""
-    raise ConfigError(f"{name} must be {describe(kind)}, got {shown(plain)}{close}") from None
+    remedy = "" if example is None else f": try {example}"
+    raise ConfigError(
+        f"{name} must be {describe(kind)}, got {shown(plain)}{close}{remedy}"
+    ) from None
 
 
 def check_known(given: Iterable[str], known: Collection[str]) -> None:

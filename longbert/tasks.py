@@ -17,7 +17,7 @@ class Training:
     """How ``longbert train`` fits the heads of a task.
 
     Attributes:
-        trainer: reference to the code, for :func:`resolve`.
+        trainer: reference to its :class:`longbert.training.base.Trainer`.
         label_kinds: kinds of labels that it learns from (``longbert.readers.labels``).
         epochs: at most, by default.
         learning_rate: the peak of the schedule, by default.
@@ -48,7 +48,7 @@ class Task:
         takes_prompts: whether its models read a prompt before a text.
         model_class: the class of transformers that loads a checkpoint of it.
         architecture: how the architecture in a checkpoint's ``config.json`` must end; None: any.
-        heads: reference to the :class:`longbert.encoders.heads.base.HeadFactory`.
+        heads: reference to the :class:`longbert.encoders.heads.factory.HeadFactory`.
         learned_heads: reference to the
             :class:`longbert.encoders.heads.learned.build.LearnedHeadFactory`; None where
             ``longbert train`` trains none.
@@ -107,7 +107,7 @@ _CLASSIFY = Task(
         "number": "longbert.engine.compare:compare_numbers",
     },
     training=Training(
-        trainer="longbert.training.tasks:ClassTask",
+        trainer="longbert.training.classify:TRAINER",
         label_kinds=("label", "labels"),
         epochs=16,
         learning_rate=6e-3,
@@ -127,7 +127,7 @@ _NER = Task(
     tables=("entities",),
     measures={"entities": "longbert.engine.compare:compare_entities"},
     training=Training(
-        trainer="longbert.training.tasks:EntityTask",
+        trainer="longbert.training.ner:TRAINER",
         label_kinds=("entities",),
         epochs=10,
         learning_rate=1e-3,

@@ -31,9 +31,10 @@ class Settings:
     colour: Colour | None = None
     layers: tuple[int, ...] = ()
     flag: bool = False
+    rate: Annotated[float, Meta(gt=0)] = 0.1
 
     def __post_init__(self) -> None:
-        check_settings(self, names={"files": "file"})
+        check_settings(self, names={"files": "file"}, examples={"rate": 0.01})
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,7 @@ class Settings:
         ("layers", "1,2", "layers must be a list of whole numbers, got '1,2'"),
         ("flag", "yes", "flag must be true or false, got 'yes'"),
         ("flag", 1, "flag must be true or false, got 1"),
+        ("rate", 0, "rate must be a number above 0, got 0: try 0.01"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_would_be_valid(

@@ -30,20 +30,23 @@ from longbert.core.windows import Window
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.heads.learned.token_head import LearnedTagger
 from longbert.encoders.models import LoadedBackbone, load_backbone
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.meter import NullMeter
 from longbert.records import LabelledSpan
+from longbert.training.base import FeatureReader, FeatureWindow, TrainingInputs
 from longbert.training.config import TrainConfig
-from longbert.training.data import folds_of, read_training_data, validation_of
-from longbert.training.features import FeatureStore, StoredWindow
-from longbert.training.fit import fit
-from longbert.training.tasks import EntityTask, TrainingInputs, backbone_config, learned_head
+from longbert.training.data import folds_of, read_training_data
+from longbert.training.features import FeatureStore, StoredFeatures, feature_head
+from longbert.training.fit import Epoch
+from longbert.training.heads import fit_head
+from longbert.training.ner import TRAINER, EntityTask
+from longbert.training.observer import Observer
 
 ALL, OVERLAP, CUT = range(3)
 """Which entities are counted: all, those with a token that several windows hold, and those that
 an end of a window cuts. Of the last only what is to be found is counted."""
 
-Windows = list[list[StoredWindow]]
+Windows = list[list[FeatureWindow]]
 Counts = npt.NDArray[np.int64]
 
 
@@ -130,19 +133,21 @@ def compare(
     """
     data = read_training_data(config)
     documents = data.main.documents
-    loaded = load_backbone(backbone_config(config))
-    material = TrainingInputs(config, loaded, documents, len(documents))
-    own = _features(material, loaded, folder / "overlapping")
+    loaded = load_backbone(config.models)
+    inputs = TrainingInputs(config, loaded, documents, len(documents), data.main.kind)
+    reader = TRAINER.make_reader(inputs, folder)
+    own = _features(inputs, reader, loaded, folder / "overlapping")
     size = loaded.window - loaded.backbone.n_special
     apart = replace(loaded, split_tokens=lambda tokens: side_by_side(len(tokens), size=size))
-    separate = _features(material, apart, folder / "separate")
+    separate = _features(inputs, reader, apart, folder / "separate")
     tell(f"{len(documents)} documents, {sum(map(len, own))} windows")
-    task = EntityTask(replace(material, windows=own))
-    path = find_model(config.backbone, task="embed", config=backbone_config(config)).path
+    task = TRAINER.make_task(inputs, reader, StoredFeatures(loaded, own, name=reader.name))
+    path = find_model(config.backbone, task="embed", config=config.models).path
     tokenizer = AutoTokenizer.from_pretrained(str(path))
     compared: dict[int, Compared] = {}
     for fold, held_back in enumerate(folds_of(documents, config.n_folds, config.seed), start=1):
-        tagger = _train(task, sorted(set(range(len(documents))) - set(held_back)), fold, folder)
+        seen = sorted(set(range(len(documents))) - set(held_back))
+        tagger = _train(task, inputs, seen, fold, folder)
         assert tagger.transitions is not None
         decoder = Decoder(
             task.labels,
@@ -163,38 +168,61 @@ def compare(
     return _figures(config, loaded, [compared[number] for number in sorted(compared)])
 
 
-def _features(material: TrainingInputs, loaded: LoadedBackbone, folder: Path) -> Windows:
-    task = EntityTask(material)
-    texts = {str(n): [one.document_id, one.text] for n, one in enumerate(material.documents)}
-    about = {
-        "documents": fingerprint(texts),
-        "backbone": loaded.backbone.digest,
-        "window": loaded.window,
-        "overlap": loaded.overlap,
-        "plan": folder.name,
-        **task.reads,
-    }
-    store = FeatureStore(folder, about)
-    pass_ = loaded.pass_for(task.feature_head(loaded, folder))
-    store.fill(material.documents, pass_, meter=NullMeter())
-    windows: Windows = [[] for _ in material.documents]
-    for stored in store.windows():
-        windows[stored.document].append(stored)
-    return windows
+def _features(
+    inputs: TrainingInputs, reader: FeatureReader, loaded: LoadedBackbone, folder: Path
+) -> Windows:
+    texts = {str(n): [one.document_id, one.text] for n, one in enumerate(inputs.documents)}
+    store = FeatureStore(
+        folder,
+        {
+            "documents": fingerprint(texts),
+            "backbone": loaded.backbone.digest,
+            "window": loaded.window,
+            "overlap": loaded.overlap,
+            "windows": folder.name,
+            **TRAINER.feature_identity(inputs),
+        },
+    )
+    pass_ = loaded.pass_for(feature_head(reader))
+    return store.fill(inputs.documents, pass_, meter=NullMeter())
 
 
-def _train(task: EntityTask, numbers: Sequence[int], fold: int, folder: Path) -> LearnedTagger:
+def _train(
+    task: EntityTask, inputs: TrainingInputs, numbers: Sequence[int], fold: int, folder: Path
+) -> LearnedTagger:
     """A tagger that has not seen the other documents, as ``longbert train`` makes it."""
-    config = task.material.config
-    validate = validation_of(numbers, task.material.documents, config)
-    seed = config.seed + fold
-    learn = sorted(set(numbers) - set(validate))
-    trainee = task.trainee(learn=learn, validate=validate, seed=seed)
-    fit(trainee, task.fit_settings(seed), state_file=folder / f"fold-{fold}.pt")
-    head = learned_head(task.material, task.final_module(trainee), task.head_config())
-    tagger = getattr(head, "tagger", None)
-    assert isinstance(tagger, LearnedTagger)
-    return tagger
+    fitted = fit_head(
+        task,
+        inputs,
+        numbers,
+        name=f"fold {fold}",
+        seed=inputs.config.seed + fold,
+        state_file=folder / f"fold-{fold}.pt",
+        observer=Silent(),
+    )
+    return fitted.scorer.tagger
+
+
+class Silent(Observer):
+    """Is told of trainings and passes nothing on."""
+
+    def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
+        """Nothing."""
+
+    def features(self, n_done: int, n_documents: int) -> None:
+        """Nothing."""
+
+    def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
+        """Nothing."""
+
+    def step(self) -> None:
+        """Nothing."""
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Nothing."""
+
+    def warn(self, message: str) -> None:
+        """Nothing."""
 
 
 def _compared(
@@ -202,8 +230,8 @@ def _compared(
     gold: Sequence[LabelledSpan],
     tokens: TokenizedText,
     decoder: Decoder,
-    own: Sequence[tuple[StoredWindow, LearnedTagger]],
-    separate: Sequence[tuple[StoredWindow, LearnedTagger]],
+    own: Sequence[tuple[FeatureWindow, LearnedTagger]],
+    separate: Sequence[tuple[FeatureWindow, LearnedTagger]],
 ) -> Compared:
     stops = ends_at_line_breaks(text, tokens.offsets)
     windows, apart = (
@@ -224,7 +252,7 @@ def _compared(
 
 
 def _scored(
-    stored: StoredWindow,
+    stored: FeatureWindow,
     tagger: LearnedTagger,
     stops: npt.NDArray[np.bool_],
     decoder: Decoder,

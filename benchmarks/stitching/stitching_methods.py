@@ -21,7 +21,7 @@ from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.core.windows import Window
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.records import LabelledSpan, ScoredSpan
 
 Floats = npt.NDArray[np.float64]

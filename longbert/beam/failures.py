@@ -1,6 +1,6 @@
-"""Errors of ours on their way from a worker to the process that waits for it.
+"""Carry our errors from a worker to the process that waits for it.
 
-Beam passes on the text of a traceback only.
+Beam itself passes on only the text of a traceback.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Failures(Protocol):
 
 
 class NoFailures(Failures):
-    """For runners on other machines, which keep the error's text themselves."""
+    """For runners on other machines, which report the error's text themselves."""
 
     @override
     def report(self, error: LongbertError) -> None:
@@ -44,7 +44,7 @@ class FailureFile(Failures):
     """Keeps the first error of processes on this machine.
 
     Attributes:
-        folder: local, of this run alone.
+        folder: local, used by this run only.
     """
 
     folder: str
@@ -70,7 +70,7 @@ class FailureFile(Failures):
 
 
 def quoted_error(text: str) -> LongbertError | None:
-    """The error of ours that a runner's message quotes, if it does."""
+    """Our error that a runner's message quotes, if any."""
     quoted = re.search(r"longbert\.errors\.(\w+): (.+)", text)
     if quoted is None or not hasattr(errors, quoted[1]):
         return None

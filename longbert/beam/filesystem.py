@@ -1,4 +1,4 @@
-"""Any file system that Beam knows, behind longbert's own interface."""
+"""Any file system that Beam supports, behind longbert's interface."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 class BeamFileSystem(FileSystem):
     """Paths with a scheme go to Beam, all others to the local file system.
 
-    An object store shows an object only when it is whole, so that writing one needs no rename.
+    An object store shows an object only once it is complete, so writing needs no rename.
     """
 
     local: FileSystem = field(default_factory=LocalFileSystem)
@@ -34,7 +34,7 @@ class BeamFileSystem(FileSystem):
         if not _has_scheme(path):
             return self.local.files(path)
         prefix = path.rstrip("/") + "/"
-        # Beam cannot quote a wildcard, which the folder's name may hold.
+        # Beam cannot escape wildcards, which the folder's name may contain.
         found = self.match(re.sub(r"[*?\[]", "?", prefix) + "**")
         return (info for info in found if info.path.startswith(prefix))
 
@@ -84,7 +84,7 @@ class BeamFileSystem(FileSystem):
 class _os_errors:
     """Turn any error into OSError, which is what the layers below expect.
 
-    Each store has a library of its own behind it, and each library errors of its own.
+    Each store has its own library, with its own errors.
     """
 
     def __init__(self, path: str) -> None:

@@ -28,12 +28,12 @@ from longbert.records import DocumentRef, InputFile
 
 @dataclass(frozen=True)
 class Job:
-    """What the steps of a graph are given.
+    """What the steps of a graph get.
 
     Attributes:
         context: the run.
         info: metadata of the run.
-        failures: where an error of ours is left for the process that waits.
+        failures: where our errors are left for the process that waits.
         shared: keeps one copy of the models in each process.
     """
 
@@ -43,7 +43,7 @@ class Job:
     shared: Shared = field(default_factory=Shared)
 
     def models(self) -> Models:
-        """The models, loaded once in a process however many threads it has.
+        """The models, loaded once per process however many threads it has.
 
         Raises:
             ModelError, ConfigError: models or settings do not fit.
@@ -53,7 +53,7 @@ class Job:
 
     @contextmanager
     def reporting(self) -> Iterator[None]:
-        """Leave an error of ours where the waiting process finds it."""
+        """Leave our error where the waiting process finds it."""
         try:
             yield
         except LongbertError as error:
@@ -68,7 +68,7 @@ class Prepare(beam.DoFn):  # type: ignore[misc]
         self._job = job
 
     def process(self, _: None) -> Iterator[Prepared]:
-        """Yield what later steps need to know of the models."""
+        """Yield what later steps need to know about the models."""
         with self._job.reporting():
             yield prepare(self._job.context, self._job.models())
 
@@ -116,12 +116,12 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
         self._job = job
 
     def setup(self) -> None:
-        """Load the models before the first unit comes."""
+        """Load the models before the first unit arrives."""
         with self._job.reporting():
             self._job.models()
 
     def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
-        """Make the unit's part, if this machine writes the rows that were planned."""
+        """Make the unit's part, if this machine would write the planned rows."""
         context = self._job.context
         with self._job.reporting():
             models = self._job.models()
@@ -149,7 +149,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
     """A whole run: ``pipeline | RunDocuments(job)``.
 
     Args:
-        job: what the steps are given.
+        job: what the steps get.
     """
 
     def __init__(self, job: Job) -> None:
@@ -168,7 +168,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
             | "Scan files" >> beam.ParDo(ScanFile(job))
         )
         planned = start | "Plan" >> beam.ParDo(PlanUnits(job), AsIter(refs), prepared)
-        # The plan itself, as large as all references, goes no further than the step it feeds.
+        # The plan is as large as all references, so it goes only to the step it feeds.
         summary = planned | "Summarize" >> beam.Map(summarize)
         n_resumed = (
             planned

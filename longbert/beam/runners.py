@@ -1,4 +1,4 @@
-"""Which runner a name means, and running the graph on it."""
+"""Choose a runner by name, and run the graph on it."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def run_on_beam(
 ) -> RunResult | None:
     """Run the pipeline and wait for it.
 
-    ``DirectRunner`` means Beam's FnApiRunner: the name alone would make Beam look for a runner
-    to download, and fall back to another one than offline. With workers it starts processes,
-    without it stays in this one.
+    ``DirectRunner`` means Beam's FnApiRunner: given the name alone, Beam would try to download
+    another runner, so online and offline runs would differ. With workers it starts processes,
+    otherwise it runs in this one.
 
     Args:
         context: the run.
-        info: its runner is the one to take.
-        run_folder: local, of this run alone, for what processes on this machine leave.
-        beam_options: as on a command line, ``--name=value``.
+        info: names the runner.
+        run_folder: local, used by this run only, for what processes on this machine leave.
+        beam_options: as on the command line, ``--name=value``.
 
     Returns:
-        None where the runner does not run the pipeline itself, as when a template is written.
+        None if the runner does not run the pipeline itself, as when writing a template.
 
     Raises:
         ConfigError: the runner is unknown or refused, or an option is unknown.
@@ -70,12 +70,12 @@ def run_on_beam(
     if not is_local and info.workers is not None:
         raise ConfigError(
             f"workers are processes of {LOCAL}, but the runner is {name}: give its own option "
-            "behind --, such as --num_workers=4"
+            "after --, such as --num_workers=4"
         )
     options = _options(name, is_local, info.workers, beam_options)
     if is_local:
         job = Job(context, info, FailureFile(run_folder))
-        # Inputs, models, settings and output are checked here first, where an error is plain to
+        # Inputs, models, settings and output are checked here first, where errors are easy to
         # see.
         list_files(replace(context, meter=NullMeter()))
         prepare(context, job.models())
@@ -96,12 +96,12 @@ def run_on_beam(
     except Exception as error:
         raise _own_error(job, error) from error
     if state != PipelineState.DONE:
-        raise LongbertError(f"the Beam pipeline ended as {state}: run again to go on")
+        raise LongbertError(f"the Beam pipeline ended as {state}: run again to continue")
     return read_result(context)
 
 
 def local_threads(workers: int | None) -> int | None:
-    """Threads of each process, so that all together use the processor once."""
+    """Threads per process, so that all of them together use each core once."""
     if workers is None:
         return None
     if hasattr(os, "sched_getaffinity"):
@@ -110,7 +110,7 @@ def local_threads(workers: int | None) -> int | None:
 
 
 def _local_runner(workers: int | None) -> FnApiRunner:
-    """Without workers in this process, else in processes that leave Ctrl-C to this one."""
+    """In this process without workers, otherwise in processes that leave Ctrl-C to this one."""
     if workers is None:
         return FnApiRunner()
     python = shlex.quote(sys.executable)
@@ -129,26 +129,26 @@ def _options(
     if is_local:
         flags = [
             f"--direct_num_workers={workers or 1}",
-            # Any other mode would put Beam's own processes in the place of ours.
+            # Any other mode would use Beam's processes instead of ours.
             "--direct_running_mode=in_memory",
         ]
     else:
         flags = [f"--runner={name}"]
     if any(option.partition("=")[0] == "--runner" for option in beam_options):
-        raise ConfigError("the Beam option --runner is not for here: name the runner before --")
+        raise ConfigError("the Beam option --runner is not allowed here: name the runner before --")
     options = PipelineOptions([*flags, *beam_options])
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):
             unknown = _unknown(options)
     except SystemExit:
-        # Beam parses options as commands do: it prints what is wrong, then exits.
+        # Beam parses options like a command: it prints what is wrong, then exits.
         reason = said.getvalue().strip().rpartition("error: ")[2]
         raise ConfigError(f"Beam options: {reason}") from None
     if unknown:
         raise ConfigError(
             f"Beam does not know the option {', '.join(f'--{one}' for one in unknown)}: "
-            "see the Beam options behind -- in the guide"
+            "see the Beam options after -- in the guide"
         )
     options.view_as(SetupOptions).save_main_session = False
     return options
@@ -165,15 +165,15 @@ def _only_writes_job(options: PipelineOptions) -> bool:
 
 
 def _own_error(job: Job, error: Exception) -> Exception:
-    """The error that a step of ours left, or that Beam quotes, or one that tells what Beam said."""
+    """The error that our step left or Beam quotes, or else one with Beam's message."""
     own = job.failures.first() or quoted_error(f"{_name(error)}: {error}")
     if own is not None:
         return own
-    # Dataflow ends with the line "None" where it knows of no message.
+    # Dataflow ends with the line "None" if it has no message.
     lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
     last = (lines or [type(error).__name__])[-1]
     return LongbertError(
-        f"the Beam pipeline failed: {last[:500]}. Units that were done are kept: run again to go on"
+        f"the Beam pipeline failed: {last[:500]}. Completed units are kept: run again to continue"
     )
 
 

@@ -1,7 +1,7 @@
-"""What a worker process on this machine runs: Beam's worker, without its talk on standard error.
+"""What a worker process on this machine runs: Beam's worker, without its output on standard error.
 
 Workers share the standard error of the process that started them, where people read progress and
-messages. Beam prints the traceback of every error there, besides passing the error on.
+messages. Beam prints the traceback of every error there, in addition to passing it on.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ def main() -> None:
     """Work until the process that started this one has no more to do."""
     from apache_beam.runners.worker import sdk_worker_main
 
-    # What goes wrong before this line is seen, and so is what the interpreter itself says later.
+    # Errors before this line are still shown, as are later messages of the interpreter itself.
     sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     sdk_worker_main.main(sys.argv)
 

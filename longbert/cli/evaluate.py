@@ -72,8 +72,8 @@ def evaluate(
 
     Documents are matched by their ids, and their texts must be those that were run. What the
     gold file holds decides what is measured: accuracy and F1 of labels with their calibration,
-    errors of numbers, or F1 of entities with exact spans. Confidence intervals come from a
-    bootstrap over documents.
+    errors of numbers, or F1 of entities with exact spans. Intervals hold with 95% confidence, on
+    few documents, too.
     """
     if gold is None:
         raise ConfigError(

@@ -21,17 +21,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Command], Command]
 
 
-class LocalPath(click.ParamType[str]):
-    """A path, glob or name of a model; a ``~`` that the shell left is the home folder."""
-
-    name = "path"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Expand the home folder."""
-        return os.path.expanduser(value)
-
-
-PATH = LocalPath()
+PATH = os.path.expanduser
+"""The type of a path, a glob or a model: a ``~`` that the shell left is the home folder."""
 
 
 def together(*decorators: Decorator[Any]) -> Decorator[Any]:

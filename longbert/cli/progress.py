@@ -176,6 +176,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         head += f", {entry.removed:,} removed or changed"
     if totals.get("resumed_documents"):
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
+    if entry.units == 0 and entry.indexed:
+        head += "; the index was built again"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]
     tokens = totals.get("tokens", 0)
     if tokens:
@@ -214,6 +216,12 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         lines.append(
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
             "characters under unknown tokens (n_chars_unknown): the model does not know this script"
+        )
+    if totals.get("vectors_of_zeros"):
+        lines.append(
+            f"warning: {counted(totals['vectors_of_zeros'], 'vector')} of documents or passages "
+            "with nothing but zeros, which are like every query and like none: check the weights "
+            "of the embedding model"
         )
     if n_errors:
         lines.append(f"warning: {counted(n_errors, 'row')} in {output}/errors, each with a reason")

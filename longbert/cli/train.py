@@ -9,26 +9,37 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
+from typing_extensions import override
 
 from longbert.cli.command import Command
 from longbert.cli.options import (
+    PATH,
     compute_options,
+    default_of,
     field_options,
     given,
     label_field_option,
     window_options,
 )
-from longbert.cli.wording import counted
-from longbert.training.config import CLASS_WEIGHTS, TASKS
+from longbert.cli.streams import say, standard_output
+from longbert.cli.wording import counted, escaped
+from longbert.training.config import CLASS_WEIGHTS, TRAINED, TrainConfig, train_config
+from longbert.training.observer import Observer
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
     from longbert.training.fit import Epoch
-    from longbert.training.train import TrainOutcome
+    from longbert.training.scores import TrainingResult
 
 _LINE_SECONDS = 10.0
+
+
+def _by_task(setting: str) -> str:
+    """How the help quotes a default that depends on the task."""
+    values = (f"{getattr(one, setting)} for {task}" for task, one in TRAINED.items())
+    return f"[default: {', '.join(values)}]"
 
 
 @click.command(
@@ -43,9 +54,10 @@ Examples:
   longbert run --input docs/ --classify my-sentiment --ner my-people
 """,
 )
-@click.option("--task", type=click.Choice(TASKS), required=True, help="What the head labels.")
+@click.option("--task", type=click.Choice([*TRAINED]), required=True, help="What the head labels.")
 @click.option(
     "--data",
+    type=PATH,
     metavar="FILE",
     multiple=True,
     required=True,
@@ -54,79 +66,78 @@ Examples:
 )
 @click.option(
     "--extra-data",
+    type=PATH,
     metavar="FILE",
     multiple=True,
-    help="Labelled documents that are only learned from, never validated on; repeatable.  "
+    help="More of them for training only: none is held back to validate or score; repeatable.  "
     "[default: none]",
 )
-@click.option("--output", metavar="DIR", required=True, help="Folder of the head, a new one.")
+@click.option(
+    "--output", type=PATH, metavar="DIR", required=True, help="Folder of the head, a new one."
+)
 @click.option(
     "--backbone",
+    type=PATH,
     metavar="MODEL",
-    default="minilm",
-    show_default=True,
-    help="The encoder whose hidden states are read: a folder, a packaged name, or a hub id.",
+    help="The encoder whose hidden states the head reads: a folder, a packaged name, or a hub id.  "
+    f"{default_of(TrainConfig, 'backbone')}",
 )
 @click.option(
     "--folds",
-    "n_folds",
     type=int,
-    default=0,
     metavar="N",
-    help="Folds of a cross-validation.  [default: none]",
+    help="Cross-validate: score every document by a head that did not see it; 0 switches it off.  "
+    "[default: 5 where fewer than 30 documents are held back, else 0]",
 )
 @click.option(
     "--validation",
-    "validation_share",
     type=float,
-    default=0.1,
-    show_default=True,
     metavar="SHARE",
-    help="Of the documents, held back for early stopping and calibration.",
+    help="Share of the documents held back for early stopping and calibration.  "
+    f"{default_of(TrainConfig, 'validation_share')}",
 )
-@click.option(
-    "--epochs", type=int, metavar="N", help="At most.  [default: 16 for classify, 10 for ner]"
-)
+@click.option("--epochs", type=int, metavar="N", help=f"At most.  {_by_task('epochs')}")
 @click.option(
     "--patience",
     type=int,
-    default=4,
-    show_default=True,
     metavar="N",
-    help="Epochs without a better validation after which training ends.",
+    help="Epochs without a better validation after which training stops.  "
+    f"{default_of(TrainConfig, 'patience')}",
 )
 @click.option(
     "--learning-rate",
     type=float,
     metavar="RATE",
-    help="The highest of the schedule.  [default: 0.006 for classify, 0.001 for ner]",
+    help=f"Peak of the schedule.  {_by_task('learning_rate')}",
 )
 @click.option(
     "--class-weights",
     type=click.Choice(CLASS_WEIGHTS),
-    default="none",
-    show_default=True,
-    help="balanced: classes weigh the same however frequent they are.",
+    help="balanced: every class weighs the same, however rare it is.  "
+    f"{default_of(TrainConfig, 'class_weights')}",
 )
 @click.option(
     "--unfreeze",
-    "n_unfrozen",
     type=int,
-    default=0,
     metavar="N",
-    show_default=True,
-    help="Train the top N layers of the backbone as well; the head then has a pass of its own.",
+    help="Train the top N layers of the backbone as well; the head then needs a pass of its own.  "
+    f"{default_of(TrainConfig, 'n_unfrozen')}",
 )
 @click.option(
     "--layers",
     metavar="N,N,...",
-    help="Hidden states that are read, 0 the embeddings.  [default: all for classify, every "
-    "second for ner]",
+    help="Layers whose hidden states the head reads, 0 the embeddings.  [default: the task's own]",
 )
 @window_options
-@click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="Of all draws.")
+@click.option(
+    "--seed",
+    type=int,
+    metavar="N",
+    help=f"Of all random numbers.  {default_of(TrainConfig, 'seed')}",
+)
 @click.option(
     "--features",
+    type=PATH,
     metavar="DIR",
     help="Where hidden states are kept for the next training.  [default: OUTPUT.features]",
 )
@@ -141,34 +152,34 @@ Examples:
 def train(layers: str | None, **options: Any) -> None:
     """Train a head on labelled documents of any length.
 
-    The backbone stays as it is: its hidden states are computed once and kept, and the head learns
-    from them in minutes. What is trained is a folder that --classify or --ner of `longbert run`
-    takes; where the backbone runs anyway, it costs next to nothing more. A training that was
-    stopped goes on when the same command is given again.
+    The backbone is not changed: its hidden states are computed once and stored, and the head
+    learns from them in minutes. The result is a folder that --classify or --ner of `longbert run`
+    takes; in a run that uses the backbone anyway, the head costs next to nothing. Give the same
+    command again to continue a training that was interrupted.
     """
+    settings = given(options)
+    if layers is not None:
+        settings["layers"] = _numbers(layers)
+    config = train_config(settings)
+
     from rich.console import Console
-
-    from longbert.training.config import TrainConfig
-    from longbert.training.plots import check_plots
-
-    config = TrainConfig(**given(options), layers=None if layers is None else _numbers(layers))
-    check_plots()
 
     from longbert.cli.scores import write_measures
     from longbert.training.train import train as train_head
 
     with _Display(Console(stderr=True)) as display:
-        outcome = train_head(config, display, command=_command())
-    console = Console(highlight=False, markup=False, emoji=False)
-    for title, scores in (
-        ("validation", outcome.validation),
-        (f"cross-validation, {config.n_folds} folds", outcome.cross_validation),
-    ):
-        if scores is not None:
-            console.print(f"{title}: {counted(scores.n_documents, 'document')}")
-            write_measures(scores.measures, console)
-    for line in _summary(config.output, config.task, outcome):
-        click.echo(f"longbert: {line}", err=True)
+        result = train_head(config, display, command=_command())
+    with standard_output(for_programs=False) as stream:
+        console = Console(file=stream, highlight=False, markup=False, emoji=False)
+        for title, scores in (
+            ("validation", result.validation),
+            (f"cross-validation, {result.n_folds} folds", result.cross_validation),
+        ):
+            if scores is not None:
+                console.print(f"{title}: {counted(scores.n_documents, 'document')}")
+                write_measures(scores.measures, console)
+    for line in _summary(config, result):
+        say(line)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -176,7 +187,7 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise click.BadParameter(
-            f"{text!r} is no list of whole numbers such as 0,2,4,6", param_hint="--layers"
+            f"{text!r} is not a list of whole numbers such as 0,2,4,6", param_hint="--layers"
         ) from None
 
 
@@ -184,29 +195,30 @@ def _command() -> str:
     return shlex.join(["longbert", *sys.argv[1:]])
 
 
-def _summary(output: str, task: str, outcome: TrainOutcome) -> list[str]:
-    best = max(epoch.number for epoch in outcome.log if epoch.is_best)
+def _summary(config: TrainConfig, result: TrainingResult) -> list[str]:
+    best = max(epoch.number for epoch in result.log if epoch.is_best)
+    head = result.head
     lines = [
-        f"{output}: epoch {best} of {len(outcome.log)} kept, temperature "
-        f"{outcome.head.temperature:.2f}"
+        f"{config.output}: epoch {best} of {len(result.log)} kept, temperature "
+        f"{head.temperature:.2f}"
     ]
-    before, after = outcome.validation.uncalibrated, outcome.validation.calibration
+    before, after = result.validation.uncalibrated, result.validation.calibration
     if before is not None and after is not None:
         lines.append(
             f"expected calibration error {before.expected_error:.3f}, with the temperature "
             f"{after.expected_error:.3f}"
         )
-    if outcome.head.n_unfrozen:
+    if head.n_unfrozen:
         lines.append(
-            f"the backbone's top {counted(outcome.head.n_unfrozen, 'layer')} learned with it, "
-            "so that the head has a pass of its own"
+            f"the backbone's top {counted(head.n_unfrozen, 'layer')} changed with the head, which "
+            "therefore needs a pass of its own"
         )
-    lines.append(f"longbert run --input docs/ --{task} {output}")
+    lines.append(f"longbert run --input docs/ --{config.task} {config.output}")
     return lines
 
 
-class _Display:
-    """What goes on, on stderr: bars on a terminal, lines elsewhere."""
+class _Display(Observer):
+    """Progress on stderr: bars on a terminal, lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -237,18 +249,18 @@ class _Display:
     ) -> None:
         self._progress.stop()
 
+    @override
     def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         extra = f" and {n_extra:,} extra" if n_extra else ""
         self._say(f"{counted(n_documents, 'labelled document')}{extra}")
         if n_dropped_spans:
             self._say(
-                f"{counted(n_dropped_spans, 'span')} left out, which overlap a longer or earlier "
+                f"{counted(n_dropped_spans, 'span')} left out for overlapping a longer or earlier "
                 "one"
             )
 
+    @override
     def features(self, n_done: int, n_documents: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._show("hidden states of documents", n_documents, n_done)
         if n_done < n_documents and not self._console.is_terminal:
             if time.monotonic() - self._said_at >= _LINE_SECONDS:
@@ -256,26 +268,30 @@ class _Display:
                 self._say(f"hidden states of {n_done:,} of {counted(n_documents, 'document')}")
         elif n_done == n_documents:
             self._end()
-            self._say(f"hidden states of {counted(n_documents, 'document')} are there")
+            self._say(f"hidden states of {counted(n_documents, 'document')} are ready")
 
+    @override
     def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._end()
         self._name = name
         self._say(f"training {name} on {counted(n_learn, 'document')}, validated on {n_validate:,}")
         self._show(name, n_steps, 0)
 
+    @override
     def step(self) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         if self._bar is not None:
             self._progress.advance(self._bar)
 
+    @override
     def epoch(self, epoch: Epoch) -> None:
-        """See :class:`longbert.training.train.Observer`."""
         self._say(
             f"{self._name}, epoch {epoch.number}: loss {epoch.loss:.4f}, validation "
             f"{epoch.validation_loss:.4f}, score {epoch.score:.4f}{' *' if epoch.is_best else ''}"
         )
+
+    @override
+    def warn(self, message: str) -> None:
+        self._say(f"warning: {message}")
 
     def _show(self, description: str, total: int, done: int) -> None:
         if self._bar is None:
@@ -288,4 +304,5 @@ class _Display:
             self._bar = None
 
     def _say(self, line: str) -> None:
-        self._console.print(f"longbert: {line}", highlight=False, markup=False)
+        line = f"longbert: {escaped(line)}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -61,11 +61,11 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
     config = run_config({"input": [file], **given(options)})
     document = _read(config, file, document_id)
 
-    from longbert.encoders.models import load_models
+    from longbert.encoders.outline import outline_models
     from longbert.engine.inspect import split_document
 
-    models = load_models(config.models)
-    views = split_document(models, document, passage_tokens=config.models.passage)
+    outline = outline_models(config.models)
+    views = split_document(outline.readings, document, passage_tokens=config.models.passage)
     with standard_output(for_programs=format_ == "json") as stream:
         if format_ == "json":
             content = {

@@ -6,12 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import BoolArray, IntArray
 from longbert.core.windows import Window
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _DROPPED = (REPLACEMENT, "\N{LOWER ONE EIGHTH BLOCK}")

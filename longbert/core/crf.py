@@ -6,20 +6,14 @@ sequences and whole entities.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
 from longbert.core.entity_decoding import TagScheme, entity_runs, settled_runs
 from longbert.core.scores import softmax
 from longbert.core.viterbi import Transitions, ViterbiDecoder
 from longbert.core.words import first_tokens, word_spans
 from longbert.records import LabelledSpan, ScoredSpan
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 WRAPPED_LINE_CHARS = 50
 """A line of so many characters or more may have been broken where it was full."""
@@ -136,7 +130,7 @@ def _span_logits(
     firsts: IntArray,
     stops: IntArray,
     alternatives: list[tuple[int, int]],
-    table: npt.NDArray[np.floating[Any]],
+    table: AnyFloatArray,
 ) -> FloatArray:
     """What the sequence scores in and beside each span, with each alternative in it.
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.spans import settle
 from longbert.core.viterbi import Transitions, best_labels
 from longbert.core.words import first_tokens, hull, word_spans
@@ -21,10 +21,6 @@ _END = frozenset("ESLU")
 _PREFIXES = frozenset("BIESLUM")
 _SPECIAL = frozenset({"pad", "cls", "sep", "mask", "unk", "s", "/s", "x", "start", "end"})
 """Names that training code gives to positions without a label."""
-
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import IntArray
 from longbert.core.windows import Window
 from longbert.core.words import reached_before
-
-IntArray = npt.NDArray[np.int64]
 
 
 def passage_starts(offsets: IntArray, *, size: int) -> IntArray:

@@ -6,12 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import FloatArray, IntArray
 from longbert.errors import ConfigError, nearest
-
-Floats = npt.NDArray[np.float32]
-Integers = npt.NDArray[np.int64]
 
 MEAN_OF = 3
 """Passages that ``best-mean`` averages."""
@@ -63,7 +60,7 @@ def check_rank(rank: str) -> None:
         )
 
 
-def similarities(vectors: Floats, query: Floats) -> Floats:
+def similarities(vectors: FloatArray, query: FloatArray) -> FloatArray:
     """Inner products, each the same to the bit whatever other vectors come along.
 
     A matrix product would not do: its order of summation depends on the shapes.
@@ -76,11 +73,11 @@ def similarities(vectors: Floats, query: Floats) -> Floats:
         Summed in float64 and rounded once to float32. Shape: (n,).
     """
     products = np.multiply(vectors, query, dtype=np.float64)
-    rounded: Floats = products.sum(axis=1).astype(np.float32)
+    rounded: FloatArray = products.sum(axis=1).astype(np.float32)
     return rounded
 
 
-def document_scores(scores: Floats, sizes: Integers, *, rank: str) -> Floats:
+def document_scores(scores: FloatArray, sizes: IntArray, *, rank: str) -> FloatArray:
     """Score documents by their passages.
 
     Args:
@@ -104,7 +101,7 @@ def document_scores(scores: Floats, sizes: Integers, *, rank: str) -> Floats:
     return means
 
 
-def top_documents(scores: Floats, documents: Integers, k: int) -> Integers:
+def top_documents(scores: FloatArray, documents: IntArray, k: int) -> IntArray:
     """Pick the best ``k``: highest score first, ties in the order of the documents.
 
     Args:
@@ -118,7 +115,7 @@ def top_documents(scores: Floats, documents: Integers, k: int) -> Integers:
     return order[np.isfinite(scores[order])][:k]
 
 
-def top_passages(scores: Floats, ordinals: Integers, k: int) -> Integers:
+def top_passages(scores: FloatArray, ordinals: IntArray, k: int) -> IntArray:
     """Pick one document's best ``k`` passages, ties by ordinal; indices into ``scores``."""
     return np.lexsort((ordinals, -scores))[:k]
 
@@ -146,7 +143,7 @@ def join_neighbours(passages: Iterable[ScoredPassage]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.first_ordinal)))
 
 
-def rows_of(documents: Integers, starts: Integers) -> tuple[Integers, Integers]:
+def rows_of(documents: IntArray, starts: IntArray) -> tuple[IntArray, IntArray]:
     """List the rows of some documents where a document's rows stand together.
 
     Args:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import FloatArray, IntArray
 from longbert.errors import ConfigError
-
-FloatArray = npt.NDArray[np.float32]
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -26,7 +24,7 @@ def sigmoid(logits: FloatArray) -> FloatArray:
 
 
 def pool_logits(
-    logits: FloatArray, n_owned: Sequence[int] | npt.NDArray[np.int64], *, pooling: str
+    logits: FloatArray, n_owned: Sequence[int] | IntArray, *, pooling: str
 ) -> FloatArray:
     """Logits of a document from those of its windows.
 

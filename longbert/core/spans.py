@@ -7,23 +7,24 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from longbert.arrays import BoolArray, IntArray
 
 _LAST_SPACE = "\N{IDEOGRAPHIC SPACE}"
 """No character after this one is white space in Unicode."""
 
-_CHARS_AT_ONCE = 1 << 20
 
+def white_space(text: str, *, chars_at_once: int = 1 << 20) -> BoolArray:
+    """Which characters are white space as ``str.isspace`` has it. Shape: (n_chars,).
 
-def white_space(text: str) -> BoolArray:
-    """Which characters are white space as ``str.isspace`` has it. Shape: (n_chars,)."""
+    Args:
+        text: of any length.
+        chars_at_once: bounds the memory beside the result.
+    """
     is_space = np.empty(len(text), dtype=np.bool_)
     table = _space_table()
-    for start in range(0, len(text), _CHARS_AT_ONCE):
-        piece = text[start : start + _CHARS_AT_ONCE]
+    for start in range(0, len(text), chars_at_once):
+        piece = text[start : start + chars_at_once]
         codes = np.frombuffer(piece.encode(_UTF_32, "surrogatepass"), dtype=np.uint32)
         is_space[start : start + len(piece)] = table[np.minimum(codes, len(table) - 1)]
     return is_space

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import DoubleArray, FloatArray
 from longbert.core.windows import Window
-
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +65,9 @@ def stitch_scores(runs: Sequence[ScoredRun], n_tokens: int, *, stitching: str) -
     return np.asarray(totals / weights, dtype=np.float32)
 
 
-def _weights(n_tokens: int, stitching: str) -> npt.NDArray[np.float64]:
+def _weights(n_tokens: int, stitching: str) -> DoubleArray:
     if stitching == "average":
         return np.ones(n_tokens)
     from_left = np.arange(1.0, n_tokens + 1)
-    weights: npt.NDArray[np.float64] = np.minimum(from_left, from_left[::-1])
+    weights: DoubleArray = np.minimum(from_left, from_left[::-1])
     return weights

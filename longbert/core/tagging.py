@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import BoolArray, IntArray
 from longbert.core.entity_decoding import OUTSIDE
 from longbert.core.words import first_tokens, word_spans
 from longbert.records import LabelledSpan
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 
 
 def bio_labels(types: Iterable[str]) -> tuple[str, ...]:

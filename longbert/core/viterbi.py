@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from longbert.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray, IntArray
 
 # The logarithm of a score that is zero: worse than any other, and still a number, so that of two
 # sequences through zeros the one with fewer of them wins.
@@ -59,10 +56,10 @@ class ViterbiDecoder:
         scores = 0.0 if transitions.scores is None else transitions.scores
         self._next = np.where(transitions.next, scores, -np.inf)
         self._last = np.where(transitions.last, 0.0, -np.inf)
-        self._best: npt.NDArray[np.float64] | None = None
+        self._best: DoubleArray | None = None
         self._pointers: list[npt.NDArray[np.uint16]] = []
 
-    def feed(self, logs: npt.NDArray[np.floating[Any]]) -> None:
+    def feed(self, logs: AnyFloatArray) -> None:
         """Take the next elements' logarithms of scores, finite. Shape: (n, n_labels)."""
         if not len(logs):
             return

@@ -12,13 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.words import first_tokens, word_spans
-
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float32]
 
 N_BUCKETS = 4096
 """Rows of the table that strings are hashed into; row 0 stands for no string."""

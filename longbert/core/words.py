@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
+from longbert.arrays import BoolArray, IntArray
 
 
 def reached_before(offsets: IntArray) -> IntArray:

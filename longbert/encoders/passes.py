@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from longbert.core.passages import owned_pieces, passage_starts
-from longbert.core.windows import Window
 from longbert.core.word_shape import word_shapes
+from longbert.encoders.backbone import Backbone
+from longbert.encoders.batch import TokenWindow, joined_window, token_windows
 from longbert.encoders.heads.base import Head
-from longbert.encoders.runtime.backbone import Backbone, TokenWindow, joined_window, token_windows
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
+from longbert.encoders.readings import SplitTokens
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Pass:
 
     backbone: Backbone
     heads: tuple[Head, ...]
-    split_tokens: Callable[[TokenizedText], tuple[Window, ...]]
+    split_tokens: SplitTokens
     batch_tokens: int
     reads_all: bool = True
 
@@ -49,7 +50,7 @@ class Pass:
         if not self.reads_all:
             return [joined_window(tokens, runs)]
         windows = list(token_windows(tokens, runs))
-        if any(head.reads_words for head in self.heads):
+        if any(head.needs_word_shapes for head in self.heads):
             windows = [_with_words(text, tokens, window) for window in windows]
         for size in {head.passage_tokens for head in self.heads if head.passage_tokens}:
             starts = passage_starts(tokens.offsets, size=size)
@@ -62,7 +63,7 @@ class Pass:
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
         """Encode one batch; for each head the partials of its windows."""
         batch = self.backbone.batch(windows, padded)
-        all_layers = any(head.reads_layers for head in self.heads)
+        all_layers = any(head.needs_all_layers for head in self.heads)
         states = self.backbone.hidden_states(batch, all_layers=all_layers)
         return [list(head.partials(states, batch)) for head in self.heads]
 

@@ -1,1 +1,1 @@
-"""From inputs to committed tables and index, in one process; the plain twin of the pipeline."""
+"""From inputs to committed tables and index, in one process, without Beam."""

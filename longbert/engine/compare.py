@@ -1,4 +1,4 @@
-"""Predictions for documents against their gold labels, and the mistakes one by one."""
+"""Compare predictions with gold labels, and list the mistakes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from longbert.core.measures.calibration import Booleans, Calibration, calibration
-from longbert.core.measures.counts import Floats
+from longbert.arrays import BoolArray, DoubleArray
+from longbert.core.measures.calibration import Calibration, calibration
 from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
@@ -80,7 +80,7 @@ class EntityMistake:
 
 @dataclass(frozen=True, slots=True)
 class LabelMistake:
-    """A document with another label, set of labels or number than it should have.
+    """A document with the wrong label, set of labels or number.
 
     Attributes:
         score: of the predicted label where there is exactly one.
@@ -105,10 +105,10 @@ class LabelMistake:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a comparison gives.
+    """The result of a comparison.
 
     Attributes:
-        head_labels: those of the head, renamed; none where it gives numbers.
+        head_labels: those of the head, renamed; empty if it gives numbers.
     """
 
     measures: Measures
@@ -136,7 +136,7 @@ class LabelMap:
         return self._map.get(label, label)
 
     def all(self, labels: Iterable[str]) -> list[str]:
-        """All that stay, in their order."""
+        """All that are kept, in order."""
         return [new for label in labels if (new := self(label))]
 
     def spans(self, spans: Iterable[LabelledSpan]) -> list[LabelledSpan]:
@@ -152,7 +152,7 @@ class LabelMap:
         for name in self._map:
             if name not in self._met:
                 raise ConfigError(
-                    f"label-map names {name!r}, which is a label of neither the gold file nor the "
+                    f"label-map names {name!r}, which is a label in neither the gold file nor the "
                     f"head{nearest(name, self._met)}; the labels are "
                     f"{', '.join(sorted(self._met)) or 'none'}"
                 )
@@ -164,8 +164,6 @@ def compare_entities(
     renamed: LabelMap,
     *,
     head_labels: Iterable[str],
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the entities of documents.
 
@@ -187,7 +185,7 @@ def compare_entities(
         predicted.append(spans)
         scores = {_place(row.span): row.score for row in rows}
         mistakes.extend(_mistake(document, error, scores) for error in entity_errors(right, spans))
-    measures = entity_measures(gold, predicted, n_resamples=n_resamples, seed=seed)
+    measures = entity_measures(gold, predicted)
     return Scored(measures, None, tuple(mistakes), frozenset(renamed.all(head_labels)))
 
 
@@ -198,20 +196,18 @@ def compare_labels(
     *,
     head: str,
     is_single: bool,
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the labels of documents.
 
     Args:
         by_document: a row for each label of the head.
         head: its name, for messages.
-        is_single: whether each document has one gold label. If the head chooses several, all
-            are compared as sets nevertheless.
+        is_single: whether each document has one gold label. If the head chooses several, sets
+            are compared all the same.
 
     Raises:
         ConfigError: the head gives numbers.
-        OutputError: a document has other labels than the others.
+        OutputError: a document's labels differ from those of the others.
     """
     raw = _matrix(done, by_document, head)
     if raw.scores.min() < 0 or raw.scores.max() > 1:
@@ -231,14 +227,13 @@ def compare_labels(
     predicted = np.zeros_like(gold)
     predicted[:, columns] = rows.predicted
     measures: Measures
-    sample = {"n_resamples": n_resamples, "seed": seed}
     if is_single and rows.is_choice:
-        measures = single_label(gold.argmax(axis=1), predicted.argmax(axis=1), labels, **sample)
+        measures = single_label(gold.argmax(axis=1), predicted.argmax(axis=1), labels)
         chosen = rows.predicted.argmax(axis=1)
         sure = rows.scores[np.arange(len(done)), chosen]
         calibrated = calibration(sure, (gold == predicted).all(axis=1))
     else:
-        measures = multi_label(gold, predicted, labels, **sample)
+        measures = multi_label(gold, predicted, labels)
         calibrated = calibration(rows.scores.ravel(), gold[:, columns].ravel())
     mistakes = []
     for row in np.flatnonzero((gold != predicted).any(axis=1)).tolist():
@@ -260,8 +255,6 @@ def compare_numbers(
     by_document: Mapping[str, Sequence[Classification]],
     *,
     head: str,
-    n_resamples: int,
-    seed: int,
 ) -> Scored:
     """Compare the number of each document with the score of the head's only label.
 
@@ -284,12 +277,12 @@ def compare_numbers(
         for row in np.argsort(-difference, kind="stable")
         if difference[row] > 0
     )
-    measures = regression(gold, predicted, n_resamples=n_resamples, seed=seed)
+    measures = regression(gold, predicted)
     return Scored(measures, None, mistakes, frozenset())
 
 
 def _short(score: float | None) -> float | None:
-    """A float32 without the digits that it does not have."""
+    """A float32 without spurious digits."""
     return None if score is None else float(str(np.float32(score)))
 
 
@@ -297,8 +290,8 @@ def _check_span(span: LabelledSpan, document: LabelledDocument) -> None:
     if not 0 <= span.char_start < span.char_end <= len(document.text):
         raise OutputError(
             f"the output has an entity from {span.char_start} to {span.char_end} in document "
-            f"{document.document_id!r} of {len(document.text)} characters: it is damaged, "
-            "longbert verify tells more"
+            f"{document.document_id!r} of {len(document.text)} characters: it is damaged; "
+            "run longbert verify for details"
         )
 
 
@@ -332,8 +325,8 @@ class _Rows:
     """
 
     labels: list[str]
-    scores: Floats
-    predicted: Booleans
+    scores: DoubleArray
+    predicted: BoolArray
     is_choice: bool
 
 
@@ -348,9 +341,8 @@ def _matrix(
         labels = labels or found
         if not found or found != labels:
             raise OutputError(
-                f"document {document.document_id!r} has not the rows of head {head!r} in "
-                "classifications that others have: the output is damaged, longbert verify tells "
-                "more"
+                f"document {document.document_id!r} lacks rows of head {head!r} in classifications "
+                "that other documents have: the output is damaged; run longbert verify for details"
             )
     rows = [by_document[document.document_id] for document in done]
     scores = np.array([[row.score for row in of_one] for of_one in rows])
@@ -364,7 +356,7 @@ def _matrix(
 
 
 def _merged(rows: _Rows, renamed: LabelMap) -> _Rows:
-    """Labels that stand for the same one put together."""
+    """Merge labels that map to the same one."""
     names = renamed.all(rows.labels)
     labels = list(dict.fromkeys(names))
     scores = np.empty((len(rows.scores), len(labels)))
@@ -372,7 +364,7 @@ def _merged(rows: _Rows, renamed: LabelMap) -> _Rows:
     for place, label in enumerate(labels):
         columns = [column for column, name in enumerate(names) if name == label]
         of_label = rows.scores[:, columns]
-        # Of labels that exclude each other one or another is right: their scores add up.
+        # Probabilities of mutually exclusive labels add up.
         scores[:, place] = (
             np.minimum(of_label.sum(axis=1), 1) if rows.is_choice else of_label.max(axis=1)
         )

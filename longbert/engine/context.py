@@ -1,10 +1,11 @@
-"""What every step of a run is given, on whatever machine it runs."""
+"""What every step of a run gets, on any machine."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
-from longbert.config import RunConfig
+from longbert.config import ModelConfig, RunConfig
 from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.store.filesystem import FileSystem
@@ -13,21 +14,30 @@ from longbert.store.layout import LEXICAL
 from longbert.store.tables import table_names
 
 
+class ModelLoader(Protocol):
+    """Loads the models of a configuration, such as :func:`longbert.encoders.models.load_models`."""
+
+    def __call__(self, config: ModelConfig, *, threads: int | None) -> Models:
+        """Load them in this process."""
+
+
 @dataclass(frozen=True)
 class RunContext:
     """The settings of a run and the means to carry it out.
 
     Attributes:
         config: the run.
-        filesystem: where inputs and output lie.
+        filesystem: where inputs and output are.
         meter: counts the work as it is done.
-        threads: of torch in each process; None: what torch chooses.
+        threads: of torch in each process; None for torch's default.
+        load: loads the models, in each process that needs them.
     """
 
     config: RunConfig
     filesystem: FileSystem
     meter: Meter = field(default_factory=NullMeter)
     threads: int | None = None
+    load: ModelLoader = load_models
 
     @property
     def output(self) -> OutputFolder:
@@ -46,9 +56,9 @@ class RunContext:
 
 
 def load_run_models(context: RunContext) -> Models:
-    """Load the models of a run, which takes seconds: once in a process will do.
+    """Load the models of a run. This takes seconds, so do it once per process.
 
     Raises:
         ModelError, ConfigError: models or settings do not fit.
     """
-    return load_models(context.config.models, threads=context.threads)
+    return context.load(context.config.models, threads=context.threads)

@@ -10,17 +10,17 @@ from typing import Any
 from longbert.core.batching import Batch, pack_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
+from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models
 from longbert.encoders.passes import Pass
-from longbert.encoders.runtime.backbone import TokenWindow
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
 
 UNKNOWN_SHARE_WARNING = 0.1
-"""Share of unknown characters over which the model does not know a document's script."""
+"""Share of unknown characters above which the model does not know a document's script."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class _State:
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Where a window's partials belong."""
+    """Which window some partials belong to."""
 
     state: _State
     window: TokenWindow
@@ -50,17 +50,17 @@ def encode_documents(
     meter: Meter | None = None,
     n_bytes: int = 0,
 ) -> Iterator[DocumentResult | DocumentError]:
-    """Run all passes over some documents, which share batches but never results.
+    """Run all passes over some documents, which share batches but not results.
 
     Args:
         models: as loaded.
-        documents: in any number; the windows of all are in memory together.
+        documents: any number; the windows of all are in memory at once.
         passage_tokens: content tokens of a passage.
-        meter: told of windows and tokens as they are done.
+        meter: counts windows and tokens as they are done.
         n_bytes: input bytes of these documents, for the meter.
 
     Yields:
-        For each document, in order, its result, or why there is none.
+        For each document, in order, its result or the error.
     """
     meter = meter or NullMeter()
     states = [_State(document) for document in documents]
@@ -75,6 +75,12 @@ def encode_documents(
             except DocumentError as error:
                 state.error = error
         yield state.error
+
+
+def n_vectors_of_zeros(result: DocumentResult) -> int:
+    """Vectors of a document and its passages that are all zeros, and so have no direction."""
+    vectors = [result.embedding, *(passage.embedding for passage in result.passages)]
+    return sum(vector is not None and not vector.any() for vector in vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +106,14 @@ def encode_windows(
     The windows, batches and hidden states are those of :func:`encode_documents`.
 
     Yields:
-        For each document, in order, its windows, or why there are none.
+        For each document, in order, its windows or the error.
     """
     (_,) = pass_.heads
     states = [_State(document) for document in documents]
     slots, partials = _encode(pass_, states, meter or NullMeter(), 0)
     start = 0
     for state in states:
-        # The windows of a document stand together, in the order of the documents.
+        # The windows of a document are adjacent, in document order.
         stop = start
         while stop < len(slots) and slots[stop].state is state:
             stop += 1
@@ -169,7 +175,7 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
             raise DocumentError(
                 "tokenize",
                 "no_tokens",
-                "the document has no token: it is empty, white space, or made of characters that "
+                "the document has no tokens: it is empty, white space, or made of characters that "
                 "the tokenizer drops. Leave it out, or use a model that knows its script",
             )
         windows = pass_.split(state.document.text, tokens)
@@ -188,9 +194,9 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
 def _run_batch(
     pass_: Pass, batch: Batch, slots: Sequence[_Slot], partials: list[list[Any]]
 ) -> None:
-    """Encode a batch; if it fails, halve it until only what is to blame fails.
+    """Encode a batch; if it fails, halve it until only the culprits fail.
 
-    Halving also makes a batch fit that was too large for the memory, and changes no bits.
+    Halving also makes a batch fit that was too large for memory. It changes no bits.
     """
     indices = [index for index in batch.indices if slots[index].state.error is None]
     if not indices:
@@ -226,12 +232,27 @@ def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) 
             try:
                 _finish_document(pass_, state, partials[start:stop])
             except DocumentError as error:
-                state.error = error
+                state.error = _with_remedy(error, pass_.backbone.precision)
             except Exception as error:
                 state.error = DocumentError(
                     "encode", type(error).__name__, "a head failed on this document"
                 )
         start = stop
+
+
+_NOT_FINITE_REMEDIES = {
+    "float16": "try --precision bfloat16 or float32, which hold larger numbers",
+    "bfloat16": "try --precision float32, which is more exact",
+    "float32": "no --precision holds more, so check the model's weights, or leave the document out",
+}
+
+
+def _with_remedy(error: DocumentError, precision: str) -> DocumentError:
+    """An error of a head, which does not know the precision of what it read."""
+    if error.error != "not_finite":
+        return error
+    remedy = _NOT_FINITE_REMEDIES[precision]
+    return DocumentError(error.stage, error.error, f"{error.message} in {precision}: {remedy}")
 
 
 def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:
@@ -242,7 +263,7 @@ def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) 
 
 
 def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
-    """Put together what the heads made of a document.
+    """Assemble the heads' results for a document.
 
     Raises:
         DocumentError: the windows do not span the text.

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from longbert.arrays import FloatMatrix
 from longbert.config import ModelConfig
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError, InputError, shown
 from longbert.readers.fields import replace_surrogates
-from longbert.records import Document, DocumentResult, FloatMatrix
+from longbert.records import Document, DocumentResult
 
 
 class Encoder:
@@ -38,13 +39,13 @@ class Encoder:
         """Encode one document: the rows that ``longbert run`` would write for it.
 
         Raises:
-            DocumentError: the text has no token, or a model failed on it.
+            DocumentError: the text has no tokens, or a model failed on it.
         """
         (result,) = self.encode([text])
         return result
 
     def encode(self, texts: Sequence[str]) -> list[DocumentResult]:
-        """Encode several documents in common batches; their results do not depend on each other.
+        """Encode several documents in shared batches; results do not depend on the other documents.
 
         Raises:
             DocumentError: one of them has no token, or a model failed on it.
@@ -92,7 +93,7 @@ class Encoder:
 def _error_of_query(text: str, error: DocumentError) -> InputError:
     if error.error == "no_tokens":
         return InputError(
-            f"the query {shown(text)} has nothing to search for, since it holds only white space "
-            "or characters that cannot be seen: give at least one word"
+            f"the query {shown(text)} has nothing to search for: it holds only white space "
+            "or invisible characters. Give at least one word"
         )
     return InputError(f"the query {shown(text)} cannot be encoded: {error.message}")

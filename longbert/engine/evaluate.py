@@ -1,4 +1,4 @@
-"""An output against documents that people labelled."""
+"""Evaluate an output against labelled documents."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from longbert.core.measures.calibration import Calibration
-from longbert.core.measures.counts import N_RESAMPLES
 from longbert.core.measures.labels import (
     MultiLabelMeasures,
     RegressionMeasures,
@@ -31,24 +30,24 @@ from longbert.records import LabelledDocument
 from longbert.store.folder import OutputFolder
 
 _NAMED = 3
-"""Documents that a message names."""
+"""How many documents a message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Scores of one head, and what they are based on.
+    """Scores of a head, and what they are based on.
 
     Attributes:
         n_gold: labelled documents.
         not_in_output, in_errors: ids of those that could not be scored.
-        n_not_in_gold: documents of the output without labels; they play no part.
+        n_not_in_gold: documents of the output without labels; not scored.
         n_dropped_spans: gold spans left out because they overlap a longer one.
-        unknown_labels: gold labels that the head does not have (an entity head: that it
-            predicts nowhere in the output).
-        further_labels: labels of the head that occur in no gold document.
+        unknown_labels: gold labels that the head does not have (for an entity head: that it
+            never predicts in the output).
+        further_labels: labels of the head that no gold document has.
         calibration: of the scores in the tables; None for entities and numbers.
-        mistakes: entities in the order of the documents, labels with the surest first, numbers
-            with the largest error first.
+        mistakes: entities in document order, labels with the most confident first, numbers with
+            the largest error first.
     """
 
     head: str
@@ -99,8 +98,6 @@ def evaluate_output(
     *,
     head: str | None = None,
     label_map: Mapping[str, str] | None = None,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> Evaluation:
     """Compare an output with labelled documents, joined by their ids.
 
@@ -108,13 +105,12 @@ def evaluate_output(
         output: finished.
         gold: as read from a file.
         head: name in the tables; None takes the only one that fits the kind of labels.
-        label_map: names on either side that stand for another one; an empty one leaves out
+        label_map: renames labels on both sides; an empty name leaves out
             entities of that label.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: no head fits or several do, or the map names labels that do not occur.
-        InputError: no gold document is in the output, or its text is another one there.
+        InputError: no gold document is in the output, or its text there differs.
         OutputError: the output is unfinished or damaged.
     """
     by_id = {document.document_id: document for document in gold.documents}
@@ -124,21 +120,19 @@ def evaluate_output(
     _check_joined(done, found, gold, output.path)
     _check_texts(done, found, gold)
     renamed = LabelMap(label_map or {}, may_leave_out=gold.kind == "entities")
-    sample = {"n_resamples": n_resamples, "seed": seed}
     if gold.kind == "entities":
         scored = compare_entities(
             done,
             found.entities.get(name, {}),
             renamed,
             head_labels=found.entity_labels[name],
-            **sample,
         )
     elif gold.kind == "number":
-        scored = compare_numbers(done, found.classifications[name], head=name, **sample)
+        scored = compare_numbers(done, found.classifications[name], head=name)
     else:
         is_single = gold.kind == "label"
         rows = found.classifications[name]
-        scored = compare_labels(done, rows, renamed, head=name, is_single=is_single, **sample)
+        scored = compare_labels(done, rows, renamed, head=name, is_single=is_single)
     gold_labels = frozenset(renamed.all(gold.labels))
     renamed.check_used()
     not_done = [one for one in by_id if one not in found.digests]
@@ -180,7 +174,7 @@ def _choose_head(found: Predictions, gold: LabelledData, head: str | None, path:
             f"{option}, or name another field with --label-field"
         )
     raise ConfigError(
-        f"head {head!r} is no head for {task} of {path}{nearest(str(head), fitting)}; "
+        f"head {head!r} is not a head for {task} in {path}{nearest(str(head), fitting)}; "
         f"those are: {listed}"
     )
 

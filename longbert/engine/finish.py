@@ -1,4 +1,4 @@
-"""After all units: the index, the manifest that makes them the output, and the run's metadata."""
+"""After all units: build the index, write the manifest that publishes them, and record the run."""
 
 from __future__ import annotations
 
@@ -46,11 +46,12 @@ class RunInfo:
 
 
 class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """A run in the history.
+    """An entry in the history of runs.
 
     Attributes:
         began: ISO 8601, UTC.
         documents: in the inputs, errors included.
+        indexed: whether the index was built.
         measured: totals of the meter.
     """
 
@@ -66,6 +67,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     units: int
     units_copied: int
     units_resumed: int
+    indexed: bool
     measured: dict[str, float]
 
 
@@ -90,7 +92,7 @@ class RunResult:
     @property
     def found_all_done(self) -> bool:
         """Whether there was nothing to do."""
-        return self.entry.units == 0 and self.entry.removed == 0
+        return self.entry.units == 0 and self.entry.removed == 0 and not self.entry.indexed
 
 
 def finish(
@@ -101,6 +103,7 @@ def finish(
     Raises:
         OutputError: a part has no receipt, or a file cannot be written.
     """
+    before = context.output.manifest()
     manifest = publish(context, summary.parts, prepared)
     totals = context.meter.totals()
     entry = RunEntry(
@@ -116,6 +119,7 @@ def finish(
         units=summary.n_units,
         units_copied=summary.n_units_copied,
         units_resumed=summary.n_units_resumed,
+        indexed=manifest.index is not None and (before is None or before.index != manifest.index),
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
     context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
@@ -123,7 +127,7 @@ def finish(
 
 
 def publish(context: RunContext, parts: Sequence[str], prepared: Prepared) -> Manifest:
-    """Make parts the output: index, manifest, then removal of what it does not name.
+    """Publish parts: write the index and the manifest, then remove what it does not list.
 
     Raises:
         OutputError: a part has no receipt, or a file cannot be written or removed.
@@ -133,7 +137,7 @@ def publish(context: RunContext, parts: Sequence[str], prepared: Prepared) -> Ma
     for name in parts:
         receipt = output.receipt(name)
         if receipt is None:
-            raise OutputError(f"part {name} has no receipt: run again to make it")
+            raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
     before = output.manifest()
     index: IndexEntry | None = None
@@ -150,7 +154,7 @@ def publish(context: RunContext, parts: Sequence[str], prepared: Prepared) -> Ma
 
 
 def read_history(context: RunContext) -> tuple[RunEntry, ...]:
-    """The runs so far; a damaged history is begun anew, since nothing depends on it."""
+    """The runs so far; a damaged history starts over, since nothing depends on it."""
     with contextlib.suppress(OutputError):
         data = context.output.read(RUNS)
         if data is not None:
@@ -166,7 +170,7 @@ def read_result(context: RunContext) -> RunResult:
 def _kept_index(
     context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
 ) -> IndexEntry | None:
-    """The index that is there, if it is whole and that of these parts and settings."""
+    """The existing index, if it is complete and belongs to these parts and settings."""
     if before is None or before.index is None:
         return None
     if list(before.part_names) != list(parts) or before.index_settings != prepared.index:

@@ -1,12 +1,14 @@
-"""How a document is split, to look at before anything is run."""
+"""How a document is split, to inspect before a run."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.core.windows import Window
-from longbert.encoders.models import Models
+from longbert.encoders.readings import Reading
 from longbert.errors import DocumentError
 from longbert.records import Document
 
@@ -24,10 +26,10 @@ class WindowView:
 
 @dataclass(frozen=True, slots=True)
 class SplitView:
-    """How one backbone reads a document.
+    """How one pass reads a document.
 
     Attributes:
-        heads: names of the heads on it.
+        heads: names of its heads.
         n_tokens: content tokens.
         windows: in order.
         passages: character spans, half-open; they partition the text.
@@ -40,22 +42,27 @@ class SplitView:
 
 
 def split_document(
-    models: Models, document: Document, *, passage_tokens: int
+    readings: Sequence[Reading[Any]], document: Document, *, passage_tokens: int
 ) -> tuple[SplitView, ...]:
-    """The windows of each pass over a document.
+    """Find the windows of each pass over a document.
+
+    Args:
+        readings: of the passes; no weights are needed.
+        document: to split.
+        passage_tokens: content tokens of a passage.
 
     Raises:
-        DocumentError: the document has no token.
+        DocumentError: the document has no tokens.
     """
     views = []
     n_chars = len(document.text)
-    for pass_ in models.passes:
-        tokens = pass_.tokenizer.tokenize(document.text)
+    for reading in readings:
+        tokens = reading.tokenizer.tokenize(document.text)
         if not len(tokens):
-            raise DocumentError("tokenize", "no_tokens", "the document has no token")
+            raise DocumentError("tokenize", "no_tokens", "the document has no tokens")
         offsets = tokens.offsets
         windows = []
-        for window in pass_.split_tokens(tokens):
+        for window in reading.split_tokens(tokens):
             starts = (window.start, window.owned_start)
             stops = (window.stop, window.owned_stop)
             first, owned_first = (int(offsets[start, 0]) for start in starts)
@@ -64,7 +71,7 @@ def split_document(
         spans = passage_spans(offsets, passage_starts(offsets, size=passage_tokens), n_chars)
         views.append(
             SplitView(
-                heads=tuple(head.name for head in pass_.heads),
+                heads=reading.names,
                 n_tokens=len(tokens),
                 windows=tuple(windows),
                 passages=tuple((int(start), int(stop)) for start, stop in spans),

@@ -21,7 +21,7 @@ class Meter(Protocol):
         """Add to the totals."""
 
     def totals(self) -> Mapping[str, float]:
-        """Everything added so far, by all processes; empty where that is not known here."""
+        """Everything added so far, by all processes; empty if this meter cannot know."""
 
 
 class NullMeter(Meter):
@@ -40,7 +40,7 @@ class FileMeter(Meter):
     """Appends amounts to a file of this process, for another process to read.
 
     Args:
-        folder: local; made by the reader.
+        folder: local; created by the reader.
     """
 
     def __init__(self, folder: str) -> None:
@@ -48,7 +48,7 @@ class FileMeter(Meter):
 
     @override
     def add(self, amounts: Mapping[str, float]) -> None:
-        # One line, in one write, so that a reader never sees half of it for long.
+        # One line in one write, so that a reader rarely sees half of it.
         with open(f"{self._folder}/{os.getpid()}.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(dict(amounts)) + "\n")
 
@@ -61,7 +61,7 @@ class FileMeterReader:
     """Sums what all processes wrote into a folder, reading only what is new.
 
     Args:
-        folder: as the meters have it.
+        folder: the one that the meters write to.
     """
 
     def __init__(self, folder: str) -> None:

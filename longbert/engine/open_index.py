@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from longbert.arrays import FloatMatrix
 from longbert.config import ModelConfig, Precision
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.search import Index
-from longbert.records import FloatMatrix
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import NamedModels

@@ -1,4 +1,4 @@
-"""Planning: which files there are, which documents they hold, and what is left to do."""
+"""Planning: list the files, find their documents, and work out what is left to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
 from longbert.store.parquet import read_table
 
-# Errors that are the machine's and not the document's.
+# Errors caused by the machine rather than the document.
 _PASSING_ERRORS = {
     ("read", "unreadable"),
     ("read", "too_large"),
@@ -25,7 +25,7 @@ _PASSING_ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What the last step needs to know of a plan."""
+    """What the last step needs to know about the plan."""
 
     parts: tuple[str, ...]
     n_documents: int
@@ -37,10 +37,10 @@ class PlanSummary:
 
 
 def list_files(context: RunContext) -> Listing:
-    """The files that the inputs name, without those of the output folder.
+    """The files that the inputs name, except those of the output folder.
 
     Raises:
-        InputError: an input is missing, or holds no document.
+        InputError: an input is missing, or holds no documents.
     """
     config = context.config
     listing = list_inputs(context.filesystem, config.inputs, output=config.output)
@@ -54,7 +54,7 @@ def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
 
 
 def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
-    """Plan units against what the output holds already."""
+    """Plan units, given what the output already holds."""
     planned = plan_units(
         refs,
         unit_bytes=context.config.unit_bytes,
@@ -68,7 +68,7 @@ def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -
 
 
 def summarize(planned: Plan) -> PlanSummary:
-    """A plan without its units, which may be many."""
+    """A plan without its units, of which there may be many."""
     return PlanSummary(
         parts=planned.parts,
         n_documents=planned.n_documents,
@@ -80,10 +80,10 @@ def summarize(planned: Plan) -> PlanSummary:
 
 
 def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
-    """The parts of the output that are whole, without documents that are worth another try.
+    """The complete parts of the output, except documents to retry.
 
-    What is wrong with a document stays wrong until it changes, but a disk may recover, and
-    another run may have more memory. A part that lost a file is made again.
+    A bad document stays bad until it changes, but a disk may recover, and the next run may
+    have more memory. A part that has lost a file is made again.
     """
     for name in _earlier_names(context, prepared):
         receipt = context.output.whole_receipt(name, context.folders)
@@ -103,7 +103,7 @@ def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
         return list(manifest.part_names)
     claim = context.output.claim()
     if claim is None or claim.rows == prepared.rows:
-        # A first run that was stopped is planned as it was then, and finds its parts by name.
+        # A first run that was stopped is planned the same way again and finds its parts by name.
         return []
     # It was stopped in another environment, whose rows the user accepts.
     made = ((name, context.output.receipt(name)) for name in context.output.complete_parts())

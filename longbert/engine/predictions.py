@@ -1,4 +1,4 @@
-"""What an output says of certain documents, read back from its tables."""
+"""Predictions for given documents, read back from an output's tables."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Predictions:
     """Results for the documents that were asked for, by head and document.
 
     Attributes:
-        digests: SHA-256 of the text of each of them that was done.
-        failed: those of them that are in ``errors`` and not in ``documents``.
-        n_others: documents of the output that were not asked for.
-        example_id: of one document of the output, for messages; None if there is none.
+        digests: SHA-256 of the text of each one that was encoded.
+        failed: those that are in ``errors`` and not in ``documents``.
+        n_others: other documents of the output.
+        example_id: id of one document of the output, for messages; None if it has none.
         classification_heads, entity_heads: all heads of the output, sorted.
         classifications: rows of the table, in its order.
-        entities: a document without entities is not in it.
+        entities: documents without entities are left out.
         entity_labels: all labels that each entity head predicts anywhere in the output.
     """
 

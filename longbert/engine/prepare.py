@@ -1,10 +1,10 @@
-"""Before any work: the fingerprints of a run, and whether the output folder is free for it."""
+"""Before any work: the fingerprints of a run, and whether it may use the output folder."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from longbert.config import RunConfig
@@ -32,7 +32,7 @@ from longbert.store.manifest import (
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """All that later steps need to know of the models without loading them.
+    """What later steps need to know about the models without loading them.
 
     Attributes:
         rows: what can change a row.
@@ -74,14 +74,15 @@ def prepare(context: RunContext, models: Models) -> Prepared:
         device=models.device,
     )
     manifest = output.manifest()
-    claim = None if manifest is not None else output.claim()
     if manifest is not None:
-        _check_rows(
-            output.path, manifest.rows, manifest.environments, prepared, config.accept_drift
-        )
-    elif claim is not None and output.complete_parts():
+        environments = manifest.environments
+        also = (*reader_changes(manifest, prepared), *index_changes(manifest, prepared))
+        _check_rows(config, manifest.rows, environments, prepared, also)
+        return prepared
+    claim = output.claim()
+    if claim is not None and output.complete_parts():
         environments = {claim.rows.digest: claim.rows.environment}
-        _check_rows(output.path, claim.rows, environments, prepared, config.accept_drift)
+        _check_rows(config, claim.rows, environments, prepared, ())
     elif claim is None or claim.rows != prepared.rows:
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     return prepared
@@ -119,55 +120,66 @@ def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
         return
     changes = _listed(differences(to_builtins(planned), to_builtins(own)))
     raise FingerprintError(
-        f"this machine would write other rows than were planned: the plan has the row fingerprint "
+        f"this machine would not write the planned rows: the plan has the row fingerprint "
         f"{planned.digest[:12]}, this machine {own.digest[:12]}:{changes}\n"
-        "Give all workers one image and one kind of processor, then run again: the parts that are "
+        "Use the same image and kind of processor for all workers, then run again: parts that are "
         "complete are kept"
     )
 
 
 def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """What the index would be built with instead; it is rebuilt from the tables."""
+    """What the index would be built with instead, and what that takes."""
     before, after = (
-        None if one is None else to_builtins(one)
-        for one in (manifest.index_settings, prepared.index)
+        {} if one is None else to_builtins(one) for one in (manifest.index_settings, prepared.index)
     )
-    yield from differences(before, after, key="index")
+    for line in differences(before, after):
+        yield f"index: {line} (it would be built again from the tables, encoding nothing)"
 
 
 def reader_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """Which versions of readers differ; documents of their kinds are read and encoded again."""
-    yield from differences(manifest.readers, dict(prepared.readers), key="readers")
+    """Which versions of readers differ, and what that takes."""
+    for line in differences(manifest.readers, dict(prepared.readers)):
+        yield f"readers: {line} (documents of this kind would be read and encoded again)"
 
 
 def _check_rows(
-    path: str,
+    config: RunConfig,
     before: RowFingerprint,
     environments: Mapping[str, Environment],
     prepared: Prepared,
-    accept_drift: bool,
+    also: Sequence[str],
 ) -> None:
+    """Refuse to continue if the rows would differ.
+
+    Args:
+        config: of the run.
+        before: what the existing rows were made with.
+        environments: in which they were made, by digest.
+        prepared: the run.
+        also: other differences, which would not stop the run by themselves.
+    """
     now = prepared.rows
+    more = f"\nThese also differ, and are handled automatically:{_listed(also)}" if also else ""
     settings = _listed(differences(to_builtins(before.settings), to_builtins(now.settings)))
     if settings:
         raise FingerprintError(
-            f"output {path!r} holds rows made with other models or settings:{settings}\n"
+            f"output {config.output!r} holds rows made with other models or settings:{settings}\n"
             "Go back to those settings, which costs nothing, or name another folder with --output, "
-            "which encodes every document again"
+            f"which encodes every document again{more}"
         )
-    if accept_drift or now.digest in environments:
+    if config.accept_drift or now.digest in environments:
         return
     drift = _listed(differences(to_builtins(before.environment), to_builtins(now.environment)))
     raise FingerprintError(
-        f"output {path!r} holds rows made in another environment, where bits may differ:{drift}\n"
+        f"output {config.output!r} holds rows made in another environment, where bits may differ:"
+        f"{drift}\n"
         "Go back to that environment, which costs nothing; add --accept-drift, which encodes new "
         "and changed documents only and records the mixture; or name another folder with "
-        "--output, which encodes every document again. Versions of readers, FAISS and pyarrow "
-        "never need this: they read or index again by themselves"
+        f"--output, which encodes every document again{more}"
     )
 
 
-def _listed(lines: Iterator[str]) -> str:
+def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 

@@ -12,7 +12,7 @@ from longbert.engine.unit import process_unit
 
 
 def run_in_process(context: RunContext, info: RunInfo) -> RunResult:
-    """Do all steps of a run one after the other.
+    """Do all steps of a run in order.
 
     Raises:
         LongbertError: see the steps.

@@ -9,7 +9,11 @@ import pyarrow as pa
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
-from longbert.engine.encode import UNKNOWN_SHARE_WARNING, encode_documents
+from longbert.engine.encode import (
+    UNKNOWN_SHARE_WARNING,
+    encode_documents,
+    n_vectors_of_zeros,
+)
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
@@ -24,7 +28,7 @@ from longbert.store.tables import build_tables, counts_of_tables
 
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """Whether a run that was stopped left the unit's part complete."""
+    """Whether an interrupted run completed the unit's part."""
     receipt = context.output.whole_receipt(unit.part.name, context.folders)
     if receipt is None or receipt.fingerprint != unit.part.fingerprint:
         return False
@@ -40,7 +44,7 @@ def is_resumed(context: RunContext, unit: Unit) -> bool:
 
 
 def copy_unit(context: RunContext, unit: Unit) -> None:
-    """Make a unit's part from the rows of an earlier part whose documents are still there.
+    """Make a unit's part from the rows of an earlier part whose documents still exist.
 
     Raises:
         OutputError: a file cannot be read or written.
@@ -97,6 +101,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
                 result.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(result.document.text)
                 for result in results
             ),
+            "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )
     tables = build_tables(results, errors, width=models.width, names=context.tables)
@@ -104,7 +109,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
 
 
 def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
-    """Make a unit's part, unless a run that was stopped left it complete.
+    """Make a unit's part, unless an interrupted run completed it.
 
     Args:
         context: the run.

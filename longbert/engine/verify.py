@@ -23,9 +23,9 @@ Rows = list[dict[str, Any]]
 
 
 def verify_output(output: OutputFolder) -> Iterator[str]:
-    """Read a whole output and yield a sentence for each thing that is wrong.
+    """Read a whole output and yield a sentence for each problem.
 
-    One part is in memory at a time, and the ids of all documents.
+    One part at a time is in memory, plus the ids of all documents.
 
     Raises:
         OutputError: there is no finished output to check.
@@ -39,11 +39,11 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
         totals.update(entry.counts)
         yield from _part_problems(output, entry, manifest, seen)
     if dict(totals) != manifest.counts:
-        yield "manifest.json: the counts are not the sums of those of the parts"
+        yield "manifest.json: the counts are not the sums over the parts"
     for file in sorted(output.foreign_tables()):
         yield (
-            f"{file} is not of this output, but readers that glob the folder will pick it up: "
-            "remove it"
+            f"{file} does not belong to this output, but readers that glob the folder will pick "
+            "it up: remove it"
         )
     if manifest.index is not None:
         yield from index_problems(output, manifest.part_names, manifest.index)
@@ -52,7 +52,7 @@ def verify_output(output: OutputFolder) -> Iterator[str]:
 
 
 def environments_of(output: OutputFolder) -> Iterator[str]:
-    """A line for each environment that rows of an output were made in, where there are several.
+    """A line for each environment that rows were made in, if there are several.
 
     Raises:
         OutputError: there is no finished output to check.
@@ -92,11 +92,11 @@ def _part_problems(
         if data is None:
             yield f"{file} is missing"
         elif hashlib.sha256(data).hexdigest() != entry.files[table].sha256:
-            yield f"{file} does not have the SHA-256 that the manifest names"
+            yield f"{file} does not match its SHA-256 in the manifest"
         else:
             tables[table] = from_parquet(data)
             if tables[table].num_rows != entry.files[table].n_rows:
-                yield f"{file} has {tables[table].num_rows} rows, not as the manifest says"
+                yield f"{file} has {tables[table].num_rows} rows, but the manifest says otherwise"
     yield from _lexical_problems(output, entry, tables)
     if len(tables) == len(names):
         # Passes over whole documents come first.
@@ -115,7 +115,7 @@ def _lexical_problems(
     elif data is None:
         yield f"{file} is missing"
     elif hashlib.sha256(data).hexdigest() != entry.files[LEXICAL].sha256:
-        yield f"{file} does not have the SHA-256 that the manifest names"
+        yield f"{file} does not match its SHA-256 in the manifest"
     else:
         totals = open_part(data, path=file).totals
         for table, count in (("documents", totals.documents), ("passages", totals.passages)):
@@ -129,14 +129,14 @@ def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) ->
         yield f"{file} has a row fingerprint that the manifest does not name"
     part = receipt.planned
     if part.name != part_name(part.ordinal, part.documents, part.fingerprint):
-        yield f"{file} does not name the documents that the part was made of"
+        yield f"{file} does not list the documents that the part was made from"
     for what, here, there in (
         ("row fingerprint", receipt.fingerprint, entry.fingerprint),
         ("counts", receipt.counts, entry.counts),
         ("files", receipt.files, entry.files),
     ):
         if here != there:
-            yield f"{file} has another {what} than the manifest"
+            yield f"{file} and the manifest differ in {what}"
 
 
 def _count_problems(
@@ -183,11 +183,11 @@ def _row_problems(
         own = passages.pop(document_id, [])
         text = "".join(passage["text"] for passage in own)
         if hashlib.sha256(text.encode()).hexdigest() != row["content_sha256"]:
-            yield f"{where}: the passages put together are not the document's text"
+            yield f"{where}: the passages do not add up to the document's text"
         yield from (f"{where}: {problem}" for problem in _span_problems(own, row["n_chars"]))
         for passage in own:
             if passage["passage_id"] != passage_id(document_id, passage["ordinal"]):
-                yield f"{where}: passage {passage['ordinal']} has another id than it should"
+                yield f"{where}: passage {passage['ordinal']} has the wrong id"
         for entity in entities.pop(document_id, []):
             start, stop = entity["char_start"], entity["char_end"]
             if not 0 <= start < stop <= len(text) or text[start:stop] != entity["text"]:

@@ -1,1 +1,1 @@
-"""The similarity index: built from committed tables, searched exactly. Only here is FAISS used."""
+"""The similarity index: built from committed tables, searched exactly. FAISS is used only here."""

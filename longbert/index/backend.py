@@ -1,4 +1,4 @@
-"""FAISS, imported when it is needed and checked to be there once."""
+"""FAISS, imported when needed and checked to be installed exactly once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def load_faiss() -> ModuleType:
 
 
 def faiss_version() -> str:
-    """The version of the one build of FAISS that is installed, without importing it.
+    """The version of the installed build of FAISS, without importing it.
 
     Raises:
         LongbertError: it is missing or installed twice.
@@ -54,8 +54,8 @@ def check_distributions(installed: Iterable[str]) -> None:
     found = sorted(installed)
     if len(found) > 1:
         raise LongbertError(
-            f"{' and '.join(found)} are installed, but they are one module and break each other; "
-            f"exactly one may be: pip uninstall {' '.join(found)}, then {_INSTALL}"
+            f"{' and '.join(found)} are installed, but they are the same module and break each "
+            f"other; keep one: pip uninstall {' '.join(found)}, then {_INSTALL}"
         )
 
 

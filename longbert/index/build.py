@@ -32,7 +32,7 @@ from longbert.store.manifest import (
 )
 
 _LONGEST = 1e18
-"""Length over which an inner product could leave the range of float32."""
+"""Length above which an inner product could exceed the range of float32."""
 
 
 def build_index(
@@ -40,8 +40,8 @@ def build_index(
 ) -> IndexEntry | None:
     """Index the vectors of passages and of documents.
 
-    Every file is named by its content and written whole, so that the same tables give the same
-    files, and an index that a manifest names is never overwritten by another.
+    Every file is named after its content and written atomically, so the same tables give the
+    same files, and an index that a manifest names is never overwritten.
 
     Args:
         output: the folder, with ``documents/`` and ``passages/`` in it.
@@ -54,7 +54,7 @@ def build_index(
 
     Raises:
         ConfigError: the metric or the type is unknown.
-        OutputError: a table is damaged, two passages have one id, or a file cannot be written.
+        OutputError: a table is damaged, two passages have the same id, or a file cannot be written.
     """
     kind, metric = settings.type, settings.metric
     if metric not in METRICS:
@@ -120,7 +120,7 @@ def index_files(output: OutputFolder, entry: IndexEntry) -> tuple[str, ...]:
 
 
 class _Collector:
-    """Gathers the vectors of one table in an index, checked."""
+    """Collects and checks the vectors of a table in an index."""
 
     def __init__(self, kind: str, metric: str, table: str, *, has_ids: bool) -> None:
         self.index: Any = None
@@ -177,7 +177,7 @@ class _Collector:
 def _refuse_clash(
     ids: Sequence[Integers], owners: Sequence[Integers], positions: Mapping[str, int]
 ) -> None:
-    """Refuse two passages of one id, naming the documents they belong to."""
+    """Refuse two passages with the same id, naming their documents."""
     if not ids:
         return
     passage_ids = np.concatenate(ids)

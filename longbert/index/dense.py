@@ -49,7 +49,7 @@ class DenseSearch:
             )
         if not np.isfinite(queries).all():
             raise ModelError(
-                "the model made a vector that is not finite of a query: try --precision float32"
+                "the model made a vector with NaN or infinity for a query: try --precision float32"
             )
         return unit_vectors(queries) if self._vectors.description.metric == "cosine" else queries
 

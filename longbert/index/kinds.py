@@ -36,7 +36,7 @@ def index_type(name: str) -> IndexType:
     """Look up a type of index.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is none with this name.
     """
     try:
         return INDEX_TYPES[name]

@@ -18,7 +18,7 @@ _UNSAFE = re.compile(r"[%\s\x00-\x1f\x7f-\x9f]")
 
 
 def hit_record(query_id: str, hit: Hit) -> dict[str, Any]:
-    """One hit as JSON has it: scores as the shortest decimals that are the same float32."""
+    """A hit for JSON: scores as the shortest decimals that give the same float32."""
     return {
         "query_id": query_id,
         "rank": hit.rank,
@@ -37,7 +37,7 @@ def trec_lines(results: Iterable[tuple[str, Sequence[Hit]]]) -> Iterator[str]:
     """Lines as trec_eval reads them, without line ends.
 
     It splits lines at white space, so ids are percent-encoded. It orders by score alone, in
-    float32, so equal scores are made to differ by the least step.
+    float32, so equal scores are made to differ by the smallest step.
     """
     for query_id, hits in results:
         scores = _descending([hit.score for hit in hits])
@@ -71,5 +71,5 @@ def _descending(scores: Sequence[float]) -> list[str]:
 
 
 def _encoded(name: str) -> str:
-    """Percent-encode what would break a line into other fields, and the percent sign."""
+    """Percent-encode what would change the fields of a line, and the percent sign."""
     return _UNSAFE.sub(lambda found: "".join(f"%{b:02X}" for b in found[0].encode()), name)

@@ -142,7 +142,7 @@ class Index:
 
         Args:
             texts: of any length.
-            k: documents wanted, at least 1; fewer come if there are not as many.
+            k: documents wanted, at least 1; fewer if there are not that many.
             rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document
                 and in its best run of passages; ``"best"``: by the vector of the best passage;
                 ``"best-mean"``: by the mean of the three best; ``"document"``: by the vector of
@@ -169,7 +169,7 @@ class Index:
         return hits
 
     def like(self, document_id: str, k: int = 10, rank: str | None = None) -> list[Hit]:
-        """Find the documents most like one of the output, which is itself left out.
+        """Find the documents most similar to one in the output, which is itself left out.
 
         Raises:
             ConfigError: no document has this id, or ``k`` or ``rank`` is out of range.
@@ -252,7 +252,7 @@ class Index:
         ]
 
     def _hits(self, found: Sequence[Sequence[_Found]]) -> list[list[Hit]]:
-        """Read the texts of all results together, then put them in."""
+        """Read the texts of all results at once and fill them in."""
         wanted = [one.wanted for results in found for one in results]
         excerpts = iter(read_excerpts(self._snapshot, wanted))
         return [

@@ -31,7 +31,7 @@ class VectorIndex:
     Attributes:
         passages: whose rows are those of the table of passages.
         documents: whose rows are those of the table of documents.
-        owner: keeps the FAISS object alive that ``passages`` is a part of.
+        owner: keeps alive the FAISS object that ``passages`` is part of.
     """
 
     description: IndexDescription
@@ -134,7 +134,7 @@ def _read_index(output: OutputFolder, entry: IndexFile) -> Any:
         ) from None
     if index.ntotal != entry.count:
         raise OutputError(
-            f"{output.join(entry.file)} has {index.ntotal} vectors, its description says "
+            f"{output.join(entry.file)} has {index.ntotal} vectors, but its description says "
             f"{entry.count}: remove the folder index and run longbert again"
         )
     return index

@@ -1,4 +1,4 @@
-"""What the index reads of the Parquet tables, batch by batch."""
+"""Read what the index needs from the Parquet tables, batch by batch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class DocumentBatch:
-    """Rows of a table ``documents``; ``vectors`` is None where none was made."""
+    """Rows of a table ``documents``; ``vectors`` is None if there are none."""
 
     document_ids: list[str]
     vectors: Vectors | None
@@ -31,7 +31,7 @@ class DocumentBatch:
 
 @dataclass(frozen=True, slots=True)
 class PassageBatch:
-    """Rows of a table ``passages``; ``vectors`` is None where none was made."""
+    """Rows of a table ``passages``; ``vectors`` is None if there are none."""
 
     passage_ids: Integers
     document_ids: list[str]
@@ -88,12 +88,12 @@ class RowsDigest:
         self._hashes = {name: hashlib.sha256() for name in names}
 
     def add_documents(self, batch: DocumentBatch) -> None:
-        """Take the next rows of the documents."""
+        """Add the next rows of the documents."""
         self._hashes["documents"].update(_delimited(batch.document_ids))
         self._hashes["document_vectors"].update(_bytes(batch.vectors))
 
     def add_passages(self, batch: PassageBatch) -> None:
-        """Take the next rows of the passages."""
+        """Add the next rows of the passages."""
         self._hashes["passages"].update(_delimited(batch.document_ids))
         self._hashes["passage_ids"].update(batch.passage_ids.astype("<i8").tobytes())
         self._hashes["passage_vectors"].update(_bytes(batch.vectors))
@@ -132,7 +132,7 @@ def read_document_ids(output: OutputFolder, parts: Sequence[str]) -> list[str]:
 def read_passage_table(
     output: OutputFolder, parts: Sequence[str], documents: Mapping[str, int]
 ) -> PassageTable:
-    """Read all columns of the passages but texts and vectors.
+    """Read all columns of the passages except texts and vectors.
 
     Args:
         documents: position of every document by its id.

@@ -15,7 +15,7 @@ _UNIT_TOLERANCE = 1e-6
 
 
 def column_vectors(column: Any) -> Vectors | None:
-    """Read a column ``embedding``; None where it holds no vector at all.
+    """Read a column ``embedding``; None if it holds no vectors at all.
 
     Raises:
         ValueError: not a list of float32 of fixed size, or null in some rows only.
@@ -41,7 +41,7 @@ def lengths(vectors: Vectors) -> npt.NDArray[np.float64]:
 
 
 def unit_vectors(vectors: Vectors) -> Vectors:
-    """Scale to length 1; vectors of length 1 (to 1e-6) or 0 are kept to the bit."""
+    """Scale to length 1; vectors of length 1 (to 1e-6) or 0 are kept bit for bit."""
     norms = lengths(vectors)
     norms[(np.abs(norms - 1) <= _UNIT_TOLERANCE) | (norms == 0)] = 1
     return (vectors / norms[:, np.newaxis]).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Checking an index against its checksums and against the tables it was built from."""
+"""Checking an index against its checksums and the tables it was built from."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def index_problems(output: OutputFolder, parts: Sequence[str], entry: IndexEntry
         entry: of the index in the manifest.
 
     Yields:
-        What is wrong, with a remedy; nothing if all is well.
+        Each problem, with a remedy.
     """
     try:
         description = output.index_description(entry)
@@ -39,6 +39,6 @@ def index_problems(output: OutputFolder, parts: Sequence[str], entry: IndexEntry
     indexed = {"documents": description.documents.count, "passages": description.passages.count}
     for table, count in counts.items():
         if indexed[table] != count:
-            yield f"the index has {indexed[table]} {table}, the tables have {count}: run again"
+            yield f"the index has {indexed[table]} {table}, but the tables have {count}: run again"
     if description.rows_sha256 != digest.hexdigest():
-        yield "the index was built from other rows than the tables hold: run longbert again"
+        yield "the index was not built from the rows in the tables: run longbert again"

@@ -137,7 +137,7 @@ class Kind:
 
     def check(self) -> None:
         """Raise DocumentError if a library is missing."""
-        missing = [library for library in self.libraries if _version(library) is None]
+        missing = [library for library in self.libraries if library_version(library) is None]
         if missing:
             source = f"longbert[{self.extra}]" if self.extra else " ".join(missing)
             raise DocumentError(
@@ -222,11 +222,12 @@ def reader_versions() -> dict[str, str]:
 
 
 def _named_version(library: str) -> str:
-    return f"{library} {_version(library) or 'missing'}"
+    return f"{library} {library_version(library) or 'missing'}"
 
 
 @cache
-def _version(library: str) -> str | None:
+def library_version(library: str) -> str | None:
+    """The installed version; None if it is not installed."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:

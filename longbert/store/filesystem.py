@@ -1,6 +1,6 @@
 """The few file operations that longbert needs, and their local implementation.
 
-Everything above works on a :class:`FileSystem`, so that the Beam layer can supply one that knows
+Higher layers work on a :class:`FileSystem`, so that the Beam layer can supply one that supports
 object stores.
 """
 
@@ -18,7 +18,7 @@ from typing_extensions import override
 from longbert.store.globs import ANY_FOLDERS, first_wildcard, path_matches
 
 TEMPORARY_SUFFIX = ".tmp"
-"""Ending of a file that is still being written."""
+"""Suffix of a file that is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class FileInfo:
     """A file's path as given to ``open``, and its size.
 
     Attributes:
-        special: ``pipe``, ``socket`` or ``device`` for what is no file that can be read twice;
-            opening one may wait for ever.
-        problem: set for a folder that cannot be listed: why not. ``path`` is that folder.
+        special: ``pipe``, ``socket`` or ``device`` for what cannot be read twice; opening one
+            may block forever.
+        problem: why the folder ``path`` cannot be listed; else not set.
     """
 
     path: str
@@ -46,7 +46,7 @@ class FileSystem(Protocol):
     def files(self, path: str) -> Iterator[FileInfo]:
         """All files under the folder ``path``, recursively, in any order.
 
-        A folder below it that cannot be listed is an item that says so.
+        A subfolder that cannot be listed is returned as an item that says so.
 
         Raises:
             OSError: the folder itself cannot be listed.
@@ -62,10 +62,10 @@ class FileSystem(Protocol):
         """Open a file for reading; raises OSError."""
 
     def local_path(self, path: str) -> str | None:
-        """Where the file lies on this machine, to be mapped into memory; None if it does not."""
+        """Local path of the file, for memory mapping; None if it is not on this machine."""
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file so that it is there whole or not at all, folders included.
+        """Write a file atomically, creating its folders.
 
         Raises:
             OSError: the folder cannot be made, is not writable, or is full.
@@ -89,12 +89,12 @@ class LocalFileSystem(FileSystem):
 
     @override
     def files(self, path: str) -> Iterator[FileInfo]:
-        # Links are followed, but not into a folder that they lie in.
+        # Links are followed, except into a folder that contains them.
         yield from _files(path, above=frozenset())
 
     @override
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        # A path that exists is itself, whether its name holds wildcards or not.
+        # A path that exists is taken literally, even if its name contains wildcards.
         if os.path.lexists(pattern):
             if not os.path.isdir(pattern):
                 yield _info(pattern)
@@ -113,7 +113,7 @@ class LocalFileSystem(FileSystem):
 
     @override
     def write(self, path: str, data: bytes) -> None:
-        # Beside it, fsync, rename, fsync of the folder.
+        # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
         beside = f"{path}{TEMPORARY_SUFFIX}"
@@ -140,7 +140,7 @@ class LocalFileSystem(FileSystem):
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:
-    """Files under a folder; an empty name is the current one, which paths leave out."""
+    """Files under a folder; an empty name is the current folder, which paths leave out."""
     status = os.stat(folder or ".")
     identity = (status.st_dev, status.st_ino)
     if identity in above:
@@ -157,7 +157,7 @@ def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileIn
 
 
 def _matches(folder: str, pattern: Sequence[str]) -> Iterator[FileInfo]:
-    """Files under a folder that match a pattern, which is split at its slashes."""
+    """Files under a folder that match a pattern, given as a list of parts."""
     wanted, rest = pattern[0], pattern[1:]
     try:
         if wanted == ANY_FOLDERS:
@@ -202,7 +202,7 @@ def _unlistable(folder: str, error: OSError) -> FileInfo:
 
 
 def _info(path: str) -> FileInfo:
-    """What a path is; a dangling link is a file, which shall not go unnoticed."""
+    """What a path is; a dangling link counts as a file, so that it does not go unnoticed."""
     try:
         status = os.stat(path)
     except OSError:

@@ -39,7 +39,7 @@ class OutputFolder:
     """Reads and writes the files of one output folder.
 
     Args:
-        filesystem: where it lies.
+        filesystem: where it is.
         path: the folder; it need not exist.
     """
 
@@ -69,7 +69,7 @@ class OutputFolder:
             ) from error
 
     def read_checked(self, name: str, sha256: str) -> bytes:
-        """Content of a file that must have a digest.
+        """Content of a file, checked against a digest.
 
         Raises:
             OutputError: it is missing or damaged.
@@ -77,14 +77,14 @@ class OutputFolder:
         data = self.read(name)
         if data is None:
             raise OutputError(
-                f"{self.join(name)} is missing: run longbert again with the same inputs, which "
-                "makes it anew"
+                f"{self.join(name)} is missing: run longbert again with the same inputs to "
+                "recreate it"
             )
         found = hashlib.sha256(data).hexdigest()
         if found != sha256:
             raise OutputError(
-                f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., the output says "
-                f"{sha256[:12]}...: remove it and run longbert again, which makes it anew"
+                f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., but the output "
+                f"says {sha256[:12]}...: remove it and run longbert again to recreate it"
             )
         return data
 
@@ -103,7 +103,7 @@ class OutputFolder:
         return memoryview(source.read_buffer())
 
     def exists(self, name: str) -> bool:
-        """Whether a file is there and can be opened."""
+        """Whether a file exists and can be opened."""
         try:
             self.filesystem.open(self.join(name)).close()
         except OSError:
@@ -111,7 +111,7 @@ class OutputFolder:
         return True
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file whole or not at all.
+        """Write a file atomically.
 
         Raises:
             OutputError: the folder is a file, not writable or full.
@@ -122,7 +122,7 @@ class OutputFolder:
             reason = error.strerror or str(error)
             raise OutputError(
                 f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
-                "before is kept: fix that, then run again to go on"
+                "before is kept: fix that, then run again to continue"
             ) from error
 
     def write_record(self, name: str, record: Record) -> None:
@@ -141,7 +141,7 @@ class OutputFolder:
         """The manifest of a finished output.
 
         Raises:
-            ConfigError: there is no such folder, or it is no output of longbert.
+            ConfigError: there is no such folder, or it is not an output of longbert.
             OutputError: its first run has not finished, or the manifest is damaged.
         """
         manifest = self.manifest()
@@ -149,7 +149,7 @@ class OutputFolder:
             return manifest
         if not self.filesystem.is_folder(self.path):
             raise ConfigError(
-                f"{self.path!r} is no folder: name the output of `longbert run` with --index"
+                f"{self.path!r} is not a folder: name the output of `longbert run` with --index"
             )
         if self.read(CLAIM) is None:
             raise ConfigError(
@@ -157,12 +157,12 @@ class OutputFolder:
                 "--index"
             )
         raise OutputError(
-            f"the first run into {self.path!r} has not finished: run it again, and it goes on "
+            f"the first run into {self.path!r} has not finished: run it again to continue "
             "where it stopped"
         )
 
     def claim(self) -> Claim | None:
-        """Whose folder this is, or None if no run has begun."""
+        """Which configuration the folder belongs to, or None if no run has begun."""
         return self._record(CLAIM, Claim)
 
     def receipt(self, part: str) -> Receipt | None:
@@ -174,7 +174,7 @@ class OutputFolder:
         return receipt if receipt is not None and receipt.part == part else None
 
     def whole_receipt(self, part: str, folders: Iterable[str]) -> Receipt | None:
-        """The receipt of a part whose files are all there, in their full length, else None.
+        """The receipt of a part if all its files exist in full length, else None.
 
         Args:
             part: its name.
@@ -194,13 +194,13 @@ class OutputFolder:
         self.write_record(receipt_file(receipt.part), receipt)
 
     def complete_parts(self) -> list[str]:
-        """Names of all parts that have a receipt, of whatever run, in order."""
+        """Names of all parts that have a receipt, from any run, in order."""
         suffix = PART_SUFFIXES[RECEIPTS]
         names = (path.rpartition("/")[2] for path in self._files(RECEIPTS))
         return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
     def index_description(self, entry: IndexEntry) -> IndexDescription:
-        """What an index is.
+        """The description of an index.
 
         Raises:
             OutputError: its description is missing or damaged.
@@ -221,7 +221,7 @@ class OutputFolder:
     def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
         """Remove longbert's own files that the manifest does not name.
 
-        Among them are the unfinished ones that a process leaves when it is killed.
+        This includes the unfinished files of killed processes.
 
         Raises:
             OutputError: one cannot be removed.
@@ -259,5 +259,5 @@ class OutputFolder:
 
 
 def entry_of(data: bytes, *, n_rows: int) -> FileEntry:
-    """What a receipt says of a file."""
+    """A receipt's entry for a file."""
     return FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=n_rows)

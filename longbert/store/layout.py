@@ -1,4 +1,4 @@
-"""Where everything lies in an output folder, and which files are longbert's own."""
+"""Where everything is in an output folder, and which files longbert wrote."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from longbert.store.filesystem import TEMPORARY_SUFFIX
 from longbert.store.tables import TABLES
 
 MANIFEST = "manifest.json"
-"""Written last; what it does not name does not exist."""
+"""Written last; what it does not list does not count."""
 
 CLAIM = "fingerprint.json"
 """Says which configuration a folder belongs to before its first run has finished."""
@@ -29,7 +29,7 @@ PART_SUFFIXES = {
     LEXICAL: ".safetensors",
     RECEIPTS: ".json",
 }
-"""Folders in which every part has one file, and the ending of that file."""
+"""Folders in which every part has one file, and the suffix of that file."""
 
 _PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.\w+")
 _INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")

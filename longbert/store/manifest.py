@@ -1,6 +1,6 @@
-"""What an output says of itself: manifest, claim, receipts and the index's description.
+"""Records about an output: manifest, claim, receipts and the index's description.
 
-All of them are JSON files that are read and checked here, and the same content gives the same
+All of them are JSON files, which are parsed and checked here. The same content gives the same
 bytes.
 """
 
@@ -17,7 +17,7 @@ from longbert.core.units import Part, PlannedDocument
 from longbert.errors import OutputError
 
 FORMAT = 2
-"""Version of the layout; another one is refused."""
+"""Version of the layout; any other is refused."""
 
 RecordType = TypeVar("RecordType", bound="Record")
 
@@ -27,7 +27,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class HeadSettings(Record, frozen=True, kw_only=True):
-    """A head, as far as it can change a row.
+    """What can change a row about a head.
 
     Attributes:
         name: as in the tables.
@@ -43,7 +43,7 @@ class HeadSettings(Record, frozen=True, kw_only=True):
 
 
 class PassSettings(Record, frozen=True, kw_only=True):
-    """One pass over the documents, as far as it can change a row.
+    """What can change a row about a pass over the documents.
 
     Attributes:
         digest: of the backbone.
@@ -51,7 +51,7 @@ class PassSettings(Record, frozen=True, kw_only=True):
         window: positions, special tokens included.
         overlap: content tokens; None where windows do not overlap by design.
         reads: whole documents, their two ends, or passages alone.
-        prompt: what is read before a text.
+        prompt: text before each window.
         batch_invariant: whether a window's bits are independent of its batch.
         heads: on this backbone.
     """
@@ -85,7 +85,7 @@ class RowSettings(Record, frozen=True, kw_only=True):
 
 
 class Environment(Record, frozen=True, kw_only=True):
-    """Where rows were made, as far as it can change their bits.
+    """What can change the bits of rows about the environment they were made in.
 
     Attributes:
         longbert: its version.
@@ -99,7 +99,7 @@ class Environment(Record, frozen=True, kw_only=True):
 
 
 class RowFingerprint(Record, frozen=True, kw_only=True):
-    """All that can change a row; two runs with equal digests write equal rows."""
+    """Everything that can change a row; two runs with equal digests write equal rows."""
 
     settings: RowSettings
     environment: Environment
@@ -111,7 +111,7 @@ class RowFingerprint(Record, frozen=True, kw_only=True):
 
 
 class IndexSettings(Record, frozen=True, kw_only=True):
-    """What the index is built with; a change builds it again from the tables.
+    """What the index is built with; if it changes, the index is rebuilt from the tables.
 
     Attributes:
         metric: how vectors are compared.
@@ -134,9 +134,9 @@ class NamedModels(Record, frozen=True, kw_only=True):
 
     Attributes:
         embed: ``"none"`` without an embedding model.
-        embed_path: the folder that it was found in, if the name was that of a folder.
+        embed_path: the folder, if the name was that of a folder.
         embed_digest: of its backbone, which the model of a query must have.
-        query_prompt: what the model reads before a query; None without an embedding model.
+        query_prompt: text before each query; None without an embedding model.
         heads: by task.
     """
 
@@ -223,7 +223,7 @@ class IndexFile(Record, frozen=True, kw_only=True):
 
 
 class IndexDescription(Record, frozen=True, kw_only=True):
-    """What an index is, beside its files.
+    """Properties of an index, and its files.
 
     Attributes:
         exact: whether search returns the true nearest vectors.
@@ -244,7 +244,7 @@ class IndexDescription(Record, frozen=True, kw_only=True):
 
 
 class Claim(Record, frozen=True, kw_only=True):
-    """Whom a folder belongs to before its first run has finished."""
+    """Which configuration a folder belongs to before its first run has finished."""
 
     format: int
     rows: RowFingerprint
@@ -257,10 +257,10 @@ class Manifest(Record, frozen=True, kw_only=True):
         fingerprint: digest of ``rows``.
         rows: fingerprint of the rows that the last run made.
         environments: where the rows of all parts were made, by digest of their fingerprint; more
-            than one where a run went on in another environment.
+            than one if a run continued in another environment.
         readers: versions of what reads each kind of input.
         index_settings: None without an index.
-        written_with: what changes bytes but no rows.
+        written_with: what changes bytes but not rows.
         counts: sums over the parts.
         parts: in order.
         index: None without vectors.
@@ -285,13 +285,13 @@ class Manifest(Record, frozen=True, kw_only=True):
 
 
 def to_builtins(record: Record) -> dict[str, Any]:
-    """A record as JSON has it: dictionaries, lists and plain values."""
+    """A record for JSON: dictionaries, lists and plain values."""
     content: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(record))
     return content
 
 
 def to_json(content: Record | Mapping[str, Any]) -> bytes:
-    """A record's file: the same content gives the same bytes."""
+    """A record as JSON bytes: the same content gives the same bytes."""
     plain = to_builtins(content) if isinstance(content, Record) else content
     return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
 

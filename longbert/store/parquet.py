@@ -1,4 +1,4 @@
-"""Parquet: bytes of a table, and reading of committed tables by path or memory map.
+"""Parquet: serialising tables, and reading committed ones by path or memory map.
 
 Arrow's own threads are never used here: one that still holds a Python buffer while the
 interpreter shuts down ends the process with an abort.
@@ -23,7 +23,7 @@ _BATCH_ROWS = 8192
 
 
 def to_parquet(table: pa.Table) -> bytes:
-    """A table's Parquet file: the same rows give the same bytes."""
+    """A table as Parquet bytes: the same rows give the same bytes."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression=_COMPRESSION)
     return buffer.getvalue()
@@ -38,7 +38,7 @@ def read_table(output: OutputFolder, table: str, part: str) -> pa.Table:
     """The committed rows of a part.
 
     Raises:
-        OutputError: they are gone or damaged.
+        OutputError: they are missing or damaged.
     """
     with open_table(output, part_file(table, part)) as file:
         return file.read(use_threads=False)
@@ -67,7 +67,7 @@ def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> 
     """Open a committed Parquet file that must have some columns.
 
     Args:
-        output: the folder it lies in.
+        output: the folder it is in.
         name: relative to that.
         columns: those it must have.
 
@@ -87,5 +87,5 @@ def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> 
     except (OSError, pa.ArrowInvalid) as error:
         raise OutputError(
             f"{output.join(name)} is missing or damaged ({error}): run longbert again with the "
-            "same inputs, which makes it anew"
+            "same inputs to recreate it"
         ) from error

@@ -13,12 +13,12 @@ _DEPTH = 3
 
 
 def is_output(filesystem: FileSystem, folder: str) -> bool:
-    """Whether longbert wrote the manifest or claim that lies in a folder.
+    """Whether longbert wrote the manifest or claim in a folder.
 
-    Every format of these files has a number called ``format`` at its top, and the version of
-    longbert a few levels down.
+    Every format of these files has a number called ``format`` at the top level, and the version
+    of longbert a few levels down.
     """
-    # The claim first: it is there from the start and stays small.
+    # The claim first: it exists from the start and stays small.
     return any(_is_ours(filesystem, join(folder or ".", name)) for name in (CLAIM, MANIFEST))
 
 

@@ -1,4 +1,4 @@
-"""The tables: one record each, with its columns and how rows fill them."""
+"""The tables: one record each, with its columns and how to fill them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from longbert.arrays import FloatVector
 from longbert.core.passages import passage_id
-from longbert.records import DocumentResult, ErrorRow, FloatVector
+from longbert.records import DocumentResult, ErrorRow
 
 VECTOR = object()
-"""Stands for the type of a column of embeddings, whose width a run decides."""
+"""Stands for the type of embedding columns, whose width depends on the run."""
 
 Get = Callable[[Any, Any], Any]
 """From a document's result and one of its rows to a value."""
@@ -45,7 +46,7 @@ class Table:
         rows: of one document, or of a document or file that failed.
         columns: in order.
         setting: the setting that asks for it; None if every run writes it.
-        of_failures: whether its rows are those of what failed.
+        of_failures: whether its rows describe failures.
     """
 
     name: str
@@ -201,7 +202,7 @@ _ALL_TABLES = (
 )
 
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL_TABLES}
-"""By name; those that only some runs write come last."""
+"""By name; tables that only some runs write come last."""
 
 
 def table_names(settings: object) -> tuple[str, ...]:

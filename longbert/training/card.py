@@ -4,134 +4,125 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from longbert.core.measures.counts import Estimate, LabelScores
-from longbert.core.measures.labels import MultiLabelMeasures, SingleLabelMeasures
-from longbert.core.measures.spans import EntityMeasures
-from longbert.encoders.heads.learned.folder import HeadConfig
+from longbert.core.measures.counts import Estimate
 from longbert.engine.compare import Measures
 from longbert.training.config import TrainConfig
+from longbert.training.data import FEW
+from longbert.training.scores import Scores, TrainingResult
 
 _LIBRARIES = ("longbert", "torch", "transformers", "tokenizers", "numpy")
 
 
 def model_card(
     config: TrainConfig,
-    head: HeadConfig,
+    result: TrainingResult,
     *,
     command: str,
     n_documents: int,
     n_extra: int,
-    validation: Measures,
-    cross_validation: Measures | None,
+    has_plot: bool,
 ) -> str:
     """The text of a head's ``README.md``.
 
     Args:
-        config: the training.
-        head: what came of it.
-        command: that made it.
+        config: of the training.
+        result: of the training.
+        command: that the head was trained by.
         n_documents, n_extra: documents of the data and of the extra data.
-        validation, cross_validation: scores.
+        has_plot: whether the folder holds a plot.
     """
+    head = result.head
     name = PurePath(config.output).name
-    kind = "entities" if head.task == "ner" else "documents"
-    lines = [
+    paragraphs = [
         f"# {name}",
-        "",
-        f"A head of longbert that labels {kind}. It reads the hidden states of `{head.backbone}` "
-        f"(digest `{head.backbone_digest[:12]}`) in windows of {head.window} positions with an "
-        f"overlap of {head.overlap} tokens"
-        + (
-            f", with the top {head.n_unfrozen} of its layers trained for it, and so has a pass of "
-            "its own in a run."
-            if head.n_unfrozen
-            else ", and adds next to nothing to a run in which that backbone runs already."
-        ),
-        "",
+        f"A longbert head for `--{head.task}`. " + _backbone(result),
         f"    longbert run --input docs/ --{head.task} {name}",
-        "",
         "## Labels",
-        "",
-        ", ".join(f"`{label}`" for label in _shown_labels(head)),
-        "",
+        ", ".join(f"`{label}`" for label in _labels(result)),
         "## Data",
-        "",
-        f"{n_documents:,} labelled documents from "
-        f"{', '.join(PurePath(path).name for path in config.data)}"
-        + (
-            f", and {n_extra:,} more to learn from only, from "
-            f"{', '.join(PurePath(path).name for path in config.extra_data)}"
-            if n_extra
-            else ""
-        )
-        + f". Licence of the data: {config.license or 'not stated'}.",
-        "",
+        _data(config, n_documents, n_extra),
         "## Scores",
-        "",
-    ]
-    if cross_validation is not None:
-        lines += [
-            f"Cross-validation with {config.n_folds} folds: every document is scored by a head "
-            "that has not seen it. Brackets give 95% intervals, by resampling documents.",
-            "",
-            *_table(cross_validation),
-            "",
-        ]
-    lines += [
-        f"On the {config.validation_share:.0%} of the documents that chose the epoch and the "
-        "temperature, and so flatter a little:",
-        "",
-        *_table(validation),
-        "",
-        "Scores of other kinds of text are likely to be lower. Try the head on labelled documents "
-        "of your own with `longbert evaluate`.",
-        "",
-        "## How it was made",
-        "",
+        *_scores(config, result),
+        "Expect lower scores on other kinds of text. Measure the head on labelled documents of "
+        "your own with `longbert evaluate`.",
+        "## Training",
         f"    {command}",
-        "",
         f"Temperature {head.temperature:.3g}; "
         + ", ".join(f"{library} {importlib.metadata.version(library)}" for library in _LIBRARIES)
-        + f", Python {platform.python_version()}. The curve of the training is in `training.svg`, "
-        "all scores are in `scores.json`.",
-        "",
+        + f", Python {platform.python_version()}. "
+        + ("`training.svg` plots the training; " if has_plot else "")
+        + "`scores.json` has all scores.",
     ]
-    return "\n".join(lines)
+    return "\n\n".join(paragraphs) + "\n"
 
 
-def _shown_labels(head: HeadConfig) -> list[str]:
-    if head.task == "ner":
-        return sorted({label[2:] for label in head.labels[1:]})
-    return list(head.labels)
+def _backbone(result: TrainingResult) -> str:
+    head = result.head
+    reads = (
+        f"It reads the hidden states of `{head.backbone}` (digest `{head.backbone_digest[:12]}`) "
+        f"in windows of {head.window} positions that overlap by {head.overlap} tokens. "
+    )
+    if head.n_unfrozen:
+        layers = "layer was" if head.n_unfrozen == 1 else f"{head.n_unfrozen} layers were"
+        return reads + f"The top {layers} trained with it, so it needs a pass of its own in a run."
+    return reads + "It adds next to nothing to a run that uses this backbone anyway."
 
 
-def _table(measures: Measures) -> Iterator[str]:
+def _labels(result: TrainingResult) -> Sequence[str]:
+    """The labels, or the types of a tagging scheme."""
+    labels = result.head.labels
+    measured = sorted(one.label for one in result.validation.measures.per_label)
+    return measured if set(measured) - set(labels) else labels
+
+
+def _data(config: TrainConfig, n_documents: int, n_extra: int) -> str:
+    files = ", ".join(PurePath(path).name for path in config.data)
+    extra = ", ".join(PurePath(path).name for path in config.extra_data)
+    return (
+        f"{n_documents:,} labelled documents from {files}"
+        + (f", and {n_extra:,} more, for training only, from {extra}" if n_extra else "")
+        + f". Licence of the data: {config.license or 'not stated'}."
+    )
+
+
+def _scores(config: TrainConfig, result: TrainingResult) -> Iterator[str]:
+    crossed, validation = result.cross_validation, result.validation
+    if crossed is not None:
+        yield (
+            f"Cross-validation with {result.n_folds} folds, in which every document is scored by a "
+            "head that did not see it. Brackets hold 95% intervals."
+        )
+        yield from _tables(crossed)
+    yield (
+        f"On the {config.validation_share:.0%} of the documents that chose the epoch and the "
+        "temperature, which flatters the head a little"
+        + ("" if crossed is not None else ", with 95% intervals in brackets")
+        + ":"
+    )
+    yield from _tables(validation)
+
+
+def _tables(scores: Scores) -> Iterator[str]:
+    yield "\n".join(_rows(scores.measures))
+    if scores.n_documents < FEW:
+        yield f"These are {scores.n_documents} documents, too few to say much."
+
+
+def _rows(measures: Measures) -> Iterator[str]:
     yield "| | score |"
     yield "|---|---|"
-    if isinstance(measures, EntityMeasures):
-        yield f"| F1 of entities (exact span and label) | {_interval(measures.f1)} |"
-        yield f"| precision | {measures.precision:.3f} |"
-        yield f"| recall | {measures.recall:.3f} |"
-    elif isinstance(measures, SingleLabelMeasures):
-        yield f"| accuracy | {_interval(measures.accuracy)} |"
-        yield f"| macro F1 | {_interval(measures.macro_f1)} |"
-    elif isinstance(measures, MultiLabelMeasures):
-        yield f"| micro F1 | {_interval(measures.micro_f1)} |"
-        yield f"| macro F1 | {_interval(measures.macro_f1)} |"
-    for label in _per_label(measures):
+    for name, estimate in measures.highlights.items():
+        yield f"| {name} | {_interval(estimate)} |"
+    for label in measures.per_label:
         yield f"| F1 of {label.label} ({label.n_gold:,} labelled) | {label.f1:.3f} |"
 
 
-def _per_label(measures: Measures) -> tuple[LabelScores, ...]:
-    if isinstance(measures, EntityMeasures | SingleLabelMeasures | MultiLabelMeasures):
-        return measures.per_label
-    return ()
-
-
-def _interval(estimate: Estimate) -> str:
+def _interval(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "not defined"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f}"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"

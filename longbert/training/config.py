@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, get_args
 
-from longbert.config import Device, Precision
+from msgspec import Meta
+
+from longbert.config import Count, Device, ModelConfig, OverlapTokens, Precision, WindowTokens
 from longbert.errors import ConfigError, nearest
+from longbert.settings import check_known, check_settings
+from longbert.tasks import TASKS, Training
 
-TASKS = ("classify", "ner")
-CLASS_WEIGHTS = ("none", "balanced")
-DEFAULT_EPOCHS = {"classify": 16, "ner": 10}
-DEFAULT_LEARNING_RATE = {"classify": 6e-3, "ner": 1e-3}
+ClassWeights = Literal["none", "balanced"]
+
+CLASS_WEIGHTS: tuple[ClassWeights, ...] = get_args(ClassWeights)
+
+TRAINED: Mapping[str, Training] = {
+    name: task.training for name, task in TASKS.items() if task.training is not None
+}
+"""How heads are trained, by the names of the tasks that have any."""
+
+_OPTIONS = {"n_folds": "folds", "validation_share": "validation", "n_unfrozen": "unfreeze"}
+"""Names on the command line of the settings that have another one here."""
+
+_EXAMPLES = {"n_folds": 5, "validation_share": 0.1, "learning_rate": 0.001, "seed": 0}
+
+_Share = Annotated[float, Meta(gt=0, lt=1)]
+_Natural = Annotated[int, Meta(ge=0)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,24 +37,25 @@ class TrainConfig:
     """A training.
 
     Attributes:
-        task: ``"classify"`` or ``"ner"``.
+        task: one of :data:`TRAINED`.
         data: files of labelled documents.
-        extra_data: more of them, which are learnt from and never validated on.
+        extra_data: more of them, to learn from and not to validate on.
         output: folder of the head; it must not exist.
         backbone: a packaged model, a local folder or a hub id.
         id_field, text_field, label_field: of the data; ``label_field`` None: ``label``,
             ``labels`` or ``entities``, whichever there is.
         validation_share: of the documents, for early stopping, calibration and scores.
-        n_folds: of the cross-validation; 0 for none.
-        epochs: at most; None: see :data:`DEFAULT_EPOCHS`.
-        patience: epochs without a better validation after which training ends.
-        learning_rate: the highest of the schedule; None: see :data:`DEFAULT_LEARNING_RATE`.
+        n_folds: of the cross-validation; 0 for none; None: see
+            :func:`longbert.training.data.n_folds_of`.
+        epochs: at most; None: what suits the task.
+        patience: epochs without a better validation after which training stops.
+        learning_rate: the peak of the schedule; None: what suits the task.
         class_weights: ``"balanced"`` weighs each class by the inverse of its frequency.
         n_unfrozen: layers of the backbone, from the top, that are trained as well.
         layers: hidden states that are read, 0 the embeddings; None: all for ``classify``, every
             second for ``ner``.
         window, overlap: as for a run.
-        seed: of everything that is drawn.
+        seed: of all random numbers.
         device, precision: as for a run; layers of the backbone are trained in float32.
         features: folder of the features, kept for the next training; None: beside the output.
         license: of the data, for the card.
@@ -50,27 +69,28 @@ class TrainConfig:
     id_field: str = "id"
     text_field: str = "text"
     label_field: str | None = None
-    validation_share: float = 0.1
-    n_folds: int = 0
-    epochs: int | None = None
-    patience: int = 4
-    learning_rate: float | None = None
-    class_weights: str = "none"
-    n_unfrozen: int = 0
+    validation_share: _Share = 0.1
+    n_folds: _Natural | None = None
+    epochs: Count | None = None
+    patience: Count = 4
+    learning_rate: _Share | None = None
+    class_weights: ClassWeights = "none"
+    n_unfrozen: _Natural = 0
     layers: tuple[int, ...] | None = None
-    window: int | None = None
-    overlap: int | None = None
-    seed: int = 0
+    window: WindowTokens | None = None
+    overlap: OverlapTokens | None = None
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     device: Device = "auto"
     precision: Precision = "auto"
     features: str | None = None
     license: str | None = None
 
     def __post_init__(self) -> None:
-        if self.task not in TASKS:
+        check_settings(self, names=_OPTIONS, examples=_EXAMPLES)
+        if self.task not in TRAINED:
             raise ConfigError(
-                f"task must be one of {', '.join(TASKS)}, got {self.task!r}"
-                f"{nearest(self.task, TASKS)}"
+                f"task must be one of {', '.join(TRAINED)}, got {self.task!r}"
+                f"{nearest(self.task, TRAINED)}"
             )
         if not self.data:
             raise ConfigError("data must name at least one file of labelled documents")
@@ -78,32 +98,11 @@ class TrainConfig:
             raise ConfigError("output must name a folder, got an empty name: try my-head")
         if self.features is not None:
             self._check_features(self.features)
-        if not 0 < self.validation_share < 1:
-            raise ConfigError(f"validation must be in (0, 1), got {self.validation_share}: try 0.1")
-        if self.n_folds < 0 or self.n_folds == 1:
-            raise ConfigError(f"folds must be 0 for none, or at least 2, got {self.n_folds}: try 5")
-        for name, value, least in (
-            ("epochs", self.epochs, 1),
-            ("patience", self.patience, 1),
-            ("unfreeze", self.n_unfrozen, 0),
-            ("window", self.window, 3),
-            ("overlap", self.overlap, 0),
-            ("seed", self.seed, 0),
-        ):
-            if value is not None and value < least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
-        if self.seed >= 2**63:
-            raise ConfigError(f"seed must be below 2 ** 63, got {self.seed}: try 0")
+        if self.n_folds == 1:
+            raise ConfigError("folds must be 0 for none, or at least 2, got 1: try 5")
         if self.layers is not None and len({*self.layers}) < len(self.layers):
-            raise ConfigError(f"layers names one twice: {', '.join(map(str, self.layers))}")
-        if self.learning_rate is not None and not 0 < self.learning_rate < 1:
             raise ConfigError(
-                f"learning_rate must be in (0, 1), got {self.learning_rate}: try 0.001"
-            )
-        if self.class_weights not in CLASS_WEIGHTS:
-            raise ConfigError(
-                f"class_weights must be one of {', '.join(CLASS_WEIGHTS)}, "
-                f"got {self.class_weights!r}{nearest(self.class_weights, CLASS_WEIGHTS)}"
+                f"layers must name each layer once, got {','.join(map(str, self.layers))}"
             )
 
     def _check_features(self, features: str) -> None:
@@ -118,11 +117,41 @@ class TrainConfig:
                 )
 
     @property
-    def most_epochs(self) -> int:
-        """Epochs at most."""
-        return self.epochs or DEFAULT_EPOCHS[self.task]
+    def training(self) -> Training:
+        """How heads of the task are trained."""
+        return TRAINED[self.task]
 
     @property
-    def highest_learning_rate(self) -> float:
+    def models(self) -> ModelConfig:
+        """The settings of a run that load the backbone as training reads it."""
+        return ModelConfig(
+            embed=self.backbone,
+            window=self.window,
+            overlap=self.overlap,
+            device=self.device,
+            precision="float32" if self.n_unfrozen else self.precision,
+        )
+
+    @property
+    def most_epochs(self) -> int:
+        """Epochs at most."""
+        return self.epochs or self.training.epochs
+
+    @property
+    def peak_learning_rate(self) -> float:
         """Of the schedule."""
-        return self.learning_rate or DEFAULT_LEARNING_RATE[self.task]
+        return self.learning_rate or self.training.learning_rate
+
+
+def train_config(settings: Mapping[str, Any]) -> TrainConfig:
+    """Build a configuration from settings named as on the command line, ``-`` written ``_``.
+
+    Raises:
+        ConfigError: a setting is unknown, missing, of the wrong type or out of range.
+    """
+    names = {_OPTIONS.get(field.name, field.name): field.name for field in fields(TrainConfig)}
+    check_known(settings, names)
+    for required in ("task", "data", "output"):
+        if required not in settings:
+            raise ConfigError(f"{required} must be given, got none: name it with --{required}")
+    return TrainConfig(**{names[name]: value for name, value in settings.items()})

@@ -1,23 +1,26 @@
-"""Reading labelled documents for a training, and holding some of them back."""
+"""Labelled documents for a training, and which of them are held back."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from longbert.errors import ConfigError, InputError
-from longbert.readers.labels import LabelKind, LabelledData, check_trainable, read_labelled
+from longbert.readers.labels import LABEL_KINDS, LabelledData, check_trainable, read_labelled
 from longbert.records import LabelledDocument
 from longbert.store.filesystem import LocalFileSystem
 from longbert.training.config import TrainConfig
 
-_KINDS: Mapping[str, tuple[LabelKind, ...]] = {
-    "classify": ("label", "labels"),
-    "ner": ("entities",),
-}
+FEW = 30
+"""Scores of fewer documents (or temperatures fitted on fewer) say more of these than of a head."""
+
+DEFAULT_FOLDS = 5
+"""Of the cross-validation where few documents are held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +28,8 @@ class TrainingData:
     """Labelled documents.
 
     Attributes:
-        main: those to learn from and to validate on.
-        extra: those that are only learnt from.
+        main: to learn from and to validate on.
+        extra: only to learn from.
         n_dropped_spans: spans left out because they overlap a longer one.
     """
 
@@ -55,7 +58,7 @@ def read_training_data(config: TrainConfig) -> TrainingData:
             if document.document_id in seen:
                 raise InputError(
                     f"{document.source}: id {document.document_id!r} is in "
-                    f"{seen[document.document_id]}, too: give every document its own id"
+                    f"{seen[document.document_id]}, too: give every document an id of its own"
                 )
             seen[document.document_id] = file.path
     main = replace(
@@ -66,20 +69,23 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     )
     check_trainable(main, n_folds=config.n_folds or None)
     if len(main.documents) < 2:
-        raise InputError(f"{main.path} has one document only: one to learn from, one to validate")
-    n_documents = len(main.documents)
-    if config.n_folds and n_documents - -(-n_documents // config.n_folds) < 2:
         raise InputError(
-            f"{main.path} has {n_documents} documents, of which {config.n_folds} folds leave one "
-            "only, and a head needs one to learn from and one to validate: label more documents, "
-            "or leave out --folds"
+            f"{main.path} has a single document, and a head needs at least one to learn from and "
+            "one to be validated on: label more documents"
+        )
+    n_documents = len(main.documents)
+    if config.n_folds and not _leaves_two(n_documents, config.n_folds):
+        raise InputError(
+            f"{main.path} has {n_documents} documents, of which {config.n_folds} folds leave a "
+            "single one, and a head needs at least one to learn from and one to be validated on: "
+            "label more documents, or leave out --folds"
         )
     for file in extra:
         unknown = sorted(set(file.labels) - set(main.labels))
         if unknown:
             raise InputError(
                 f"{file.path} has the label {unknown[0]!r}, which no document of "
-                f"{', '.join(config.data)} has: rename it, or give the file as --data"
+                f"{', '.join(config.data)} has: rename it, or give the file with --data"
             )
     return TrainingData(
         main,
@@ -88,10 +94,43 @@ def read_training_data(config: TrainConfig) -> TrainingData:
     )
 
 
+def digest_of(documents: Sequence[LabelledDocument]) -> str:
+    """SHA-256 of documents and their labels."""
+    digest = hashlib.sha256()
+    for one in documents:
+        spans = [[s.char_start, s.char_end, s.label] for s in one.spans or ()]
+        row = [one.document_id, one.text, list(one.labels or ()), spans]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+def n_folds_of(documents: Sequence[LabelledDocument], config: TrainConfig) -> int:
+    """Folds of the cross-validation; 0 for none.
+
+    As many as asked for; else 5 where fewer than 30 documents are held back for validation, since
+    scores on so few say little, and none where they are more.
+
+    Args:
+        documents: those of ``data``.
+        config: for folds, share and seed.
+    """
+    if config.n_folds is not None:
+        return config.n_folds
+    n_documents = len(documents)
+    n_folds = min(DEFAULT_FOLDS, n_documents)
+    held_back = validation_of(range(n_documents), documents, config)
+    return n_folds if len(held_back) < FEW and _leaves_two(n_documents, n_folds) else 0
+
+
+def _leaves_two(n_documents: int, n_folds: int) -> bool:
+    """Whether the largest fold leaves a document to learn from and one to validate."""
+    return n_documents - -(-n_documents // n_folds) >= 2
+
+
 def validation_of(
     numbers: Sequence[int], documents: Sequence[LabelledDocument], config: TrainConfig
 ) -> list[int]:
-    """Numbers of the documents that are held back: the share asked for, of each class alike.
+    """Numbers of the documents that are held back: the same share of each class.
 
     Args:
         numbers: of the documents to choose from.
@@ -102,9 +141,9 @@ def validation_of(
     order = _dealt(own, config.seed)
     step = 1 / config.validation_share
     places = [math.floor(round(index * step, 6)) for index in range(len(own))]
-    # One at least on either side.
+    # At least one on either side.
     held_back = [order[place] for place in places if place < len(own)][: len(own) - 1]
-    # Every class of two documents or more is validated on, where documents have one each.
+    # Where documents have one class each, every class of two documents or more is validated on.
     by_class: dict[str, list[int]] = {}
     for index in order:
         if len(own[index].labels or ()) == 1:
@@ -116,7 +155,7 @@ def validation_of(
 
 
 def folds_of(documents: Sequence[LabelledDocument], n_folds: int, seed: int) -> list[list[int]]:
-    """Disjoint groups of documents of about one size, each with about the same classes.
+    """Disjoint groups of documents, of about one size and with about the same classes each.
 
     Raises:
         ConfigError: there are fewer documents than folds.
@@ -128,7 +167,7 @@ def folds_of(documents: Sequence[LabelledDocument], n_folds: int, seed: int) -> 
 
 
 def _dealt(documents: Sequence[LabelledDocument], seed: int) -> list[int]:
-    """Numbers of documents, class by class, those of a class in a drawn order."""
+    """Numbers of documents, class by class, in a random order within each."""
     order: list[int] = np.random.default_rng(seed).permutation(len(documents)).tolist()
     order.sort(key=lambda number: documents[number].labels or ())
     return order
@@ -141,5 +180,5 @@ def _read(path: str, config: TrainConfig) -> LabelledData:
         id_field=config.id_field,
         text_field=config.text_field,
         label_field=config.label_field,
-        kinds=_KINDS[config.task],
+        kinds=[kind for kind in LABEL_KINDS if kind in config.training.label_kinds],
     )

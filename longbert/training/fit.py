@@ -1,4 +1,4 @@
-"""The loop that fits a module: schedule, averaging of weights, early stopping, resumption."""
+"""The loop that fits a module: schedule, moving average, early stopping, resumption."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -22,17 +22,19 @@ _CLIP_NORM = 1.0
 _AVERAGE_DECAY = 0.995
 
 BACKBONE_PREFIX = "base."
-"""Of the names of weights that are the backbone's."""
+"""Begins the names of weights that belong to the backbone."""
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True)
 class Validation:
-    """How good a module is on documents that it has not learnt from.
+    """How good a module is on documents that it did not learn from.
 
     Attributes:
         loss: mean.
-        score: what is told to people: F1 or accuracy.
-        criterion: what early stopping looks at; higher is better, and the next one decides a tie.
+        score: for people, F1 or accuracy.
+        criterion: for early stopping; higher is better, and later entries break ties.
     """
 
     loss: float
@@ -48,7 +50,7 @@ class Epoch:
         number: from 1.
         loss: mean over the epoch's batches.
         validation_loss, score: of the averaged weights.
-        is_best: whether no epoch before had a higher criterion.
+        is_best: whether its criterion is higher than that of every epoch before.
     """
 
     number: int
@@ -58,15 +60,15 @@ class Epoch:
     is_best: bool
 
 
-class Trainee(Protocol):
+class Learner(Protocol[ModuleT]):
     """A module with its data.
 
     Attributes:
-        module: its weights with gradients are trained.
+        module: its weights that require gradients are trained.
         n_batches: of an epoch, about.
     """
 
-    module: nn.Module
+    module: ModuleT
     n_batches: int
 
     def batches(self, generator: np.random.Generator) -> Iterator[Any]:
@@ -75,7 +77,7 @@ class Trainee(Protocol):
     def loss(self, batch: Any) -> Tensor:
         """Mean loss of a batch, with gradient."""
 
-    def validate(self, module: nn.Module) -> Validation:
+    def validate(self, module: ModuleT) -> Validation:
         """Measure a module of the same kind."""
 
 
@@ -85,11 +87,11 @@ class FitSettings:
 
     Attributes:
         epochs: at most.
-        patience: epochs without improvement after which it ends.
-        learning_rate: the highest, after a linear warm-up; it falls to zero as a cosine.
-        backbone_learning_rate: the same for layers of the backbone, where these are trained.
+        patience: epochs without improvement after which training stops.
+        learning_rate: the peak, reached by a linear warm-up and followed by a cosine to zero.
+        backbone_learning_rate: the same for layers of the backbone that are trained.
         weight_decay: of AdamW (Loshchilov & Hutter 2017, arXiv:1711.05101).
-        seed: of order and dropout.
+        seed: of the order of the data and of dropout.
     """
 
     epochs: int
@@ -101,7 +103,7 @@ class FitSettings:
 
 
 def fit(
-    trainee: Trainee,
+    learner: Learner[ModuleT],
     settings: FitSettings,
     *,
     state_file: Path,
@@ -110,15 +112,15 @@ def fit(
 ) -> list[Epoch]:
     """Train a module, and leave it with the averaged weights of its best epoch.
 
-    What is validated and kept is an exponential average of the weights (Polyak & Juditsky 1992).
-    Every epoch draws from a generator of its own, so that a training that was stopped goes on
-    with the same bits from the last epoch that was finished.
+    We validate and save an exponential moving average of the weights (Polyak & Juditsky 1992).
+    Every epoch has a random generator of its own, so a training that was interrupted continues
+    bit for bit from the last epoch that was finished.
 
     Args:
-        trainee: its module is trained in place.
+        learner: its module is trained in place.
         settings: how.
-        state_file: holds the state after each epoch; a finished training leaves it.
-        on_epoch, on_batch: told as they end.
+        state_file: holds the state after each epoch, and stays when training is done.
+        on_epoch, on_batch: called as they end.
 
     Returns:
         The log.
@@ -126,7 +128,7 @@ def fit(
     Raises:
         LongbertError: the loss became NaN or infinite.
     """
-    module = trainee.module
+    module = learner.module
     trained = [weight for weight in module.parameters() if weight.requires_grad]
     groups: dict[float, list[nn.Parameter]] = {}
     for name, weight in module.named_parameters():
@@ -139,7 +141,7 @@ def fit(
         weight_decay=settings.weight_decay,
         betas=(0.9, 0.98),
     )
-    n_steps = settings.epochs * trainee.n_batches
+    n_steps = settings.epochs * learner.n_batches
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: _learning_rate(step, n_steps)
     )
@@ -164,11 +166,11 @@ def fit(
         module.train()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(generator.integers(2**62)))
-            for batch in trainee.batches(generator):
-                loss = trainee.loss(batch)
+            for batch in learner.batches(generator):
+                loss = learner.loss(batch)
                 losses.append(float(loss.detach()))
                 if not math.isfinite(losses[-1]):
-                    # The same settings would end here again.
+                    # The same settings would fail here again.
                     state_file.unlink(missing_ok=True)
                     raise LongbertError(
                         f"the loss became {losses[-1]} in epoch {number}, so nothing was written: "
@@ -179,11 +181,11 @@ def fit(
                 nn.utils.clip_grad_norm_(trained, _CLIP_NORM)
                 optimizer.step()
                 schedule.step()
-                # Not counted by epochs, which may have other numbers of batches than was said.
-                _average(average, module, int(schedule.last_epoch), horizon=trainee.n_batches)
+                # The scheduler counts the steps: epochs may differ in their number of batches.
+                _average(average, module, int(schedule.last_epoch), horizon=learner.n_batches)
                 on_batch()
         average.eval()
-        validation = trainee.validate(average)
+        validation = learner.validate(average)
         is_best = validation.criterion > best_criterion
         if is_best:
             best, best_criterion = copy.deepcopy(average.state_dict()), validation.criterion
@@ -210,7 +212,7 @@ def fit(
 
 
 def _learning_rate(step: int, n_steps: int) -> float:
-    """Share of the highest learning rate: a linear rise, then a cosine to zero."""
+    """Share of the peak learning rate: a linear rise, then a cosine to zero."""
     n_warm_up = max(1, round(_WARM_UP_SHARE * n_steps))
     if step < n_warm_up:
         return (step + 1) / n_warm_up
@@ -219,12 +221,12 @@ def _learning_rate(step: int, n_steps: int) -> float:
 
 
 def _average(average: nn.Module, module: nn.Module, n_steps: int, *, horizon: int) -> None:
-    """One step of the exponential average, which forgets its beginning faster at first.
+    """One step of the exponential moving average, which forgets faster at the beginning.
 
     Args:
         average, module: of one kind; the first is changed.
         n_steps: taken so far.
-        horizon: steps that it remembers.
+        horizon: in steps, how far back it reaches.
     """
     decay = min(_AVERAGE_DECAY, 1 - 1 / max(2, horizon), n_steps / (n_steps + 10))
     with torch.no_grad():
@@ -244,7 +246,7 @@ def _read_state(file: Path, settings: FitSettings) -> Mapping[str, Any] | None:
     try:
         state: Mapping[str, Any] = torch.load(file, weights_only=True)
     except (RuntimeError, EOFError, ValueError, OSError, pickle.UnpicklingError):
-        # Damaged: this part is trained again.
+        # Damaged: train this part again.
         return None
     return state if state["settings"] == asdict(settings) else None
 

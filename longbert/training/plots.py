@@ -5,27 +5,18 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
-from longbert.errors import ConfigError
 from longbert.training.fit import Epoch
 
 
-def check_plots() -> None:
-    """Raises ConfigError where the library that draws is not installed."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "longbert train draws a plot with matplotlib, which is not installed: "
-            "pip install 'longbert[train]'"
-        ) from None
-
-
-def learning_curve(log: Sequence[Epoch], *, task: str) -> bytes:
+def learning_curve(log: Sequence[Epoch], *, score: str) -> bytes:
     """Loss and score by epoch, as SVG: the same log gives the same bytes.
 
     Args:
         log: of a training.
-        task: ``"classify"`` or ``"ner"``.
+        score: name of the score that it holds.
+
+    Raises:
+        ImportError: matplotlib is not installed.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -35,17 +26,16 @@ def learning_curve(log: Sequence[Epoch], *, task: str) -> bytes:
     with matplotlib.rc_context({"svg.hashsalt": "longbert", "svg.fonttype": "none"}):
         figure = Figure(figsize=(8, 3.2), layout="constrained")
         losses, scores = figure.subplots(1, 2)
-        losses.plot(numbers, [epoch.loss for epoch in log], marker="o", label="learnt from")
+        losses.plot(numbers, [epoch.loss for epoch in log], marker="o", label="training")
         losses.plot(
             numbers, [epoch.validation_loss for epoch in log], marker="o", label="validation"
         )
         losses.set(xlabel="epoch", ylabel="loss", title="Loss")
         losses.legend()
-        name = "entity F1" if task == "ner" else "accuracy"
         scores.plot(numbers, [epoch.score for epoch in log], marker="o", color="tab:green")
         scores.axvline(best.number, linestyle=":", color="gray")
         scores.annotate(f"kept: {best.score:.3f}", (best.number, best.score))
-        scores.set(xlabel="epoch", ylabel=name, title=f"Validation {name}")
+        scores.set(xlabel="epoch", ylabel=score, title=f"Validation {score}")
         for axes in (losses, scores):
             axes.xaxis.get_major_locator().set_params(integer=True)
             axes.grid(alpha=0.3)

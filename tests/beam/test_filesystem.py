@@ -22,11 +22,9 @@ from longbert.store.folder import OutputFolder
 @pytest.fixture
 def objects() -> Iterator[dict[str, bytes]]:
     """The objects of the store, none at first."""
-    MemoryFileSystem.objects.clear()
-    MemoryFileSystem.refused.clear()
-    yield MemoryFileSystem.objects
-    MemoryFileSystem.objects.clear()
-    MemoryFileSystem.refused.clear()
+    MemoryFileSystem.store.clear()
+    yield MemoryFileSystem.store.data
+    MemoryFileSystem.store.clear()
 
 
 @pytest.fixture
@@ -96,7 +94,7 @@ def test_write_replaces_and_remove_forgives(objects: dict[str, bytes]) -> None:
 
 def test_errors_of_a_store_are_os_errors(objects: dict[str, bytes]) -> None:
     files = BeamFileSystem()
-    MemoryFileSystem.refused.add("mem://box/a.txt")
+    MemoryFileSystem.store.refused.add("mem://box/a.txt")
     objects["mem://box/a.txt"] = b""
     with pytest.raises(OSError, match=r"mem://box/a.txt: 403 Forbidden"):
         files.open("mem://box/a.txt")
@@ -190,7 +188,7 @@ def test_a_store_that_refuses_ends_the_run_with_its_reason(
     tmp_path: Path, objects: dict[str, bytes], embed: str
 ) -> None:
     inputs = write_texts(tmp_path / "in", some_texts(1))
-    MemoryFileSystem.refused.add("mem://out/manifest.json")
+    MemoryFileSystem.store.refused.add("mem://out/manifest.json")
     for runner in ("none", "DirectRunner"):
         with pytest.raises(longbert.OutputError, match=r"manifest.json.*403 Forbidden"):
             _run(str(inputs), "mem://out", embed, runner)

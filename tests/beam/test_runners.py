@@ -7,11 +7,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.runs import UNIT_BYTES, command, files_of, last_run, some_texts, write_texts
 from support.runs import run as run_without_beam
 
 import longbert
+from longbert.beam import pipeline
+from longbert.engine.prepare import row_fingerprint
+from longbert.errors import FingerprintError
+from longbert.store.manifest import RowFingerprint
 
 WAYS: dict[str, dict[str, Any]] = {
     "in process": {},
@@ -180,3 +185,17 @@ def test_the_command_has_the_exit_status_of_the_error(
     assert ("runner NoSuchRunner" if is_usage else "cannot be written") in result.stderr
     assert "Traceback" not in result.stderr
     assert result.stdout == ""
+
+
+def test_a_worker_that_would_write_other_rows_ends_the_job(
+    inputs: Path, heads: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_another_machine(*arguments: Any) -> RowFingerprint:
+        own = row_fingerprint(*arguments)
+        environment = msgspec.structs.replace(own.environment, processor="another")
+        return msgspec.structs.replace(own, environment=environment)
+
+    monkeypatch.setattr(pipeline, "row_fingerprint", of_another_machine)
+    with pytest.raises(FingerprintError, match="this machine would not write the planned rows"):
+        _run(inputs, tmp_path / "out", **heads)
+    assert not list((tmp_path / "out").glob("documents/*"))

@@ -59,7 +59,9 @@ def test_merge_equals_the_pipeline_of_transformers(models: Models, n_windows: in
         aggregation_strategy="first",
         stride=overlap,
     )
-    own = FastTokenizer(pipeline("token-classification", model=str(folder)).tokenizer, name="bert")
+    own = FastTokenizer.from_transformers(
+        pipeline("token-classification", model=str(folder)).tokenizer, name="bert"
+    )
     # So long that the last window needs not be moved to end with the text, as longbert does.
     text = long_text(400, seed=n_windows)
     n_tokens = size + (n_windows - 1) * (size - overlap)
@@ -92,7 +94,7 @@ def test_merge_equals_the_pipeline_of_transformers(models: Models, n_windows: in
 
 def test_greedy_methods_agree_on_one_window(models: Models) -> None:
     reference = pipeline("token-classification", model=str(models("bert", task="ner")))
-    own = FastTokenizer(reference.tokenizer, name="bert")
+    own = FastTokenizer.from_transformers(reference.tokenizer, name="bert")
     text = long_text(60, seed=1)
     tokens = own.tokenize(text)
     generator = np.random.default_rng(0)

@@ -71,7 +71,7 @@ def test_labels_for_people(call: Call, good: Path, labels: Path) -> None:
     assert (result.exit_code, result.stderr) == (0, "")
     for part in (
         "choice: 3 of 3 labelled documents scored\n",
-        "│ accuracy │ 0.667 │ 0.000 to 1.000 │\n",
+        "│ accuracy │ 0.667 │ 0.208 to 0.939 │\n",
         "expected calibration error 0.433\n",
         "│ b        │ neg      │ pos       │  0.80 │\n",
     ):
@@ -183,7 +183,7 @@ def test_names_that_would_move_the_cursor(call: Call, good: Path, tmp_path: Path
         (["--gold", "{gold}", "--label-map", "A=B,A=C"], 2, ("each name once", "'A=C'")),
         (["--gold", "{gold}", "--label-field", "no"], 2, ("#1: label field 'no' is missing",)),
         (["--gold", "{gold}", "--text-field", "no"], 2, ("#1: there is no text field 'no'",)),
-        (["--gold", "{gold}", "--head", "no"], 2, ("no head for entities", "tagger")),
+        (["--gold", "{gold}", "--head", "no"], 2, ("is not a head for entities", "tagger")),
     ],
 )
 def test_wrong_usage(

@@ -82,6 +82,23 @@ class TestModels:
         save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
         self.check(call, docs, "the weight .*query.weight holds NaN or infinity", embed=copy)
 
+    def test_vectors_of_zeros_are_counted(
+        self, call: Call, docs: Path, copy: Path, tmp_path: Path
+    ) -> None:
+        weights: dict[str, Any] = load_file(copy / "model.safetensors")
+        last = max(name for name in weights if name.endswith("output.LayerNorm.weight"))
+        for name in (last, last.replace("weight", "bias")):
+            weights[name].zero_()
+        save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+        result = call(*run_arguments(docs, tmp_path / "zeros", copy))
+        assert result.exit_code == 0
+        tables = [rows(tmp_path / "zeros", table) for table in ("documents", "passages")]
+        n_vectors = sum(map(len, tables))
+        assert not any(any(row["embedding"]) for table in tables for row in table)
+        assert (
+            f"warning: {n_vectors} vectors of documents or passages with nothing" in result.stderr
+        )
+
     def test_a_tokenizer_that_does_not_fit(self, call: Call, docs: Path, copy: Path) -> None:
         from transformers import AutoTokenizer
 
@@ -89,7 +106,7 @@ class TestModels:
         n_ids = len(tokenizer)
         tokenizer.add_tokens(["frobnicate", "gyre"])
         tokenizer.save_pretrained(copy)
-        message = f"tokenizer has ids up to {n_ids + 1}, but the model has embeddings for {n_ids} "
+        message = f"tokenizer has ids up to {n_ids + 1}, but the model has only {n_ids} embeddings"
         self.check(call, docs, message, embed=copy)
 
     def test_no_tokenizer(self, call: Call, docs: Path, copy: Path) -> None:
@@ -155,7 +172,7 @@ class TestModels:
     ) -> None:
         self.edit_weights(tagger, lambda w: w.update({"classifier.weight": torch.zeros(shape)}))
         found, wanted = re.escape(str(shape)), re.escape("(7, 32)")
-        message = f"the weight classifier.weight has the shape {found}, but .* asks for {wanted}"
+        message = f"the weight classifier.weight has the shape {found}, but .* ask for {wanted}"
         self.check(call, docs, message, options=["--ner", str(tagger)])
 
     def test_a_head_that_lacks_a_weight(self, call: Call, docs: Path, tagger: Path) -> None:

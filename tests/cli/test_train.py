@@ -71,7 +71,7 @@ def test_scores_on_stdout_and_talk_on_stderr(call: Call, small: Path) -> None:
     assert "accuracy" not in result.stderr
     for line in (
         "longbert: 16 labelled documents",
-        "longbert: hidden states of 16 documents are there",
+        "longbert: hidden states of 16 documents are ready",
         "longbert: training fold 1 of 2 on 6 documents, validated on 2",
         "longbert: training the head on 12 documents, validated on 4",
         "longbert: longbert run --input docs/ --classify head",
@@ -95,6 +95,52 @@ def test_no_text_of_documents_in_what_is_told(
             assert SECRET.encode() not in content
 
 
+def test_few_documents_are_cross_validated_with_a_warning(call: Call, small: Path) -> None:
+    given = (*CLASSIFY, "--data", "../classes.jsonl", "--backbone", small, "--epochs", 1)
+    result = call(*given, "--output", "head")
+    assert result.exit_code == 0
+    assert "cross-validation, 5 folds: 16 documents\n" in result.stdout
+    assert (
+        "longbert: warning: 2 documents were held back, and scores on fewer than 30 say little: "
+        "the cross-validation has 16 only: label more\n"
+    ) in result.stderr
+    result = call(*given, "--output", "head-2", "--folds", 0, "--features", "head.features")
+    assert result.exit_code == 0
+    assert "cross-validation" not in result.stdout
+    assert "label more, or cross-validate with --folds 5\n" in result.stderr
+
+
+def test_without_matplotlib_the_plot_is_left_out(
+    call: Call, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    result = call(
+        *(*CLASSIFY, "--data", "../classes.jsonl", "--output", "head", "--backbone", small),
+        *("--epochs", 1, "--folds", 0),
+    )
+    assert result.exit_code == 0
+    assert "validation: 2 documents\n" in result.stdout
+    assert (
+        "longbert: warning: training.svg is left out, since matplotlib is not installed: pip "
+        "install 'longbert[train]'"
+    ) in result.stderr
+    assert not Path("head/training.svg").exists()
+
+
+def test_control_characters_of_labels_do_not_reach_the_terminal(
+    call: Call, small: Path, place: Path
+) -> None:
+    rows = [{**row, "label": f"\x1b[31m{row['label']}"} for row in classified(16)]
+    write_rows(place / "odd.jsonl", rows)
+    result = call(
+        *(*CLASSIFY, "--data", "../odd.jsonl", "--output", "head", "--backbone", small),
+        *("--epochs", 1, "--folds", 0),
+    )
+    assert result.exit_code == 0
+    assert "\x1b[31m" not in result.output
+
+
 def test_spans_left_out_are_told(call: Call, small: Path, place: Path) -> None:
     rows = with_entities(6)
     start, end, _ = rows[0]["entities"][0]
@@ -105,7 +151,7 @@ def test_spans_left_out_are_told(call: Call, small: Path, place: Path) -> None:
         *("--epochs", 1),
     )
     assert result.exit_code == 0
-    assert "longbert: 1 span left out, which overlap a longer or earlier one\n" in result.stderr
+    assert "longbert: 1 span left out for overlapping a longer or earlier one\n" in result.stderr
 
 
 def test_the_card_holds_the_command(
@@ -202,17 +248,20 @@ def test_bad_data(call: Call, small: Path, place: Path, name: str) -> None:
 OPTIONS: dict[str, tuple[tuple[Any, ...], str]] = {
     "fewer documents than folds": (("--folds", 17), "16 documents for 17 folds: take --folds 16"),
     "one fold": (("--folds", 1), "folds must be 0 for none, or at least 2, got 1"),
-    "negative folds": (("--folds", -1), "folds must be 0 for none, or at least 2, got -1"),
-    "validation 0": (("--validation", 0), "validation must be in (0, 1), got 0.0"),
-    "validation 1": (("--validation", 1), "validation must be in (0, 1), got 1.0"),
-    "validation nan": (("--validation", "nan"), "validation must be in (0, 1), got nan"),
-    "epochs": (("--epochs", 0), "epochs must be at least 1, got 0"),
-    "patience": (("--patience", 0), "patience must be at least 1, got 0"),
-    "learning rate": (("--learning-rate", 0), "must be in (0, 1), got 0.0"),
-    "seed": (("--seed", -1), "seed must be at least 0, got -1"),
+    "negative folds": (
+        ("--folds", -1),
+        "folds must be a whole number of at least 0, got -1: try 5",
+    ),
+    "validation 0": (("--validation", 0), "validation must be a number in (0, 1), got 0.0"),
+    "validation 1": (("--validation", 1), "validation must be a number in (0, 1), got 1.0"),
+    "validation nan": (("--validation", "nan"), "validation must be a number in (0, 1), got nan"),
+    "epochs": (("--epochs", 0), "epochs must be a whole number of at least 1, got 0"),
+    "patience": (("--patience", 0), "patience must be a whole number of at least 1, got 0"),
+    "learning rate": (("--learning-rate", 0), "must be a number in (0, 1), got 0.0"),
+    "seed": (("--seed", -1), "seed must be a whole number in [0, 9223372036854775807], got -1"),
     "layers beyond": (("--layers", "0,3"), "layers must be in [0, 2]"),
     "negative layers": (("--layers", "-1"), "layers must be in [0, 2]"),
-    "layers that are none": (("--layers", "all"), "'all' is no list of whole numbers"),
+    "layers that are none": (("--layers", "all"), "'all' is not a list of whole numbers"),
     "window": (("--window", 513), "window must be in [3, 512]"),
     "overlap": (("--overlap", 30), "overlap must be in [0, 30)"),
     "class weights": (("--class-weights", "some"), "'some' is not one of 'none', 'balanced'"),
@@ -337,7 +386,7 @@ def test_features_of_other_documents_are_in_the_way(call: Call, small: Path, pla
     before = files_in(Path("kept"))
     result = call(*CLASSIFY, "--data", "../classes.jsonl", "--output", "two", *options)
     assert (result.exit_code, result.stdout) == (4, "")
-    assert "features in kept are of other documents, another backbone or" in result.stderr
+    assert "kept holds the features of other documents, another backbone or" in result.stderr
     assert not Path("two").exists()
     assert files_in(Path("kept")) == before
 
@@ -346,7 +395,7 @@ def test_killed_and_begun_again_is_as_if_never_killed(
     call: Call, small: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = [*NER, "--data", "../names.jsonl", "--output", "head", "--backbone", str(small)]
-    given += ["--epochs", "60", "--patience", "60", "--learning-rate", "0.01"]
+    given += ["--folds", "0", "--epochs", "60", "--patience", "60", "--learning-rate", "0.01"]
     process = subprocess.Popen(
         command_line(*given), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,14 @@ def test_json(call: Call, file: Path, small: Path) -> None:
     assert len(spans) == -(-one["n_tokens"] // 20)
     assert [spans[0][0], spans[-1][1]] == [0, len(text)]
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
+
+
+def test_no_weights_are_needed(call: Call, file: Path, small: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    shutil.copytree(small, bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    whole, without = (call(*arguments(file, model)) for model in (small, bare))
+    assert (without.exit_code, without.stderr) == (0, "")
+    assert without.stdout == whole.stdout
 
 
 def test_table(call: Call, file: Path, small: Path) -> None:
@@ -102,7 +111,7 @@ def test_bad_files(call: Call, small: Path, tmp_path: Path) -> None:
     write_texts(tmp_path, {"white.txt": " \n", "b/1.txt": "a", "b/2.txt": "b"})
     white = call("windows", tmp_path / "white.txt", "--embed", small)
     assert white.exit_code == 1
-    assert "the document has no token" in white.stderr
+    assert "the document has no tokens" in white.stderr
     several = call("windows", tmp_path / "b", "--embed", small)
     assert several.exit_code == 2
     assert "b holds 2 files: name one of them" in several.stderr

@@ -52,7 +52,7 @@ def check(data: st.DataObject, reference: Any, family: str, text: str) -> None:
     scheme = data.draw(st.sampled_from(sorted(SCHEMES)), "scheme")
     strategy = data.draw(st.sampled_from(ENTITY_STRATEGIES), "strategy")
     labels = SCHEMES[scheme]
-    tokens = FastTokenizer(reference.tokenizer, name=family).tokenize(text)
+    tokens = FastTokenizer.from_transformers(reference.tokenizer, name=family).tokenize(text)
     seed = data.draw(st.integers(0, 2**32 - 1), "seed")
     rows = np.random.default_rng(seed).dirichlet([0.4] * len(labels), len(tokens))
     scores = rows.astype(np.float32)
@@ -107,7 +107,7 @@ def test_entities_equal_those_of_the_pipeline_but_for_white_space(
 ) -> None:
     """The pipeline as it is, on words of which no two tokens share a character."""
     reference = pipeline_of(family, False)
-    tokenizer = FastTokenizer(reference.tokenizer, name=family)
+    tokenizer = FastTokenizer.from_transformers(reference.tokenizer, name=family)
 
     def is_apart(word: str) -> bool:
         offsets = tokenizer.tokenize(word).offsets

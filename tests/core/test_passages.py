@@ -101,6 +101,24 @@ def test_no_character_is_in_two_passages_and_none_is_empty(
         assert (own[:, 0] < own[:, 1]).any()
 
 
+@given(offsets_of_texts, st.data())
+def test_spans_of_any_runs_of_tokens_partition_the_text(
+    drawn: tuple[np.ndarray, int], data: st.DataObject
+) -> None:
+    offsets, n_chars = drawn
+    borders = data.draw(st.sets(st.integers(1, len(offsets)), max_size=5))
+    starts = sorted({0, *(border for border in borders if border < len(offsets))})
+
+    spans = passage_spans(offsets, np.array(starts), n_chars).tolist()
+
+    reached = [max(offsets[first, 0] for first in starts[: n + 1]) for n in range(len(starts))]
+    assert spans == [
+        [start, stop]
+        for start, stop in zip([0, *reached[1:]], [*reached[1:], n_chars], strict=True)
+    ]
+    assert all(start <= stop for start, stop in spans)
+
+
 def test_a_passage_of_one_token_holds_the_bytes_of_a_letter() -> None:
     # "a 王 b" in bytes, the first space a token of its own: a, Ġ, three bytes, Ġb.
     offsets = np.array([[0, 1], [2, 2], [2, 3], [2, 3], [2, 3], [4, 5]])

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import longbert.core.spans as module
 from longbert.core.spans import settle, span_problems, trim, trim_all, white_space
 
 SPACES = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
@@ -26,13 +25,11 @@ def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("n_at_once", [1 << 20, 7])
-def test_white_space_is_what_python_takes_for_it(
-    n_at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "_CHARS_AT_ONCE", n_at_once)
+def test_white_space_is_what_python_takes_for_it(n_at_once: int) -> None:
     # The first plane, where all of it is, its surrogates included, and the ends of the others.
     text = "".join(map(chr, [*range(0x3100), 0xD800, 0xDFFF, 0xFEFF, 0xFFFF, 0x10000, 0x10FFFF]))
-    assert white_space(text).tolist() == [char.isspace() for char in text]
+    found = white_space(text, chars_at_once=n_at_once)
+    assert found.tolist() == [char.isspace() for char in text]
     assert white_space("").shape == (0,)
     assert max(SPACES) == "\u3000"
 

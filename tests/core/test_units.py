@@ -66,6 +66,15 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
     assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (len(sizes), 0, 0)
 
 
+def test_a_unit_may_be_filled_to_the_last_byte() -> None:
+    refs = [ref(row, n_bytes=100) for row in range(4)]
+    for spare_bytes, sizes in ((0, [2, 2]), (-1, [1, 1, 1, 1])):
+        plan = plan_units(
+            refs, unit_bytes=2 * (100 + OVERHEAD_BYTES) + spare_bytes, fingerprint="f"
+        )
+        assert [len(unit.refs) for unit in plan.units] == sizes
+
+
 @given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
 def test_the_order_in_which_references_arrive_does_not_matter(
     ids: list[str], draw: random.Random
@@ -279,3 +288,10 @@ def test_an_error_that_names_a_place_is_written_anew_where_the_place_changes() -
     assert before[0].identity == after[1].identity
     assert before[1].identity != after[2].identity
     assert (before[1].source, after[2].source) == ("rows.jsonl#2", "rows.jsonl#3")
+
+
+def test_what_cannot_be_done_weighs_little() -> None:
+    huge = ref(1, error=UNREADABLE, n_bytes=10**9)
+    plan = plan_units([ref(0), huge, ref(2)], unit_bytes=3_000, fingerprint="f")
+    (unit,) = plan.units
+    assert unit.n_bytes == 200

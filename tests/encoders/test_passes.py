@@ -189,7 +189,7 @@ def test_a_model_that_reads_padding_is_refused(tmp_path: Path, models: Build) ->
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 48}
     FNetModel(FNetConfig(vocab_size=n_ids, **sizes)).save_pretrained(folder)
 
-    with pytest.raises(ModelError, match=r"fnet \(fnet\) gives other hidden states to a text with"):
+    with pytest.raises(ModelError, match=r"fnet \(fnet\) gives a text other hidden states when"):
         load(embed=str(folder))
 
 

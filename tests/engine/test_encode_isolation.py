@@ -18,11 +18,13 @@ from longbert.config import (
     ENTITY_STITCHINGS,
     ModelConfig,
 )
+from longbert.encoders.backbone import Backbone
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.token_classification import EntityHead
 from longbert.encoders.models import Models, load_models
 from longbert.encoders.passes import Pass
-from longbert.encoders.runtime.backbone import Backbone, TokenWindow, WindowBatch
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.engine.encode import encode_documents
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult
@@ -131,7 +133,7 @@ def spoil(models: Models, value: float) -> Callable[..., tuple[Tensor, ...]]:
     def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
         states = tuple(one.clone() for one in hidden_states(self, batch, **options))
         for one in states:
-            one[batch.input_ids == bad_id] = value
+            one[torch.from_numpy(batch.input_ids == bad_id)] = value
         return states
 
     return spoilt
@@ -144,7 +146,32 @@ def test_values_that_are_not_finite(
     monkeypatch.setattr(Backbone, "hidden_states", spoil(loaded, value))
     error = check(encode(loaded), undisturbed)
     assert (error.stage, error.error) == ("encode", "not_finite")
-    assert "--precision float32" in error.message
+    # No precision is wider than the one in use.
+    assert error.message.startswith("the model gave NaN or infinity for this document in float32: ")
+    assert "try --precision" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("precision", "advice"),
+    [
+        ("float16", "try --precision bfloat16 or float32"),
+        ("bfloat16", "try --precision float32"),
+        ("float32", "check the model's weights, or leave the document out"),
+    ],
+)
+def test_advice_fits_the_precision(
+    models: Build, monkeypatch: pytest.MonkeyPatch, precision: str, advice: str
+) -> None:
+    config = ModelConfig(embed=str(models("bert")), window=32, passage=30, precision=precision)
+    found = load_models(config)
+    monkeypatch.setattr(Backbone, "hidden_states", spoil(found, float("inf")))
+    (error,) = (
+        one
+        for one in encode_documents(found, DOCUMENTS, passage_tokens=30)
+        if isinstance(one, DocumentError)
+    )
+    assert f"in {precision}: " in error.message
+    assert advice in error.message
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
@@ -182,7 +209,7 @@ def refuses_nan(config: ModelConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     def spoilt(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[Tensor, ...]:
         states = tuple(one.clone() for one in hidden_states(self, batch, **options))
         for one in states:
-            one[(batch.input_ids == bad_id).any(dim=1)] = float("nan")
+            one[torch.from_numpy((batch.input_ids == bad_id).any(axis=1))] = float("nan")
         return states
 
     monkeypatch.setattr(Backbone, "hidden_states", spoilt)

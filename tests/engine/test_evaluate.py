@@ -282,9 +282,9 @@ def test_nothing_in_common(good, evaluate):
     ("gold", "options", "parts"),
     [
         (LABEL, {}, ("has 3 heads for classification: choice, number, several", "--head")),
-        (LABEL, {"head": "chioce"}, ("no head for classification", "did you mean 'choice'?")),
-        (LABEL, {"head": "tagger"}, ("no head for classification",)),
-        (ENTITIES, {"head": "choice"}, ("no head for entities", "those are: tagger")),
+        (LABEL, {"head": "chioce"}, ("not a head for classification", "did you mean 'choice'?")),
+        (LABEL, {"head": "tagger"}, ("not a head for classification",)),
+        (ENTITIES, {"head": "choice"}, ("not a head for entities", "those are: tagger")),
         (LABEL, {"head": "number"}, ("gives numbers", "--label-field")),
         ({"id": "a", "label": 3}, {"head": "choice"}, ("has numbers", "among neg, pos")),
         (ENTITIES, {"label_map": {"X": "Y"}}, ("names 'X'", "the labels are")),
@@ -347,7 +347,7 @@ def test_rows_that_cannot_be(output, evaluate):
         lambda rows: [row for row in rows if (row["document_id"], row["label"]) != ("b", "neg")],
     )
     gold = [{"id": one, "label": "pos"} for one in TEXTS]
-    refused(lambda: evaluate(output, *gold, head="choice"), OutputError, "has not the rows of head")
+    refused(lambda: evaluate(output, *gold, head="choice"), OutputError, "lacks rows of head")
 
 
 def test_outputs_that_are_not_finished_or_not_whole(output, evaluate, tmp_path):

@@ -262,6 +262,7 @@ def test_another_metric_builds_the_index_again_and_encodes_nothing(
     run(docs, output, **settings)
     run(docs, output, **{**settings, "metric": "dot"})
     assert last_run(output)["units"] == 0
+    assert last_run(output)["indexed"]
     assert problems(output) == []
     run(docs, tmp_path / "fresh", **{**settings, "metric": "dot"})
     assert files_of(output)["manifest.json"] == files_of(tmp_path / "fresh")["manifest.json"]

@@ -105,7 +105,7 @@ def test_a_flipped_byte_in_a_table(output: Path, table: str) -> None:
     status, out, err = verify(output)
 
     assert status == 1
-    assert f"{file} does not have the SHA-256 that the manifest names\n" in out
+    assert f"{file} does not match its SHA-256 in the manifest\n" in out
     assert f"{output}: " in err
     assert "Restore" in err
 
@@ -128,14 +128,14 @@ def test_a_receipt_that_was_changed(output: Path) -> None:
         receipt["documents"][0][0] = "0" * 32
 
     edit(output / file, other_digest)
-    assert problems(output) == [f"{file} does not name the documents that the part was made of"]
+    assert problems(output) == [f"{file} does not list the documents that the part was made from"]
 
 
 def test_a_receipt_of_other_documents(output: Path) -> None:
     file = f"receipts/{part(output)}.json"
     edit(output / file, lambda receipt: receipt["documents"].pop())
     (first, second) = problems(output)
-    assert "does not name the documents" in first
+    assert "does not list the documents" in first
     assert second == (
         f"part {part(output)}: of 1 documents that went in, 0 did not come out; 2 came out as "
         "documents and errors"
@@ -145,7 +145,7 @@ def test_a_receipt_of_other_documents(output: Path) -> None:
 @pytest.mark.parametrize("name", ["tokens", "errors", "passages", "chars_covered"])
 def test_a_changed_sum(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda m: m["counts"].update({name: m["counts"][name] + 1}))
-    assert problems(output) == ["manifest.json: the counts are not the sums of those of the parts"]
+    assert problems(output) == ["manifest.json: the counts are not the sums over the parts"]
 
 
 def test_changed_counts_that_add_up(output: Path) -> None:
@@ -155,7 +155,7 @@ def test_changed_counts_that_add_up(output: Path) -> None:
 
     edit(output / "manifest.json", change)
     (receipt, count) = problems(output)
-    assert "has another counts than the manifest" in receipt
+    assert "and the manifest differ in counts" in receipt
     assert "tokens, the tables " in count
 
 
@@ -197,7 +197,7 @@ def test_an_index_of_other_rows(output: Path) -> None:
     assert built is not None
     edit(output / "manifest.json", lambda manifest: manifest.update(index=to_builtins(built)))
     (problem,) = problems(output)
-    assert "other rows than the tables" in problem
+    assert "was not built from the rows in the tables" in problem
 
 
 def test_no_index_for_vectors(output: Path) -> None:
@@ -226,10 +226,10 @@ def test_rows_that_do_not_fit_together(output: Path) -> None:
     ("table", "column", "value", "wanted"),
     [
         ("documents", "n_chars_covered", 1, "1 of "),
-        ("documents", "content_sha256", "0", "put together are not the document's text"),
+        ("documents", "content_sha256", "0", "do not add up to the document's text"),
         ("documents", "document_id", "01.txt", "in the output twice"),
-        ("passages", "text", "other", "put together are not the document's text"),
-        ("passages", "passage_id", 1, "passage 0 has another id than it should"),
+        ("passages", "text", "other", "do not add up to the document's text"),
+        ("passages", "passage_id", 1, "passage 0 has the wrong id"),
         ("passages", "ordinal", 5, "passage 0 is missing or out of order"),
         ("entities", "text", "other", "is not that span of the text"),
     ],
@@ -258,7 +258,7 @@ def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
 def test_no_output(tmp_path: Path) -> None:
     status, out, err = verify(tmp_path / "nothing")
     assert (status, out) == (2, "")
-    assert err.startswith(f"longbert: error: '{tmp_path}/nothing' is no folder")
+    assert err.startswith(f"longbert: error: '{tmp_path}/nothing' is not a folder")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.json").write_text("{")
     status, _, err = verify(tmp_path / "bad")

@@ -1,4 +1,4 @@
-"""A file system of Beam's that stands for an object store: objects by name in this process."""
+"""A file system of Beam's that stands for an object store, in the memory of this process."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from typing import Any, ClassVar
 
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
+from .memory_files import MemoryFiles
+
 SCHEME = "mem"
 
 
 class _Upload(io.BytesIO):
     """Becomes an object when it is closed, as an upload does."""
 
-    def __init__(self, objects: dict[str, bytes], path: str) -> None:
+    def __init__(self, store: MemoryFiles, path: str) -> None:
         super().__init__()
-        self._objects = objects
+        self._store = store
         self._path = path
 
     def close(self) -> None:
         if not self.closed:
-            self._objects[self._path] = self.getvalue()
+            self._store.write(self._path, self.getvalue())
         super().close()
 
 
 class MemoryFileSystem(FileSystem):
-    """Beam finds it by its scheme, since it is a subclass."""
+    """Beam finds it by its scheme, since it is a subclass; it makes one for each call."""
 
-    objects: ClassVar[dict[str, bytes]] = {}
-    refused: ClassVar[set[str]] = set()
-    """Paths that the store refuses, with an error of its library's."""
+    store: ClassVar = MemoryFiles()
 
     @classmethod
     def scheme(cls) -> str:
@@ -50,17 +50,21 @@ class MemoryFileSystem(FileSystem):
         return False
 
     def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
-        for path, data in self.objects.items():
+        for path, data in self.store.data.items():
             if path.startswith(dir_or_prefix):
                 yield FileMetadata(path, len(data))
 
     def create(self, path: str, *_: Any, **__: Any) -> io.BytesIO:
-        self._check(path)
-        return _Upload(self.objects, path)
+        if path in self.store.refused:
+            raise RuntimeError("403 Forbidden")
+        return _Upload(self.store, path)
 
-    def open(self, path: str, *_: Any, **__: Any) -> io.BytesIO:
-        self._check(path)
-        return io.BytesIO(self.objects[path])
+    def open(self, path: str, *_: Any, **__: Any) -> Any:
+        # A store's library has errors of its own.
+        try:
+            return self.store.open(path)
+        except OSError as error:
+            raise RuntimeError(error.strerror) from None
 
     def copy(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
         raise NotImplementedError
@@ -69,23 +73,19 @@ class MemoryFileSystem(FileSystem):
         raise NotImplementedError
 
     def exists(self, path: str) -> bool:
-        return path in self.objects
+        return path in self.store.data
 
     def size(self, path: str) -> int:
-        return len(self.objects[path])
+        return len(self.store.data[path])
 
     def last_updated(self, path: str) -> float:
         raise NotImplementedError
 
     def metadata(self, path: str) -> FileMetadata:
-        return FileMetadata(path, len(self.objects[path]))
+        return FileMetadata(path, len(self.store.data[path]))
 
     def delete(self, paths: list[str]) -> None:
         for path in paths:
-            if path not in self.objects:
+            if path not in self.store.data:
                 raise BeamIOError("Delete operation failed", {path: "not found"})
-            del self.objects[path]
-
-    def _check(self, path: str) -> None:
-        if path in self.refused:
-            raise RuntimeError("403 Forbidden")
+            self.store.remove(path)

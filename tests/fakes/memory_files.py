@@ -1,21 +1,34 @@
-"""Files in memory, in place of a file system."""
+"""Files in memory: a file system of longbert's own, and the store behind that of Beam's."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from typing import BinaryIO
 
 from longbert.store.filesystem import FileInfo, FileSystem
+from longbert.store.globs import path_matches
 
 
 class MemoryFiles(FileSystem):
-    """Files in memory; remembers which were opened."""
+    """Files by path, which come into being whole.
+
+    Attributes:
+        data: what is in them.
+        opened: paths that were opened, in order.
+        refused: paths that may be neither opened nor written.
+    """
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
         self.opened: list[str] = []
+        self.refused: set[str] = set()
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self.data.clear()
+        self.opened.clear()
+        self.refused.clear()
 
     def is_folder(self, path: str) -> bool:
         return any(name.startswith(f"{path}/") for name in self.data)
@@ -31,11 +44,12 @@ class MemoryFiles(FileSystem):
         return (
             FileInfo(name, len(data))
             for name, data in self.data.items()
-            if name == pattern or fnmatchcase(name, pattern)
+            if name == pattern or path_matches(name, pattern)
         )
 
     def open(self, path: str) -> BinaryIO:
         self.opened.append(path)
+        self._check(path)
         if path not in self.data:
             raise FileNotFoundError(2, "No such file or directory", path)
         return io.BytesIO(self.data[path])
@@ -44,7 +58,12 @@ class MemoryFiles(FileSystem):
         return None
 
     def write(self, path: str, data: bytes) -> None:
+        self._check(path)
         self.data[path] = data
 
     def remove(self, path: str) -> None:
         self.data.pop(path, None)
+
+    def _check(self, path: str) -> None:
+        if path in self.refused:
+            raise PermissionError(13, "403 Forbidden", path)

@@ -140,7 +140,9 @@ def test_entities_stand_where_they_say(done: Done) -> None:
 
 def test_an_ideograph_is_a_word_of_its_own(models: Models) -> None:
     folder = models("bert-chinese")
-    tokens = FastTokenizer(AutoTokenizer.from_pretrained(folder), name="x").tokenize(TEXT)
+    tokens = FastTokenizer.from_transformers(
+        AutoTokenizer.from_pretrained(folder), name="x"
+    ).tokenize(TEXT)
     starts = set(tokens.offsets[tokens.starts_word, 0].tolist())
     for i, char in enumerate(TEXT):
         if "\u4e00" <= char <= "\u9fff" or char in PUNCTUATION:

@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import longbert
 from longbert.core.batching import padded_length
-from longbert.encoders.runtime.backbone import token_windows
+from longbert.encoders.batch import token_windows
 
 SHAPE = {
     "hidden_size": 1024,

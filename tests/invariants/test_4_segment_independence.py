@@ -15,7 +15,6 @@ from support.encoding import load
 from support.heads import build_head
 from support.texts import long_text
 
-import longbert.encoders.tokenizers.fast as tokenizer_module
 from longbert.config import (
     CLASSIFY_POOLINGS,
     ENTITY_STITCHINGS,
@@ -115,7 +114,7 @@ def _lines() -> str:
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "modernbert"])
 def test_invariant_4_segments_of_text_are_tokenized_as_the_whole(
-    models: Models, family: str, monkeypatch: pytest.MonkeyPatch
+    models: Models, family: str
 ) -> None:
     encoder = load(
         embed=models(family, backbone_seed=1),
@@ -124,6 +123,7 @@ def test_invariant_4_segments_of_text_are_tokenized_as_the_whole(
         passage=9,
     )
     whole = bits(encoder(_lines()))
-    monkeypatch.setattr(tokenizer_module, "_PIECE_CHARS", 50)
-    monkeypatch.setattr(tokenizer_module, "_PIECES_AT_ONCE", 2)
+    (tokenizer,) = {pass_.tokenizer for pass_ in encoder.models.passes}
+    tokenizer.piece_chars = 50  # type: ignore[attr-defined]
+    tokenizer.pieces_at_once = 2  # type: ignore[attr-defined]
     assert bits(encoder(_lines())) == whole

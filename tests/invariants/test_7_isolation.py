@@ -19,8 +19,10 @@ from support.runs import (
 )
 from support.texts import long_text
 
-from longbert.encoders.runtime.backbone import Backbone, WindowBatch
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.backbone import Backbone
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 
 Settings = dict[str, Any]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from longbert.encoders.checkpoint.locate import PACKAGED_HEADS
+from longbert.encoders.checkpoint.packaged import PACKAGED_HEADS
 
 ROOT = Path(__file__).parents[2]
 

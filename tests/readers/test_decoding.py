@@ -196,6 +196,12 @@ def test_stray_bytes_in_ascii_are_in_doubt_unless_they_are_marks(
         assert others <= set("‘’“”–—…•") or (around + stray).decode() == text[: len(text) // 2]
 
 
+@pytest.mark.parametrize("stray", [b"\xe4", b"\xc0\xbe\xb5\xbb", b"\xb0\xa1\xb0\xa1\xb0\xa1"])
+def test_one_to_three_letters_prove_no_encoding(stray: bytes) -> None:
+    with pytest.raises(DocumentError, match="its encoding is not sure"):
+        decode(b"abc def ghi " + stray + b" jkl")
+
+
 def test_the_message_offers_the_guess() -> None:
     with pytest.raises(DocumentError) as caught:
         decode(GERMAN[:60].encode("mac_roman"))

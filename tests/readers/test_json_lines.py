@@ -233,7 +233,7 @@ def test_a_line_may_have_so_many_bytes_and_no_more(tmp_path: Path, name: str, en
     path = write_lines(tmp_path / name, *lines, end=end)
     refs = scanned(path, settings)
     assert errors(refs) == [None, None, None, "too_large", "too_large", None]
-    assert [ref.n_bytes for ref in refs] == [size + len(end) for size in sizes]
+    assert [ref.stop - ref.start for ref in refs] == [size + len(end) for size in sizes]
     assert refs[3].error is not None
     assert (
         f"the line has {104 + len(end)} bytes, and max_record_bytes is 102: raise max_record_bytes,"

@@ -41,8 +41,8 @@ def memo(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def versions(monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
     """Versions of libraries to pretend."""
     pretended: dict[str, str | None] = {}
-    genuine = kinds._version
-    monkeypatch.setattr(kinds, "_version", lambda name: pretended.get(name, genuine(name)))
+    genuine = kinds.library_version
+    monkeypatch.setattr(kinds, "library_version", lambda name: pretended.get(name, genuine(name)))
     return pretended
 
 

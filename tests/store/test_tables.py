@@ -20,6 +20,7 @@ from support.runs import DEFAULT_TABLES, files_of, last_run, rows, run, some_tex
 from support.texts import long_text
 
 import longbert
+from longbert.store.layout import LEXICAL, part_file
 
 WIDTH = 32
 COLUMNS = {
@@ -254,16 +255,18 @@ def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> 
     named = {"manifest.json", "fingerprint.json"}
     for part in manifest["parts"]:
         assert sorted(part) == ["counts", "files", "fingerprint", "name"]
-        assert sorted(part["files"]) == sorted(DEFAULT_TABLES)
+        assert sorted(part["files"]) == sorted((*DEFAULT_TABLES, LEXICAL))
         named.add(f"receipts/{part['name']}.json")
         for table, entry in part["files"].items():
-            file = f"{table}/{part['name']}.parquet"
+            file = part_file(table, part["name"])
             named.add(file)
             data = (output.folder / file).read_bytes()
+            rows_of = "passages" if table == LEXICAL else table
+            parquet = output.folder / part_file(rows_of, part["name"])
             assert entry == {
                 "sha256": hashlib.sha256(data).hexdigest(),
                 "n_bytes": len(data),
-                "n_rows": pq.read_metadata(output.folder / file).num_rows,
+                "n_rows": pq.read_metadata(parquet).num_rows,
             }
     description = json.loads((output.folder / manifest["index"]["file"]).read_text())
     named |= {manifest["index"]["file"]}
@@ -282,7 +285,7 @@ def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> 
 def test_the_manifest_holds_no_time_and_no_number_of_workers(output: Output) -> None:
     text = (output.folder / "manifest.json").read_text()
     assert "worker" not in text
-    assert str(datetime.now().year) not in json.dumps(output.manifest["rows"])
+    assert str(datetime.now().year) not in json.dumps(output.manifest["rows"]["settings"])
 
 
 def test_run_json_tells_of_the_run(output: Output) -> None:

@@ -14,11 +14,11 @@ from transformers import AutoModel
 
 from longbert.config import ModelConfig
 from longbert.core.tagging import bio_labels
+from longbert.encoders.checkpoint.head_folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
+from longbert.encoders.checkpoint.load import load_checkpoint
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.heads.learned.build import new_module
-from longbert.encoders.heads.learned.folder import BACKBONE_WEIGHTS, WEIGHTS, HeadConfig
 from longbert.encoders.heads.learned.weights import to_safetensors
-from longbert.encoders.runtime.backbone import load_checkpoint
 
 MODULES: dict[str, dict[str, Any]] = {
     "ner": {
@@ -40,7 +40,7 @@ def digest_of(backbone: Path) -> str:
     """The digest that a head of this backbone is bound to."""
     config = ModelConfig(embed=str(backbone))
     folder = find_model(str(backbone), task="embed", config=config)
-    return load_checkpoint(folder, AutoModel, config).backbone_digest
+    return load_checkpoint(folder, "AutoModel", config).backbone_digest
 
 
 def head_config(backbone: Path, task: str, **changes: Any) -> HeadConfig:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 
 import longbert
 from longbert.config import run_config
-from longbert.engine.context import RunContext
+from longbert.encoders.models import load_models
+from longbert.engine.context import ModelLoader, RunContext
 from longbert.engine.finish import RunInfo, RunResult
 from longbert.engine.run import run_in_process
 from longbert.engine.verify import verify_output
@@ -50,10 +51,12 @@ def run(inputs: Path | Sequence[Path], output: Path, **settings: Any) -> dict[st
     return longbert.run(*paths, output=output, runner="none", **_settings(settings))
 
 
-def run_on(files: Any, inputs: Path, output: Path, **settings: Any) -> RunResult:
-    """As :func:`run`, with another file system."""
+def run_on(
+    files: Any, inputs: Path, output: Path, *, load: ModelLoader = load_models, **settings: Any
+) -> RunResult:
+    """As :func:`run`, with another file system, or with models that something else loads."""
     config = run_config({"input": [str(inputs)], "output": str(output), **_settings(settings)})
-    return run_in_process(RunContext(config, files), RunInfo("none"))
+    return run_in_process(RunContext(config, files, load=load), RunInfo("none"))
 
 
 def _settings(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from typing import Any
 
 from longbert.training.config import TrainConfig
 from longbert.training.fit import Epoch
-from longbert.training.train import TrainOutcome, train
+from longbert.training.scores import TrainingResult
+from longbert.training.train import train
 
 from .texts import ADJECTIVES, NOUNS
 
@@ -87,6 +88,7 @@ class Record:
         self.begun: list[tuple[str, int, int]] = []
         self.n_steps: list[int] = []
         self.epochs: list[Epoch] = []
+        self.warnings: list[str] = []
         self._stop_after = stop_after
 
     def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
@@ -107,6 +109,9 @@ class Record:
         if len(self.epochs) == self._stop_after:
             raise Stopped
 
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
 
 class Stopped(BaseException):
     """Stands for the end of the process: nothing of ours may catch it."""
@@ -114,14 +119,14 @@ class Stopped(BaseException):
 
 def train_head(
     task: str, data: Path, output: Path, backbone: Path, *, observer: Any = None, **settings: Any
-) -> TrainOutcome:
+) -> TrainingResult:
     """A training of few epochs in this process; its card tells the same command each time."""
     config = TrainConfig(
         task=task,
         data=(str(data),),
         output=str(output),
         backbone=str(backbone),
-        **{"validation_share": 0.25, "epochs": 3, **settings},
+        **{"validation_share": 0.25, "epochs": 3, "n_folds": 0, **settings},
     )
     return train(config, observer or Record(), command="longbert train ...")
 

@@ -112,7 +112,7 @@ def write_part(
         buffer = io.BytesIO()
         pq.write_table(table, buffer, row_group_size=row_group_size)
         files.write(f"{folder}/{name}/{part}.parquet", buffer.getvalue())
-    words = lexical_file(documents, passages, language="none")
+    words = lexical_file(documents, passages, language="en")
     files.write(f"{folder}/lexical/{part}.safetensors", words)
 
 

@@ -17,7 +17,7 @@ from support.training import (
     write_rows,
 )
 
-from longbert.training.train import TrainOutcome
+from longbert.training.scores import TrainingResult
 
 LEARNS = {
     "ner": {"epochs": 40, "patience": 40, "learning_rate": 0.01},
@@ -53,11 +53,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def trained(
     tmp_path_factory: pytest.TempPathFactory, backbone: Path, files: dict[str, Path]
-) -> Callable[[str], tuple[Path, TrainOutcome, Record]]:
+) -> Callable[[str], tuple[Path, TrainingResult, Record]]:
     """A head of a kind that has learnt, its outcome, and what was told on the way."""
     heads: dict[str, Any] = {}
 
-    def head(kind: str) -> tuple[Path, TrainOutcome, Record]:
+    def head(kind: str) -> tuple[Path, TrainingResult, Record]:
         if kind not in heads:
             output = tmp_path_factory.mktemp("heads") / f"own-{kind}"
             record = Record()

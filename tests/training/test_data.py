@@ -14,7 +14,7 @@ from longbert.errors import ConfigError
 from longbert.records import LabelledDocument, LabelledSpan
 from longbert.training.classify import class_weights, targets_of
 from longbert.training.config import TrainConfig
-from longbert.training.data import folds_of, validation_of
+from longbert.training.data import folds_of, n_folds_of, validation_of
 from longbert.training.ner import label_weights
 
 
@@ -34,6 +34,34 @@ def test_folds_partition_and_balance(labels: list[str], data: st.DataObject) -> 
     for label in set(labels):
         counts = [Counter(labels[number] for number in fold)[label] for fold in folds]
         assert max(counts) - min(counts) <= 1
+
+
+@given(
+    st.integers(2, 700), st.sampled_from([0.05, 0.1, 0.25, 0.5]), st.sampled_from([None, 0, 2, 7])
+)
+def test_few_held_back_are_cross_validated(n: int, share: float, asked: int | None) -> None:
+    documents = labelled(["ab"[number % 2] for number in range(n)])
+    config = TrainConfig(
+        task="classify", data=("x",), output="x", validation_share=share, n_folds=asked
+    )
+    found = n_folds_of(documents, config)
+    if asked is not None:
+        assert found == asked
+    elif len(validation_of(range(n), documents, config)) >= 30:
+        assert found == 0
+    elif n == 2:
+        # A fold would leave nothing to validate on.
+        assert found == 0
+    else:
+        assert found == min(5, n)
+        assert all(n - len(fold) >= 2 for fold in folds_of(documents, found, config.seed))
+
+
+@pytest.mark.parametrize(("n", "expected"), [(290, 5), (291, 0)])
+def test_with_the_default_share_folds_end_at_291_documents(n: int, expected: int) -> None:
+    documents = [LabelledDocument(str(number), "x", "", spans=()) for number in range(n)]
+    config = TrainConfig(task="ner", data=("x",), output="x")
+    assert n_folds_of(documents, config) == expected
 
 
 def test_more_folds_than_documents() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import xml.etree.ElementTree
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -30,7 +31,7 @@ from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.training.config import TrainConfig
 from longbert.training.data import validation_of
-from longbert.training.train import TrainOutcome
+from longbert.training.scores import TrainingResult
 
 KINDS = ("ner", "classify", "several")
 TASKS = {"ner": "ner", "classify": "classify", "several": "classify"}
@@ -39,10 +40,10 @@ FILES = {
     "training.svg",
 }
 
-Trained = Callable[[str], tuple[Path, TrainOutcome, Record]]
+Trained = Callable[[str], tuple[Path, TrainingResult, Record]]
 
 
-def score(outcome: TrainOutcome) -> float:
+def score(outcome: TrainingResult) -> float:
     measures: Any = outcome.validation.measures
     for name in ("f1", "accuracy", "micro_f1"):
         if hasattr(measures, name):
@@ -116,9 +117,7 @@ def test_a_run_gives_the_scores_of_the_training(
     config = TrainConfig(task=TASKS[kind], data=("x",), output="x", validation_share=0.25)
     numbers = validation_of(range(len(gold.documents)), gold.documents, config)
     held_back = replace(gold, documents=tuple(gold.documents[number] for number in numbers))
-    evaluation = evaluate_output(
-        OutputFolder(LocalFileSystem(), str(tmp_path / "out")), held_back, n_resamples=1000, seed=0
-    )
+    evaluation = evaluate_output(OutputFolder(LocalFileSystem(), str(tmp_path / "out")), held_back)
     assert evaluation.n_scored == outcome.validation.n_documents == len(numbers)
     assert evaluation.measures.to_json() == outcome.validation.measures.to_json()
     if kind != "ner":
@@ -149,6 +148,68 @@ def test_heads_share_the_pass_of_the_embedding(
     assert {row["head"] for row in rows(tmp_path / "out", "classifications")} == {
         *("own-classify", "own-several")
     }
+
+
+def test_without_matplotlib_all_but_the_plot_is_the_same(
+    files: dict[str, Path], backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"features": str(tmp_path / "features"), "epochs": 2}
+    for name in ("with", "without"):
+        (tmp_path / name).mkdir()
+    train_head("ner", files["ner"], tmp_path / "with/head", backbone, **options)
+    with monkeypatch.context() as patch:
+        for name in ("matplotlib", "matplotlib.figure"):
+            patch.setitem(sys.modules, name, None)
+        record = Record()
+        train_head(
+            "ner", files["ner"], tmp_path / "without/head", backbone, observer=record, **options
+        )
+    assert [one for one in record.warnings if "matplotlib" in one] == [record.warnings[-1]]
+    expected, found = (files_in(tmp_path / name / "head") for name in ("with", "without"))
+    assert expected.keys() - found.keys() == {"training.svg"}
+    card = expected.pop("README.md").decode()
+    assert card.replace("`training.svg` plots the training; ", "") == found["README.md"].decode()
+    assert "training.svg" not in found["README.md"].decode()
+    assert all(content == found[name] for name, content in expected.items() if name in found)
+
+
+def test_enough_documents_are_not_cross_validated(backbone: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "data.jsonl", classified(60))
+    record = Record()
+    outcome = train_head(
+        "classify",
+        data,
+        tmp_path / "head",
+        backbone,
+        observer=record,
+        n_folds=None,
+        validation_share=0.5,
+        epochs=1,
+    )
+    assert [name for name, *_ in record.begun] == ["the head"]
+    assert (outcome.cross_validation, outcome.n_folds, record.warnings) == (None, 0, [])
+    assert outcome.validation.n_documents == 30
+    # As many are enough for a temperature, too.
+    assert outcome.head.temperature != 1
+    assert "too few" not in (tmp_path / "head/README.md").read_text()
+
+
+def test_few_documents_are_cross_validated(backbone: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "data.jsonl", classified(40))
+    record = Record()
+    outcome = train_head(
+        "classify", data, tmp_path / "head", backbone, observer=record, n_folds=None, epochs=1
+    )
+    assert [sizes for _, *sizes in record.begun] == [[24, 8]] * 5 + [[30, 10]]
+    assert outcome.cross_validation is not None
+    assert (outcome.cross_validation.n_documents, outcome.n_folds) == (40, 5)
+    (warning,) = record.warnings
+    assert warning.startswith("10 documents were held back, and scores on fewer than 30 say little")
+    assert warning.endswith("go by the cross-validation, which scores all 40")
+    card = (tmp_path / "head/README.md").read_text()
+    assert "Cross-validation with 5 folds" in card
+    assert "These are 10 documents, too few to say much." in card
+    assert "These are 40" not in card
 
 
 def test_every_document_is_scored_once_by_a_head_that_has_not_seen_it(
@@ -210,7 +271,7 @@ def test_extra_documents_are_only_learnt_from(
     assert outcome.cross_validation is not None
     assert outcome.cross_validation.n_documents == 20
     card = (tmp_path / "head/README.md").read_text()
-    assert "20 labelled documents from ner.jsonl, and 9 more to learn from only" in card
+    assert "20 labelled documents from ner.jsonl, and 9 more, for training only, from " in card
 
 
 def test_weights_of_classes_change_what_is_learnt(backbone: Path, tmp_path: Path) -> None:
@@ -263,7 +324,7 @@ def test_as_many_folds_as_documents(backbone: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("n", [2, 3])
 def test_folds_leave_something_to_learn_from(backbone: Path, tmp_path: Path, n: int) -> None:
     data = write_rows(tmp_path / "data.jsonl", classified(n))
-    with pytest.raises(InputError, match=f"has {n} documents, of which 2 folds leave one only"):
+    with pytest.raises(InputError, match=f"has {n} documents, of which 2 folds leave a single one"):
         train_head("classify", data, tmp_path / "head", backbone, n_folds=2)
     assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
 

@@ -108,7 +108,7 @@ def test_no_folder_when_writing_fails(
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
-        with pytest.raises(OutputError, match=r"No space left on device.*run again"):
+        with pytest.raises(OutputError, match=r"No space left on device.*make room"):
             train_head(*head)
     assert not (tmp_path / "head").exists()
     record = Record()
@@ -168,7 +168,7 @@ def test_what_was_wrong_before_the_first_epoch_can_be_mended(
     given = classified(12)
     settings = {"features": str(tmp_path / "features")}
     data = write_rows(tmp_path / "data.jsonl", [*given, {**given[0], "id": "x", "text": "\x00"}])
-    with pytest.raises(InputError, match=r"data.jsonl#13: the document has no token"):
+    with pytest.raises(InputError, match=r"data.jsonl#13: the document has no tokens"):
         train_head("classify", data, tmp_path / "head", backbone, **settings)
     assert not (tmp_path / "head").exists()
     write_rows(data, given)

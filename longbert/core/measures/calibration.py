@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from longbert.core.measures.counts import Floats, Integers
+from longbert.arrays import AnyFloatArray, BoolArray, DoubleArray, IntArray
 from longbert.errors import ConfigError
 
 N_BINS = 15
@@ -20,8 +19,6 @@ LOWEST_TEMPERATURE = 0.05
 HIGHEST_TEMPERATURE = 20.0
 
 _HALVINGS = 60
-
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Calibration:
         }
 
 
-def calibration(scores: Floats, is_right: Booleans, *, n_bins: int = N_BINS) -> Calibration:
+def calibration(scores: DoubleArray, is_right: BoolArray, *, n_bins: int = N_BINS) -> Calibration:
     """Reliability table and expected calibration error (Guo et al. 2017, section 2).
 
     For one label a document, give the score of the predicted label and whether it is right; for
@@ -106,7 +103,7 @@ def calibration(scores: Floats, is_right: Booleans, *, n_bins: int = N_BINS) -> 
     )
 
 
-def fit_temperature(logits: npt.NDArray[np.floating[Any]], gold: Integers) -> float:
+def fit_temperature(logits: AnyFloatArray, gold: IntArray) -> float:
     """The temperature T that makes softmax(logits / T) fit the gold labels best.
 
     Minimises the negative log-likelihood (Guo et al. 2017, section 4.2). It is convex in 1 / T,
@@ -129,13 +126,13 @@ def fit_temperature(logits: npt.NDArray[np.floating[Any]], gold: Integers) -> fl
     def slope(inverse: float) -> float:
         scaled = centred * inverse
         weights = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        means: Floats = (weights * centred).sum(axis=1) / weights.sum(axis=1)
+        means: DoubleArray = (weights * centred).sum(axis=1) / weights.sum(axis=1)
         return float(means.mean())
 
     return _root(slope)
 
 
-def fit_temperature_multi_label(logits: npt.NDArray[np.floating[Any]], gold: Booleans) -> float:
+def fit_temperature_multi_label(logits: AnyFloatArray, gold: BoolArray) -> float:
     """As :func:`fit_temperature` for sigmoid(logits / T), one T for all labels.
 
     Args:
@@ -157,9 +154,7 @@ def fit_temperature_multi_label(logits: npt.NDArray[np.floating[Any]], gold: Boo
     return _root(slope)
 
 
-def _checked(
-    logits: npt.NDArray[np.floating[Any]], found: tuple[int, ...], wanted: tuple[int, ...]
-) -> Floats:
+def _checked(logits: AnyFloatArray, found: tuple[int, ...], wanted: tuple[int, ...]) -> DoubleArray:
     if logits.ndim != 2 or not logits.size or found != wanted:
         raise ConfigError(
             f"logits must be (documents, labels) and fit the gold labels, got {logits.shape} and "

@@ -1,4 +1,4 @@
-"""Precision, recall and F1 from counts per document and label, with bootstrap intervals."""
+"""Precision, recall and F1 from counts per document and label, and the bootstrap of sums."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import Array, DoubleArray, IntArray
 from longbert.errors import ConfigError
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 N_RESAMPLES = 1_000
 LEVEL = 0.95
@@ -25,7 +22,7 @@ _CELLS_AT_A_TIME = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A measure and its bootstrap interval; no interval where none was asked for."""
+    """A measure and its interval; no interval where none was asked for or none can be given."""
 
     value: float
     low: float | None = None
@@ -83,7 +80,7 @@ class LabelScores:
         }
 
 
-def label_scores(counts: Integers, labels: Sequence[str]) -> tuple[LabelScores, ...]:
+def label_scores(counts: IntArray, labels: Sequence[str]) -> tuple[LabelScores, ...]:
     """Scores of each label over all documents.
 
     Args:
@@ -95,33 +92,39 @@ def label_scores(counts: Integers, labels: Sequence[str]) -> tuple[LabelScores, 
     )
 
 
-def micro_f1(totals: Floats) -> Floats:
+def micro_f1(totals: DoubleArray) -> DoubleArray:
     """F1 over all labels together. Shapes: (..., n_labels, 3) in, (...) out."""
     return _f1(totals.sum(axis=-2))
 
 
-def macro_f1(totals: Floats) -> Floats:
+def macro_f1(totals: DoubleArray) -> DoubleArray:
     """Mean F1 of the labels that occur, right or predicted.
 
     0 where none does. Shapes: (..., n_labels, 3) in, (...) out.
     """
     occurs = (totals[..., GOLD] + totals[..., PREDICTED]) > 0
     n_labels = occurs.sum(axis=-1)
-    sums: Floats = (_f1(totals) * occurs).sum(axis=-1)
-    means: Floats = sums / np.maximum(n_labels, 1)
+    sums: DoubleArray = (_f1(totals) * occurs).sum(axis=-1)
+    means: DoubleArray = sums / np.maximum(n_labels, 1)
     return means
 
 
-def precision_recall(totals: Floats) -> tuple[float, float]:
+def precision_recall(totals: DoubleArray) -> tuple[float, float]:
     """Precision and recall over all labels together. Shape: (n_labels, 3)."""
     n_gold, n_predicted, n_correct = (int(one) for one in totals.sum(axis=0))
     scores = LabelScores("", n_gold, n_predicted, n_correct)
     return scores.precision, scores.recall
 
 
+def check_number(n_documents: int) -> None:
+    """Raises ConfigError where there is nothing to measure."""
+    if n_documents == 0:
+        raise ConfigError("measures need at least 1 document, got 0: label some documents")
+
+
 def estimate(
-    counts: npt.NDArray[Any],
-    statistics: Sequence[Callable[[Floats], Floats]],
+    counts: Array,
+    statistics: Sequence[Callable[[DoubleArray], DoubleArray]],
     *,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -143,8 +146,7 @@ def estimate(
         ConfigError: there is no document, or a setting is out of range.
     """
     n_documents = len(counts)
-    if n_documents == 0:
-        raise ConfigError("measures need at least 1 document, got 0: label some documents")
+    check_number(n_documents)
     if n_resamples < 0:
         raise ConfigError(f"n_resamples must be at least 0, got {n_resamples}: try {N_RESAMPLES}")
     if not 0 < level < 1:
@@ -154,7 +156,7 @@ def estimate(
     if not n_resamples:
         return tuple(map(Estimate, values))
     generator = np.random.default_rng(seed)
-    drawn: list[list[Floats]] = [[] for _ in statistics]
+    drawn: list[list[DoubleArray]] = [[] for _ in statistics]
     n_at_a_time = max(1, _CELLS_AT_A_TIME // n_documents)
     for first in range(0, n_resamples, n_at_a_time):
         n_rows = min(n_at_a_time, n_resamples - first)
@@ -173,8 +175,8 @@ def estimate(
     )
 
 
-def _f1(totals: Floats) -> Floats:
+def _f1(totals: DoubleArray) -> DoubleArray:
     """Shapes: (..., 3) in, (...) out."""
     both = totals[..., GOLD] + totals[..., PREDICTED]
-    f1: Floats = 2 * totals[..., CORRECT] / np.where(both > 0, both, 1)
+    f1: DoubleArray = 2 * totals[..., CORRECT] / np.where(both > 0, both, 1)
     return f1

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import Array, BoolArray, DoubleArray, IntArray
 from longbert.core.measures.counts import (
     N_RESAMPLES,
     Estimate,
-    Floats,
-    Integers,
     LabelScores,
     estimate,
     label_scores,
     macro_f1,
     micro_f1,
 )
+from longbert.core.measures.intervals import proportion, score_estimates
 from longbert.errors import ConfigError
-
-Booleans = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,12 @@ class SingleLabelMeasures:
     accuracy: Estimate
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
-    confusion: Integers
+    confusion: IntArray
+
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {"accuracy": self.accuracy, "macro F1": self.macro_f1}
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -69,6 +71,15 @@ class MultiLabelMeasures:
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
 
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {
+            "subset accuracy": self.subset_accuracy,
+            "micro F1": self.micro_f1,
+            "macro F1": self.macro_f1,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -94,6 +105,20 @@ class RegressionMeasures:
     root_mean_squared_error: Estimate
     pearson: float | None
 
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {
+            "mean absolute error": self.mean_absolute_error,
+            "root mean squared error": self.root_mean_squared_error,
+            "Pearson correlation": None if self.pearson is None else Estimate(self.pearson),
+        }
+
+    @property
+    def per_label(self) -> tuple[LabelScores, ...]:
+        """None: numbers have no labels."""
+        return ()
+
     def to_json(self) -> dict[str, Any]:
         """For programs."""
         return {
@@ -104,18 +129,14 @@ class RegressionMeasures:
 
 
 def single_label(
-    gold: Integers,
-    predicted: Integers,
+    gold: IntArray,
+    predicted: IntArray,
     labels: Sequence[str],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> SingleLabelMeasures:
     """Accuracy, F1 and confusion of one label a document.
 
     Args:
         gold, predicted: indices into ``labels``. Shape: (n_documents,), at least one.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: the two differ in length, are empty, or an index is out of range.
@@ -130,44 +151,35 @@ def single_label(
     of_gold = gold[:, None] == np.arange(len(labels))
     of_predicted = predicted[:, None] == np.arange(len(labels))
     counts = _counts(of_gold, of_predicted)
-    # Precision, recall and F1 over all labels together are the accuracy here.
-    accuracy, macro = estimate(counts, (micro_f1, macro_f1), n_resamples=n_resamples, seed=seed)
+    accuracy = proportion(int((gold == predicted).sum()), len(gold))
+    (macro,) = score_estimates(counts, (macro_f1,))
     confusion = np.zeros((len(labels), len(labels)), dtype=np.int64)
     np.add.at(confusion, (gold, predicted), 1)
     return SingleLabelMeasures(len(gold), accuracy, macro, label_scores(counts, labels), confusion)
 
 
 def multi_label(
-    gold: Booleans,
-    predicted: Booleans,
+    gold: BoolArray,
+    predicted: BoolArray,
     labels: Sequence[str],
-    *,
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> MultiLabelMeasures:
     """Subset accuracy and F1 of any number of labels a document.
 
     Args:
         gold, predicted: Shape: (n_documents, n_labels), at least one document.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: the two differ in length or are empty.
     """
     _check_lengths(gold, predicted)
     counts = _counts(gold, predicted)
-    micro, macro = estimate(counts, (micro_f1, macro_f1), n_resamples=n_resamples, seed=seed)
-    (subset,) = estimate(
-        (gold == predicted).all(axis=1)[:, None],
-        (lambda sums: sums[:, 0] / len(gold),),
-        n_resamples=n_resamples,
-        seed=seed,
-    )
+    subset = proportion(int((gold == predicted).all(axis=1).sum()), len(gold))
+    micro, macro = score_estimates(counts, (micro_f1, macro_f1))
     return MultiLabelMeasures(len(gold), subset, micro, macro, label_scores(counts, labels))
 
 
 def regression(
-    gold: Floats, predicted: Floats, *, n_resamples: int = N_RESAMPLES, seed: int = 0
+    gold: DoubleArray, predicted: DoubleArray, *, n_resamples: int = N_RESAMPLES, seed: int = 0
 ) -> RegressionMeasures:
     """Errors and correlation of numbers.
 
@@ -192,7 +204,7 @@ def regression(
     return RegressionMeasures(len(gold), absolute, squared, _pearson(gold, predicted))
 
 
-def _check_lengths(gold: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> None:
+def _check_lengths(gold: Array, predicted: Array) -> None:
     if gold.shape != predicted.shape:
         raise ConfigError(
             f"gold and predicted must have one shape, got {gold.shape} and {predicted.shape}: "
@@ -200,11 +212,11 @@ def _check_lengths(gold: npt.NDArray[Any], predicted: npt.NDArray[Any]) -> None:
         )
 
 
-def _counts(gold: Booleans, predicted: Booleans) -> Integers:
+def _counts(gold: BoolArray, predicted: BoolArray) -> IntArray:
     return np.stack([gold, predicted, gold & predicted], axis=2).astype(np.int64)
 
 
-def _pearson(gold: Floats, predicted: Floats) -> float | None:
+def _pearson(gold: DoubleArray, predicted: DoubleArray) -> float | None:
     # Compared, not subtracted: the mean of equal numbers need not be that number.
     if (gold == gold[0]).all() or (predicted == predicted[0]).all():
         return None

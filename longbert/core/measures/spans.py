@@ -10,18 +10,17 @@ from typing import Any, Literal
 
 import numpy as np
 
+from longbert.arrays import IntArray
 from longbert.core.measures.counts import (
     GOLD,
-    N_RESAMPLES,
     Estimate,
-    Integers,
     LabelScores,
-    estimate,
     label_scores,
     macro_f1,
     micro_f1,
     precision_recall,
 )
+from longbert.core.measures.intervals import score_estimates
 from longbert.errors import ConfigError
 from longbert.records import LabelledSpan
 
@@ -71,8 +70,18 @@ class EntityMeasures:
     f1: Estimate
     macro_f1: Estimate
     per_label: tuple[LabelScores, ...]
-    confusion: Integers
+    confusion: IntArray
     n_errors: Mapping[ErrorKind, int]
+
+    @property
+    def highlights(self) -> Mapping[str, Estimate | None]:
+        """The measures over all documents by the names that people see; None: not defined."""
+        return {
+            "precision": Estimate(self.precision),
+            "recall": Estimate(self.recall),
+            "F1": self.f1,
+            "macro F1": self.macro_f1,
+        }
 
     def to_json(self) -> dict[str, Any]:
         """For programs."""
@@ -116,8 +125,6 @@ def entity_measures(
     predicted: Sequence[Spans],
     *,
     labels: Iterable[str] = (),
-    n_resamples: int = N_RESAMPLES,
-    seed: int = 0,
 ) -> EntityMeasures:
     """Compare the entities of documents.
 
@@ -127,7 +134,6 @@ def entity_measures(
     Args:
         gold, predicted: for each document its spans; equal ones count once.
         labels: further labels to list; those that occur are listed in any case.
-        n_resamples, seed: see :func:`longbert.core.measures.counts.estimate`.
 
     Raises:
         ConfigError: the two differ in length or are empty.
@@ -161,7 +167,7 @@ def entity_measures(
                 confusion[positions[error.gold.label], -1] += 1
             if error.predicted is not None:
                 confusion[-1, positions[error.predicted.label]] += 1
-    micro, macro = estimate(counts, (micro_f1, macro_f1), n_resamples=n_resamples, seed=seed)
+    micro, macro = score_estimates(counts, (micro_f1, macro_f1))
     precision, recall = precision_recall(counts.sum(axis=0))
     return EntityMeasures(
         n_documents=len(of_gold),

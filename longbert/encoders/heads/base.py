@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
-from longbert.encoders.runtime.backbone import WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import DocumentError
-from longbert.records import Classification, Entity, FloatMatrix, FloatVector, WindowScore
+from longbert.records import Classification, Entity, WindowScore
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ class Head(Protocol):
         name: as it appears in the tables.
         digest: SHA-256 of weights and settings that decide on the output.
         settings: the settings among them, for people to compare.
-        reads_layers: whether it needs the hidden states of all layers.
-        reads_words: whether it needs to know what the words of a window look like.
+        needs_all_layers: whether it needs the hidden states of all layers.
+        needs_word_shapes: whether it needs the shapes of the words of a window.
         passage_tokens: length of the passages that it pools in windows; None if it pools none.
     """
 
     name: str
     digest: str
     settings: Mapping[str, Any]
-    reads_layers: bool
-    reads_words: bool
+    needs_all_layers: bool
+    needs_word_shapes: bool
     passage_tokens: int | None
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> Sequence[Any]:
@@ -74,7 +74,7 @@ class Head(Protocol):
         """
 
 
-def check_finite(values: npt.NDArray[np.floating[Any]]) -> None:
+def check_finite(values: AnyFloatArray) -> None:
     """Refuse NaN and infinity, which pooling and decoding may hide.
 
     Raises:
@@ -84,5 +84,5 @@ def check_finite(values: npt.NDArray[np.floating[Any]]) -> None:
         raise DocumentError(
             "encode",
             "not_finite",
-            "the model gave NaN or infinity for this document: try --precision float32",
+            "the model gave NaN or infinity for this document",
         )

@@ -7,87 +7,65 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from longbert.arrays import DoubleArray, FloatArray, IntArray
+from longbert.config import ModelConfig
 from longbert.core.passages import passage_starts
-from longbert.encoders.checkpoint.locate import ModelFolder
-from longbert.encoders.heads.base import HeadResult, check_finite
-from longbert.encoders.runtime.backbone import WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
-from longbert.errors import ModelError
-
-DoubleMatrix = npt.NDArray[np.float64]
-DoubleVector = npt.NDArray[np.float64]
-
-_POOLINGS = ("mean", "cls", "max")
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.declared import EmbeddingSettings
+from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.checkpoint.request import ModelRequest
+from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 
 
-@dataclass(frozen=True, slots=True)
-class EmbeddingSettings:
-    """What a model's sentence-transformers files declare.
+class EmbeddingHeads:
+    """Makes the heads of embedding models.
 
-    Attributes:
-        pooling: ``mean``, ``cls`` or ``max``.
-        normalize: whether vectors are L2-normalised.
-        max_tokens: positions it was trained for, special tokens included; None if not declared.
-        metric: ``cosine`` or ``dot``.
-        include_prompt: whether a prompt's tokens, and the special ones before them, are pooled.
+    Args:
+        config: how documents are split into passages.
     """
 
-    pooling: str = "mean"
-    normalize: bool = False
-    max_tokens: int | None = None
-    metric: str = "cosine"
-    include_prompt: bool = True
+    reads_ends = False
 
-    @classmethod
-    def from_folder(cls, folder: ModelFolder) -> EmbeddingSettings:
-        """Read modules.json and the files it names; the defaults where there is none.
+    def __init__(self, config: ModelConfig) -> None:
+        self._passage_tokens = config.passage
 
-        Raises:
-            ModelError: a module or pooling that longbert does not have.
-        """
-        modules = folder.read_json("modules.json")
-        if modules is None:
-            return cls()
-        kinds = {str(module["type"]).rpartition(".")[2]: module["path"] for module in modules}
-        unknown = set(kinds) - {"Transformer", "Pooling", "Normalize"}
-        if unknown:
-            raise ModelError(
-                f"{folder.name}: modules.json names {', '.join(sorted(unknown))}, and longbert has "
-                "Transformer, Pooling and Normalize: use a model of these"
+    def encodes_passages_alone(self, request: ModelRequest) -> bool:
+        """Whether its pooling is another than the mean, so that passages cannot share windows."""
+        return request.settings.pooling != "mean"
+
+    def make(
+        self,
+        request: ModelRequest,
+        checkpoint: Checkpoint,
+        *,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Head:
+        """Make the head that pools documents, and by the mean passages as well."""
+        settings = request.settings
+        n_left_out = 0
+        if isinstance(tokenizer, PromptedTokenizer) and not settings.include_prompt:
+            n_left_out = tokenizer.n_positions_alone
+        if settings.pooling == "mean":
+            return MeanEmbeddingHead(
+                settings, passage_tokens=self._passage_tokens, n_left_out=n_left_out
             )
-        transformer = folder.read_json("sentence_bert_config.json") or {}
-        general = folder.read_json("config_sentence_transformers.json") or {}
-        pooling: Mapping[str, Any] = {}
-        if "Pooling" in kinds:
-            pooling = folder.read_json(f"{kinds['Pooling']}/config.json") or {}
-        return cls(
-            pooling=_pooling(folder, pooling) if "Pooling" in kinds else "mean",
-            normalize="Normalize" in kinds,
-            max_tokens=transformer.get("max_seq_length"),
-            metric="dot" if general.get("similarity_fn_name") == "dot" else "cosine",
-            include_prompt=bool(pooling.get("include_prompt", True)),
-        )
+        return PooledEmbeddingHead(settings, n_left_out=n_left_out)
 
-
-def _pooling(folder: ModelFolder, config: Mapping[str, Any]) -> str:
-    names = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-    names["pooling_mode_max_tokens"] = "max"
-    declared = config.get("pooling_mode")
-    if declared is None:
-        switched_on = [
-            key for key, value in config.items() if key.startswith("pooling_mode_") and value
-        ]
-        declared = [names.get(key, key.removeprefix("pooling_mode_")) for key in switched_on]
-    modes = [declared] if isinstance(declared, str) else list(declared)
-    if len(modes) != 1 or modes[0] not in _POOLINGS:
-        raise ModelError(
-            f"{folder.name}: its pooling is {' + '.join(map(str, modes)) or 'not declared'}, and "
-            f"longbert has {', '.join(_POOLINGS)}: use a model with one of these"
+    def make_for_passages(self, request: ModelRequest, *, tokenizer: Tokenizer) -> Head:
+        """Make the head that pools windows of one passage each."""
+        settings = request.settings
+        is_left_out = isinstance(tokenizer, PromptedTokenizer) and not settings.include_prompt
+        n_left_out = len(tokenizer.prefix) if is_left_out else 0
+        return PassageEmbeddingHead(
+            settings, passage_tokens=self._passage_tokens, n_left_out=n_left_out
         )
-    return str(modes[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +81,10 @@ class MeanPartial:
             Shapes: (width,), ().
     """
 
-    passages: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-    sums: DoubleMatrix
-    specials: tuple[tuple[DoubleVector, int], ...]
+    passages: IntArray
+    counts: IntArray
+    sums: DoubleArray
+    specials: tuple[tuple[DoubleArray, int], ...]
 
 
 class MeanEmbeddingHead:
@@ -126,8 +104,8 @@ class MeanEmbeddingHead:
     """
 
     name = "embedding"
-    reads_layers = False
-    reads_words = False
+    needs_all_layers = False
+    needs_word_shapes = False
 
     def __init__(
         self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
@@ -143,9 +121,7 @@ class MeanEmbeddingHead:
         last = states[-1].float().cpu().numpy()
         return [self._partial(last[row], batch, row) for row in range(len(batch.windows))]
 
-    def _partial(
-        self, states: npt.NDArray[np.float32], batch: WindowBatch, row: int
-    ) -> MeanPartial:
+    def _partial(self, states: FloatArray, batch: WindowBatch, row: int) -> MeanPartial:
         token_window = batch.windows[row]
         window = token_window.window
         first = batch.content_starts[row]
@@ -207,8 +183,8 @@ class PooledPartial:
         counts: tokens that each window owns. Shape: (n_windows,).
     """
 
-    vectors: DoubleMatrix
-    counts: npt.NDArray[np.int64]
+    vectors: DoubleArray
+    counts: IntArray
 
 
 class _PooledHead:
@@ -220,8 +196,8 @@ class _PooledHead:
             windows leave out what stands before their content.
     """
 
-    reads_layers = False
-    reads_words = False
+    needs_all_layers = False
+    needs_word_shapes = False
     passage_tokens: int | None = None
 
     def __init__(self, settings: EmbeddingSettings, *, n_left_out: int = 0) -> None:
@@ -319,7 +295,7 @@ def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
     }
 
 
-def _vectors(vectors: npt.NDArray[np.float64], normalize: bool) -> npt.NDArray[np.float32]:
+def _vectors(vectors: DoubleArray, normalize: bool) -> FloatArray:
     if normalize:
         norms = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
         vectors = vectors / np.maximum(norms, 1e-12)

@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from longbert.arrays import Array, FloatArray, IntArray
+from longbert.config import ModelConfig
 from longbert.core.passages import passage_spans
 from longbert.core.scores import pool_logits, sigmoid, softmax
 from longbert.core.windows import Window
-from longbert.encoders.heads.base import HeadResult, check_finite
-from longbert.encoders.heads.precomputed import HeadModel
-from longbert.encoders.runtime.backbone import WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.checkpoint.request import ModelRequest
+from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.heads.detached import DetachedHead
+from longbert.encoders.heads.factory import OnePassFactory
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.errors import ConfigError
 from longbert.records import Classification, WindowScore
 
@@ -33,8 +38,8 @@ class ClassificationPartial:
         counts: tokens that each window owns. Shape: (n_windows,).
     """
 
-    window_features: Mapping[str, npt.NDArray[Any]]
-    counts: npt.NDArray[np.int64]
+    window_features: Mapping[str, Array]
+    counts: IntArray
 
 
 class Classifier(Protocol):
@@ -44,39 +49,35 @@ class Classifier(Protocol):
         id2label: labels by index.
         problem_type: as in a checkpoint's configuration.
         digest: SHA-256 of weights and settings.
-        reads_layers: see :class:`longbert.encoders.heads.base.Head`.
+        needs_all_layers: see :class:`longbert.encoders.heads.base.Head`.
         learned_pooling: whether it learned how windows become a document.
     """
 
     id2label: Mapping[int, str]
     problem_type: str | None
     digest: str
-    reads_layers: bool
+    needs_all_layers: bool
     learned_pooling: bool
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """What each window says, each array with a first axis of one window."""
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of each window by itself. Shape: (n_windows, n_labels)."""
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of all windows as learned. Shape: (n_labels,)."""
 
 
 class CheckpointClassifier:
     """The head of an ``AutoModelForSequenceClassification``."""
 
-    reads_layers = False
+    needs_all_layers = False
     learned_pooling = False
 
-    def __init__(self, model: HeadModel) -> None:
+    def __init__(self, model: DetachedHead) -> None:
         self._model = model
         self.id2label: Mapping[int, str] = model.id2label
         self.problem_type = model.problem_type
@@ -84,21 +85,17 @@ class CheckpointClassifier:
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """The logits of each window."""
         for logits in self._model.logits(states[-1], batch).numpy():
             yield {"logits": logits[None]}
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """As they are."""
-        logits: npt.NDArray[np.float32] = window_features["logits"]
+        logits: FloatArray = window_features["logits"]
         return logits
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Never learned."""
         raise NotImplementedError
 
@@ -121,7 +118,7 @@ class ClassificationHead:
             learned pooling of one that learned none.
     """
 
-    reads_words = False
+    needs_word_shapes = False
     passage_tokens: int | None = None
 
     def __init__(
@@ -147,7 +144,7 @@ class ClassificationHead:
         self._window_scores = window_scores
         self.name = name
         self.digest = classifier.digest
-        self.reads_layers = classifier.reads_layers
+        self.needs_all_layers = classifier.needs_all_layers
         self.settings: Mapping[str, Any] = {"pooling": self._pooling}
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[ClassificationPartial]:
@@ -160,9 +157,7 @@ class ClassificationHead:
         ]
 
     @staticmethod
-    def partial_of(
-        window_features: Mapping[str, npt.NDArray[Any]], window: Window
-    ) -> ClassificationPartial:
+    def partial_of(window_features: Mapping[str, Array], window: Window) -> ClassificationPartial:
         """The partial of one window."""
         return ClassificationPartial(window_features, np.array([window.n_owned]))
 
@@ -185,7 +180,7 @@ class ClassificationHead:
             window_scores=tuple(self._of_windows(text, tokens, partial)),
         )
 
-    def classify(self, logits: npt.NDArray[np.float32]) -> tuple[Classification, ...]:
+    def classify(self, logits: FloatArray) -> tuple[Classification, ...]:
         """A row for each label from the logits of a document. Shape of these: (n_labels,)."""
         scores = self._scores(logits)
         if self.classifier.problem_type == "regression":
@@ -204,7 +199,7 @@ class ClassificationHead:
             for index, score in enumerate(scores)
         )
 
-    def logits(self, partial: ClassificationPartial) -> npt.NDArray[np.float32]:
+    def logits(self, partial: ClassificationPartial) -> FloatArray:
         """Logits of the document from the partial of all its windows. Shape: (n_labels,).
 
         Raises:
@@ -222,7 +217,7 @@ class ClassificationHead:
     def _chooses_one(self) -> bool:
         return self.classifier.problem_type in _SINGLE_LABEL and len(self.classifier.id2label) > 1
 
-    def _scores(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _scores(self, logits: FloatArray) -> FloatArray:
         if self.classifier.problem_type == "regression":
             return logits
         return softmax(logits) if self._chooses_one else sigmoid(logits)
@@ -239,3 +234,45 @@ class ClassificationHead:
             for index, score in enumerate(scores[window]):
                 label = self.classifier.id2label[index]
                 yield WindowScore(self.name, window, start, stop, label, float(score))
+
+
+class ClassificationHeads(OnePassFactory):
+    """Makes heads that classify documents.
+
+    Args:
+        config: how windows become a document.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+        self.reads_ends = config.classify_pooling == "head+tail"
+
+    def make(
+        self,
+        request: ModelRequest,
+        checkpoint: Checkpoint,
+        *,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Head:
+        """Make the head of a checkpoint."""
+        head = DetachedHead(checkpoint, device=device, dtype=dtype)
+        return self.head_of(CheckpointClassifier(head), name=request.name)
+
+    def head_of(self, classifier: Classifier, *, name: str) -> ClassificationHead:
+        """Put a classifier to use on windows, as the settings say.
+
+        Args:
+            classifier: of a checkpoint, or learned.
+            name: as it appears in the tables.
+
+        Raises:
+            ModelError, ConfigError: as :class:`ClassificationHead` does.
+        """
+        return ClassificationHead(
+            classifier,
+            name=name,
+            pooling=self._config.classify_pooling,
+            window_scores=self._config.window_scores,
+        )

@@ -6,19 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from longbert.arrays import FloatArray
+from longbert.config import ModelConfig
 from longbert.core.crf import decode_crf, ends_at_line_breaks, masked_emissions
 from longbert.core.entity_decoding import TagScheme, decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.core.windows import Window
-from longbert.encoders.heads.base import HeadResult, check_finite
-from longbert.encoders.heads.precomputed import HeadModel
-from longbert.encoders.runtime.backbone import WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.checkpoint.request import ModelRequest
+from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.heads.detached import DetachedHead
+from longbert.encoders.heads.factory import OnePassFactory
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.errors import ConfigError
 from longbert.records import Entity, ScoredSpan
 
@@ -36,7 +40,7 @@ class Tagger(Protocol):
     Attributes:
         id2label: labels by index.
         digest: SHA-256 of weights and settings.
-        reads_layers, reads_words: see :class:`longbert.encoders.heads.base.Head`.
+        needs_all_layers, needs_word_shapes: see :class:`longbert.encoders.heads.base.Head`.
         transitions: learned scores of one label behind another, in which case logits are the
             emissions of a conditional random field; None for none. Shape: (n_labels, n_labels).
         temperature: by which the logits of entities are divided.
@@ -44,33 +48,29 @@ class Tagger(Protocol):
 
     id2label: Mapping[int, str]
     digest: str
-    transitions: npt.NDArray[np.float32] | None
+    transitions: FloatArray | None
     temperature: float
-    reads_layers: bool
-    reads_words: bool
+    needs_all_layers: bool
+    needs_word_shapes: bool
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels)."""
 
 
 class CheckpointTagger:
     """The head of an ``AutoModelForTokenClassification``."""
 
-    reads_layers = False
-    reads_words = False
+    needs_all_layers = False
+    needs_word_shapes = False
 
-    def __init__(self, model: HeadModel) -> None:
+    def __init__(self, model: DetachedHead) -> None:
         self._model = model
         self.id2label: Mapping[int, str] = model.id2label
         self.digest = model.digest
-        self.transitions: npt.NDArray[np.float32] | None = None
+        self.transitions: FloatArray | None = None
         self.temperature = 1.0
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Logits of the content tokens of each window."""
         logits = self._model.logits(states[-1], batch).numpy()
         for row, window in enumerate(batch.windows):
@@ -122,8 +122,8 @@ class EntityHead:
         self._scheme = TagScheme.from_id2label(tagger.id2label, source=name)
         self.name = name
         self.digest = tagger.digest
-        self.reads_layers = tagger.reads_layers
-        self.reads_words = tagger.reads_words
+        self.needs_all_layers = tagger.needs_all_layers
+        self.needs_word_shapes = tagger.needs_word_shapes
         self.passage_tokens: int | None = None
         self.settings: Mapping[str, Any] = {
             "strategy": strategy,
@@ -141,7 +141,7 @@ class EntityHead:
             partials.append(self.partial_of(logits, token_window.window))
         return partials
 
-    def partial_of(self, logits: npt.NDArray[np.float32], window: Window) -> EntityPartial:
+    def partial_of(self, logits: FloatArray, window: Window) -> EntityPartial:
         """The partial of one window from the logits of all its content tokens."""
         start, stop = kept_tokens(window, stitching=self._stitching)
         kept = logits[start - window.start : stop - window.start]
@@ -173,7 +173,7 @@ class EntityHead:
 
     def decode_crf(
         self, text: str, tokens: TokenizedText, partial: EntityPartial
-    ) -> list[tuple[ScoredSpan, npt.NDArray[np.float32]]]:
+    ) -> list[tuple[ScoredSpan, FloatArray]]:
         """Entities by learned transitions, each with the logits that its score is made of.
 
         Raises:
@@ -204,4 +204,46 @@ class EntityHead:
                 text=text[one.span.char_start : one.span.char_end],
             )
             for one in found
+        )
+
+
+class EntityHeads(OnePassFactory):
+    """Makes heads that find entities.
+
+    Args:
+        config: how windows are stitched and labels decoded.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+
+    def make(
+        self,
+        request: ModelRequest,
+        checkpoint: Checkpoint,
+        *,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Head:
+        """Make the head of a checkpoint."""
+        head = DetachedHead(checkpoint, device=device, dtype=dtype)
+        return self.head_of(CheckpointTagger(head), name=request.name)
+
+    def head_of(self, tagger: Tagger, *, name: str) -> EntityHead:
+        """Put a tagger to use on windows, as the settings say.
+
+        Args:
+            tagger: of a checkpoint, or learned.
+            name: as it appears in the tables.
+
+        Raises:
+            ModelError, ConfigError: as :class:`EntityHead` does.
+        """
+        return EntityHead(
+            tagger,
+            name=name,
+            strategy=self._config.entity_strategy,
+            stitching=self._config.entity_stitching,
+            decoding=self._config.entity_decoding,
         )

@@ -47,6 +47,11 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def precision_name(dtype: torch.dtype) -> str:
+    """A type as ``--precision`` calls it."""
+    return str(dtype).removeprefix("torch.")
+
+
 def processor_flags() -> frozenset[str]:
     """The processor's features as Linux lists them; empty elsewhere."""
     try:

@@ -6,20 +6,23 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import tokenizers
 
+from longbert.arrays import BoolArray, IdArray, IntArray
 from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
+from longbert.encoders.tokenizers.base import (
+    TokenizedText,
+    around_content,
+    declared_by_transformers,
+)
 from longbert.errors import ModelError
 
-_PIECE_CHARS = 20_000
-_PIECES_AT_ONCE = 64
 # Before the last line feed between a visible character and a letter or digit: pre-tokenizers split
 # there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
 # white space precedes it.
@@ -29,84 +32,51 @@ _LOCAL_NORMALIZERS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenizedText:
-    """A document's content tokens, special tokens not among them.
-
-    Attributes:
-        ids: Shape: (n_tokens,).
-        offsets: half-open spans in code points of the text, without white space at their ends; a
-            token of white space alone has an empty one at its end. Several tokens may share a
-            character. Shape: (n_tokens, 2).
-        starts_word: no two words share a character. Shape: (n_tokens,).
-        is_unknown: Shape: (n_tokens,).
-    """
-
-    ids: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    starts_word: npt.NDArray[np.bool_]
-    is_unknown: npt.NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-
-class Tokenizer(Protocol):
-    """What windows and passes need of a tokenizer.
-
-    Attributes:
-        prefix, suffix: ids of the special tokens around a window's content.
-        pad_id: id that fills a row up.
-        pads_left: whether rows are filled up on the left.
-        max_tokens: positions that the tokenizer declares; None if it declares none.
-        n_ids: one more than the largest id.
-        splits_at_spaces: whether what follows white space has the tokens that it has alone.
-        digest: SHA-256 of all that decides on a text's tokens.
-    """
-
-    prefix: tuple[int, ...]
-    suffix: tuple[int, ...]
-    pad_id: int
-    pads_left: bool
-    max_tokens: int | None
-    n_ids: int
-    splits_at_spaces: bool
-    digest: str
-
-    def tokenize(self, text: str) -> TokenizedText:
-        """Tokenize a text of any length, truncating nothing."""
-
-
 class FastTokenizer:
     """A tokenizer of the ``tokenizers`` library.
 
     Args:
-        tokenizer: as ``AutoTokenizer`` loads it.
+        backend: it is changed to neither truncate nor pad.
         name: the model's name, for messages.
+        pad_id: id that fills a row up.
+        pads_left: whether padding comes before the tokens.
+        max_tokens: positions that the tokenizer declares; None if it declares none.
+        unknown_id: id of the unknown token; None if there is none.
+
+    Attributes:
+        piece_chars: characters of a long text that are tokenized as one piece, at least.
+        pieces_at_once: pieces in a call of the library.
 
     Raises:
-        ModelError: the tokenizer gives no offsets, or adds special tokens inside a text.
+        ModelError: the tokenizer adds special tokens inside a text.
     """
 
-    def __init__(self, tokenizer: Any, *, name: str) -> None:
-        if not getattr(tokenizer, "is_fast", False):
-            raise ModelError(
-                f"{name}: its tokenizer {type(tokenizer).__name__} is written in Python and gives "
-                "no character offsets: use a model with a tokenizer.json"
-            )
-        self._backend = tokenizer.backend_tokenizer
+    piece_chars = 20_000
+    pieces_at_once = 64
+
+    def __init__(
+        self,
+        backend: tokenizers.Tokenizer,
+        *,
+        name: str,
+        pad_id: int,
+        pads_left: bool,
+        max_tokens: int | None,
+        unknown_id: int | None,
+    ) -> None:
+        self._backend = backend
         self._backend.no_truncation()
         self._backend.no_padding()
         content, whole = (
             self._backend.encode("a", add_special_tokens=special).ids for special in (False, True)
         )
         self.prefix, self.suffix = around_content(content, whole, name)
-        self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-        self.pads_left = tokenizer.padding_side == "left"
-        self.max_tokens = declared_limit(tokenizer)
+        self.pad_id = pad_id
+        self.pads_left = pads_left
+        self.max_tokens = max_tokens
+        self._unknown_id = unknown_id
         vocabulary = self._backend.get_vocab(with_added_tokens=True)
         self.n_ids = max(vocabulary.values()) + 1
-        self._unknown_id = tokenizer.unk_token_id
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
         self._has_safe_cuts = _has_safe_cuts(description)
@@ -116,13 +86,31 @@ class FastTokenizer:
         self._joins_quotes = "Replace" in normalizers
         self._continues_word = _continuing_ids(description["model"], vocabulary, self.n_ids)
 
+    @classmethod
+    def from_transformers(cls, tokenizer: Any, *, name: str) -> FastTokenizer:
+        """Wrap a tokenizer as ``AutoTokenizer`` loads it.
+
+        Args:
+            tokenizer: of transformers.
+            name: the model's name, for messages.
+
+        Raises:
+            ModelError: it gives no offsets, or adds special tokens inside a text.
+        """
+        if not getattr(tokenizer, "is_fast", False):
+            raise ModelError(
+                f"{name}: its tokenizer {type(tokenizer).__name__} is written in Python and gives "
+                "no character offsets: use a model with a tokenizer.json"
+            )
+        return cls(tokenizer.backend_tokenizer, name=name, **declared_by_transformers(tokenizer))
+
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text; long ones piece by piece where that gives the same tokens."""
-        ids: list[npt.NDArray[np.int32]] = []
-        offsets: list[npt.NDArray[np.int64]] = []
+        ids: list[IdArray] = []
+        offsets: list[IntArray] = []
         starts = self._piece_starts(text)
         pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
-        while batch := list(islice(pieces, _PIECES_AT_ONCE)):
+        while batch := list(islice(pieces, self.pieces_at_once)):
             encodings = self._backend.encode_batch(
                 [piece for _, piece in batch], add_special_tokens=False
             )
@@ -152,9 +140,9 @@ class FastTokenizer:
 
     def _piece_starts(self, text: str) -> list[int]:
         starts = [self._first_char(text)]
-        if self._has_safe_cuts and len(text) > _PIECE_CHARS:
+        if self._has_safe_cuts and len(text) > self.piece_chars:
             for cut in _SAFE_CUT.finditer(text):
-                if cut.end() - starts[-1] >= _PIECE_CHARS:
+                if cut.end() - starts[-1] >= self.piece_chars:
                     starts.append(cut.end())
         return starts
 
@@ -169,16 +157,16 @@ class FastTokenizer:
 
     def _starts_word(
         self,
-        is_space: npt.NDArray[np.bool_],
-        ids: npt.NDArray[np.int32],
-        offsets: npt.NDArray[np.int64],
-    ) -> npt.NDArray[np.bool_]:
+        is_space: BoolArray,
+        ids: IdArray,
+        offsets: IntArray,
+    ) -> BoolArray:
         if self._continues_word is not None:
             return ~self._continues_word[ids]
         # Without marks on the tokens a word is what white space surrounds.
         is_space = np.append(is_space, True)
         starts = offsets[:, 0]
-        starts_word: npt.NDArray[np.bool_] = (
+        starts_word: BoolArray = (
             (starts == 0) | is_space[starts] | is_space[np.maximum(starts, 1) - 1]
         )
         return starts_word
@@ -188,35 +176,7 @@ def _pairs(starts: list[int], end: int) -> Iterator[tuple[int, int]]:
     return zip(starts, [*starts[1:], end], strict=True)
 
 
-def declared_limit(tokenizer: Any) -> int | None:
-    """Positions that a tokenizer of transformers declares; it has a huge number for none."""
-    declared = tokenizer.model_max_length
-    return int(declared) if declared and declared < 1_000_000 else None
-
-
-def around_content(
-    content: Sequence[int], whole: Sequence[int], name: str
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Ids of the special tokens before and after a text's own, read off an example.
-
-    Args:
-        content: ids of the example alone.
-        whole: its ids with special tokens.
-        name: the model's name, for messages.
-
-    Raises:
-        ModelError: the special tokens do not stand around the content.
-    """
-    for start in range(len(whole) - len(content) + 1):
-        if content and whole[start : start + len(content)] == content:
-            return tuple(whole[:start]), tuple(whole[start + len(content) :])
-    raise ModelError(
-        f"{name}: its tokenizer does not put special tokens around a text, so windows cannot be "
-        "built from its tokens: use the tokenizer the model was trained with"
-    )
-
-
-def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _with_marks(text: str, offsets: IntArray) -> IntArray:
     """Let each token end with the marks that follow its last character.
 
     Where a normaliser drops or composes them, the library gives the span of the base alone.
@@ -232,7 +192,7 @@ def _with_marks(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int
     return offsets
 
 
-def _with_quotes(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _with_quotes(text: str, offsets: IntArray) -> IntArray:
     """Let a token begin with the first of two quotes that a normaliser, as ALBERT's, makes one.
 
     The library gives the span of the second.
@@ -299,7 +259,7 @@ def _crosses_lines(token: dict[str, Any]) -> bool:
 
 def _continuing_ids(
     model: dict[str, Any], vocabulary: dict[str, int], n_ids: int
-) -> npt.NDArray[np.bool_] | None:
+) -> BoolArray | None:
     """Ids of tokens marked as continuing a word, None where the vocabulary has no such mark."""
     prefix = model.get("continuing_subword_prefix")
     if not prefix:

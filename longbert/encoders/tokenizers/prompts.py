@@ -1,109 +1,16 @@
-"""Prompts: what an embedding model wants to read before a query or a document."""
+"""Tokenizers that put a prompt before every window."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from longbert.config import ModelConfig
-from longbert.encoders.checkpoint.locate import ModelFolder
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
-from longbert.errors import ConfigError, ModelError
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.errors import ConfigError
 
-FILE = "config_sentence_transformers.json"
-_QUERY_NAMES = ("query",)
-_DOCUMENT_NAMES = ("document", "passage", "corpus")
 # What every tokenizer takes for white space.
 _SPACE = " \t\r\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Prompts:
-    """Texts put before queries and before documents; empty where there is none."""
-
-    query: str = ""
-    document: str = ""
-
-    @classmethod
-    def of(cls, folder: ModelFolder, config: ModelConfig) -> Prompts:
-        """Those of the configuration, and where it leaves one out, that of the model.
-
-        Raises:
-            ModelError: the model's files declare prompts that cannot be used.
-        """
-        declared = cls.from_folder(folder)
-        given = config.query_prompt, config.document_prompt
-        query, document = (
-            own if one is None else one
-            for one, own in zip(given, (declared.query, declared.document), strict=True)
-        )
-        return cls(query, document)
-
-    @classmethod
-    def from_folder(cls, folder: ModelFolder) -> Prompts:
-        """What a model's sentence-transformers files declare.
-
-        Names are those of ``encode_query`` and ``encode_document`` of that library: ``query``;
-        the first that is there of ``document``, ``passage`` and ``corpus``. A prompt of another
-        name that the files make the default is that of a side without one of its own, as in
-        ``encode``.
-
-        Raises:
-            ModelError: a prompt is no text, or the default is none of the prompts.
-        """
-        settings = folder.read_json(FILE)
-        if settings is None:
-            return cls()
-        path = folder.path / FILE
-        if not isinstance(settings, Mapping):
-            raise ModelError(f"{path} must hold a JSON object: restore the file")
-        prompts = _texts(settings.get("prompts"), path)
-        default = settings.get("default_prompt_name")
-        names = {*_QUERY_NAMES, *_DOCUMENT_NAMES}
-        # The library knows the first of both sides even where the files do not name them.
-        known = {_QUERY_NAMES[0], _DOCUMENT_NAMES[0], *prompts}
-        if default is not None and (not isinstance(default, str) or default not in known):
-            raise ModelError(
-                f"{path}: default_prompt_name is {default!r}, and the prompts are "
-                f"{', '.join(sorted(prompts)) or 'none'}: name one of them, or remove the entry"
-            )
-        common = "" if default is None or default in names else prompts[default]
-        query, document = (
-            next((prompts[name] for name in side if name in prompts), common)
-            for side in (_QUERY_NAMES, _DOCUMENT_NAMES)
-        )
-        return cls(query, document)
-
-
-def _texts(prompts: Any, path: Any) -> dict[str, str]:
-    """Prompts by name; those without a text, which the library allows, left out."""
-    if prompts is None:
-        return {}
-    if not isinstance(prompts, Mapping):
-        raise ModelError(
-            f"{path}: prompts must be an object of names and texts, is a "
-            f"{type(prompts).__name__}: restore the file"
-        )
-    texts = {}
-    for name, text in prompts.items():
-        if text is None:
-            continue
-        if not isinstance(text, str):
-            raise ModelError(
-                f"{path}: the prompt {name!r} must be a text, is a {type(text).__name__}: "
-                "restore the file, or remove the entry"
-            )
-        if any("\ud800" <= char <= "\udfff" for char in text):
-            raise ModelError(
-                f"{path}: the prompt {name!r} has a lone surrogate, so it is not valid Unicode: "
-                "restore the file"
-            )
-        texts[name] = text
-    return texts
 
 
 class PromptedTokenizer:

@@ -62,7 +62,7 @@ def entities_of_tags(tags):
 
 @given(documents)
 def test_counts_as_strict_tags_of_characters(pairs):
-    found = entity_measures(*zip(*pairs, strict=True), n_resamples=0)
+    found = entity_measures(*zip(*pairs, strict=True))
     gold, predicted = (
         {(i, *one) for i, pair in enumerate(pairs) for one in entities_of_tags(iob2(pair[side]))}
         for side in range(2)
@@ -82,7 +82,7 @@ def test_counts_as_strict_tags_of_characters(pairs):
 
 @given(documents)
 def test_confusion_and_errors_add_up(pairs):
-    found = entity_measures(*zip(*pairs, strict=True), labels=LABELS, n_resamples=0)
+    found = entity_measures(*zip(*pairs, strict=True), labels=LABELS)
     content = found.to_json()
     assert content["confusion"]["labels"] == [*LABELS, NO_LABEL]
     assert found.confusion[:-1].sum(axis=1).tolist() == [one.n_gold for one in found.per_label]
@@ -175,7 +175,7 @@ def test_the_four_kinds_of_error():
 
 
 def test_documents_without_entities_are_right():
-    found = entity_measures([[], []], [[], []], n_resamples=5)
+    found = entity_measures([[], []], [[], []])
     assert (found.precision, found.recall, found.f1.value) == (0, 0, 0)
     assert found.confusion.tolist() == [[0]]
 

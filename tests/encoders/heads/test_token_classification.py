@@ -23,9 +23,9 @@ from longbert.core.spans import span_problems
 from longbert.core.windows import split_windows
 from longbert.core.words import reached_before
 from longbert.encoders.heads.token_classification import EntityHead
-from longbert.encoders.tokenizers.fast import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.tokenizers.load import wrap_tokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
-from longbert.encoders.tokenizers.python_only import make_tokenizer
 from longbert.records import Entity
 
 Models = Callable[..., Path]
@@ -100,19 +100,19 @@ def tokenizer_of(models: Models) -> Callable[[str], Tokenizer]:
     @lru_cache
     def build(name: str) -> Tokenizer:
         if name == "byte fallback":
-            return make_tokenizer(byte_fallback(), name=name)
+            return wrap_tokenizer(byte_fallback(), name=name)
         if name == "no pre-tokenizer":
-            return make_tokenizer(no_pre_tokenizer(), name=name)
+            return wrap_tokenizer(no_pre_tokenizer(), name=name)
         if name == "spaced tokens":
             folder = models("xlm-roberta")
-            return make_tokenizer(
+            return wrap_tokenizer(
                 with_spaced_tokens(AutoTokenizer.from_pretrained(folder)), name=name
             )
         family, _, what = name.partition(", ")
         if what == "prompt":
             return PromptedTokenizer(build(family), "passage: ")
         folder = models("bertweet" if name == "phobert" else family, **OPTIONS.get(name, {}))
-        return make_tokenizer(AutoTokenizer.from_pretrained(folder), name=name)
+        return wrap_tokenizer(AutoTokenizer.from_pretrained(folder), name=name)
 
     return build
 
@@ -166,7 +166,7 @@ class Fake:
     """A tagger by name; its logits are given to the head, not asked of it."""
 
     digest = "fake"
-    reads_layers = reads_words = False
+    needs_all_layers = needs_word_shapes = False
     temperature = 1.0
 
     def __init__(self, labels: Sequence[str], transitions: Any = None) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tokenizers
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-import longbert.encoders.tokenizers.fast as module
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]
@@ -61,13 +61,29 @@ def byte_level(
 
 
 @pytest.fixture(scope="session")
-def tokenizer_of(models: Models, minilm: Path) -> Callable[[str], FastTokenizer]:
+def reference_of(models: Models, minilm: Path) -> Callable[[str], Any]:
+    def reference(name: str) -> Any:
+        if name == "line breaks":
+            return byte_level()
+        return load(minilm if name == "minilm" else models(name))
+
+    return reference
+
+
+@pytest.fixture(scope="session")
+def tokenizer_of(reference_of: Callable[[str], Any]) -> Callable[[str], FastTokenizer]:
     @lru_cache
     def tokenizer(name: str) -> FastTokenizer:
-        if name == "line breaks":
-            return FastTokenizer(byte_level(), name=name)
-        return FastTokenizer(load(minilm if name == "minilm" else models(name)), name=name)
+        return FastTokenizer.from_transformers(reference_of(name), name=name)
 
+    return tokenizer
+
+
+def in_pieces(reference: Any, *, chars: int, at_once: int = 64) -> FastTokenizer:
+    """A tokenizer that cuts texts far shorter than it would by itself."""
+    tokenizer = FastTokenizer.from_transformers(reference, name="in pieces")
+    tokenizer.piece_chars = chars
+    tokenizer.pieces_at_once = at_once
     return tokenizer
 
 
@@ -92,53 +108,54 @@ TEXT = st.lists(st.sampled_from(FRAGMENTS), max_size=40).map("".join)
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(text=TEXT)
 def test_pieces_give_the_tokens_of_the_whole(
-    tokenizer_of: Callable[[str], FastTokenizer],
-    name: str,
-    text: str,
-    monkeypatch: pytest.MonkeyPatch,
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
 ) -> None:
-    tokenizer = tokenizer_of(name)
-    monkeypatch.setattr(module, "_PIECE_CHARS", len(text) + 1)
-    whole = tokenizer.tokenize(text)
-    monkeypatch.setattr(module, "_PIECE_CHARS", 1)
-    monkeypatch.setattr(module, "_PIECES_AT_ONCE", 3)
+    whole = tokenizer_of(name)
+    pieces = in_pieces(reference_of(name), chars=1, at_once=3)
 
-    assert equal(tokenizer.tokenize(text), whole)
+    @given(text=TEXT)
+    def check(text: str) -> None:
+        assert len(text) < whole.piece_chars
+        assert equal(pieces.tokenize(text), whole.tokenize(text))
+
+    check()
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
 @pytest.mark.parametrize("line_break", ["\n", "\r\n"])
 def test_long_texts_are_cut_at_their_lines(
+    reference_of: Callable[[str], Any],
     tokenizer_of: Callable[[str], FastTokenizer],
     name: str,
     line_break: str,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = line_break.join([*long_text(400).split(" "), *SCRIPTS, "", "", "end"])
-    tokenizer = tokenizer_of(name)
-    whole = tokenizer.tokenize(text)
-    sizes: list[int] = []
-    monkeypatch.setattr(module, "_PIECE_CHARS", 100)
-    monkeypatch.setattr(tokenizer, "_backend", _Counting(tokenizer._backend, sizes))
+    watched = Watched(reference_of(name))
 
-    assert equal(tokenizer.tokenize(text), whole)
-    assert sum(sizes) == len(text)
-    assert len(sizes) > len(text) / 200
+    assert equal(in_pieces(watched, chars=100).tokenize(text), tokenizer_of(name).tokenize(text))
+    assert sum(watched.sizes) == len(text)
+    assert len(watched.sizes) > len(text) / 200
 
 
-class _Counting:
-    """A tokenizer that notes how long the texts are that it is given."""
+class Watched:
+    """A tokenizer, and at the same time its backend, that notes how long its texts are."""
 
-    def __init__(self, backend: Any, sizes: list[int]) -> None:
-        self._backend = backend
-        self._sizes = sizes
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.sizes: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        backend = self.tokenizer.backend_tokenizer
+        return getattr(backend if hasattr(backend, name) else self.tokenizer, name)
+
+    @property
+    def backend_tokenizer(self) -> Watched:
+        return self
 
     def encode_batch(self, texts: list[str], **options: Any) -> Any:
-        self._sizes.extend(map(len, texts))
-        return self._backend.encode_batch(texts, **options)
+        self.sizes.extend(map(len, texts))
+        return self.tokenizer.backend_tokenizer.encode_batch(texts, **options)
 
 
 @pytest.mark.parametrize(
@@ -152,18 +169,17 @@ class _Counting:
     ],
 )
 def test_tokenizers_that_see_across_lines_get_the_whole_text(
-    options: dict[str, Any], text: str, monkeypatch: pytest.MonkeyPatch
+    options: dict[str, Any], text: str
 ) -> None:
-    tokenizer = FastTokenizer(byte_level(**options), name="model")
-    whole = tokenizer.tokenize(text)
-    monkeypatch.setattr(module, "_PIECE_CHARS", 1)
-    assert equal(tokenizer.tokenize(text), whole)
+    reference = byte_level(**options)
+    whole = FastTokenizer.from_transformers(reference, name="model").tokenize(text)
+    assert equal(in_pieces(reference, chars=1).tokenize(text), whole)
 
 
 @pytest.mark.parametrize("family", FAST_FAMILIES)
 def test_tokens_are_those_of_transformers(models: Models, family: str) -> None:
     reference = load(models(family))
-    tokenizer = FastTokenizer(reference, name=family)
+    tokenizer = FastTokenizer.from_transformers(reference, name=family)
     for text in (long_text(200), *SCRIPTS, *TEXTS.values()):
         expected = reference(text)["input_ids"]
         found = [*tokenizer.prefix, *tokenizer.tokenize(text).ids.tolist(), *tokenizer.suffix]
@@ -203,7 +219,7 @@ def test_offsets_are_where_the_tokens_stand(models: Models, family: str) -> None
     normalizer = reference.backend_tokenizer.normalizer
     normalize = normalizer.normalize_str if normalizer is not None else str
     special = {reference.unk_token_id, *reference.all_special_ids}
-    tokenizer = FastTokenizer(reference, name=family)
+    tokenizer = FastTokenizer.from_transformers(reference, name=family)
 
     for name, text in TEXTS.items():
         tokens = tokenizer.tokenize(text)
@@ -235,7 +251,7 @@ def test_offsets_are_where_the_tokens_stand(models: Models, family: str) -> None
 
 def test_characters_dropped_at_the_start_shift_no_offsets(models: Models) -> None:
     for family in ("xlm-roberta", "albert"):
-        tokenizer = FastTokenizer(load(models(family)), name=family)
+        tokenizer = FastTokenizer.from_transformers(load(models(family)), name=family)
         text = "\x01\x02London \x03and\x04 Kyoto"
         spans = tokenizer.tokenize(text).offsets.tolist()
         assert {"London": 2, "and": 10, "Kyoto": 15}.items() <= {
@@ -248,20 +264,26 @@ def test_characters_dropped_at_the_start_shift_no_offsets(models: Models) -> Non
 @pytest.mark.parametrize("family", ["bert", "xlm-roberta", "modernbert"])
 def test_a_final_accent_belongs_to_its_word(models: Models, family: str) -> None:
     text = "Jose\u0301 \u1109\u1165\u110b\u116e\u11af Zu\u0308rich"
-    offsets = FastTokenizer(load(models(family)), name=family).tokenize(text).offsets
+    offsets = (
+        FastTokenizer.from_transformers(load(models(family)), name=family).tokenize(text).offsets
+    )
     held = {char for start, end in offsets.tolist() for char in range(start, end)}
     assert held >= {i for i, char in enumerate(text) if char != " "}
 
 
 def test_doubled_quotes_are_whole(models: Models) -> None:
     text = "``Who'' said so? ``It isn't''"
-    offsets = FastTokenizer(load(models("albert")), name="albert").tokenize(text).offsets
+    offsets = (
+        FastTokenizer.from_transformers(load(models("albert")), name="albert")
+        .tokenize(text)
+        .offsets
+    )
     held = {char for start, end in offsets.tolist() for char in range(start, end)}
     assert held == {i for i, char in enumerate(text) if char != " "}
 
 
 def test_unknown_tokens_are_flagged(models: Models) -> None:
-    tokenizer = FastTokenizer(load(models("bert")), name="bert")
+    tokenizer = FastTokenizer.from_transformers(load(models("bert")), name="bert")
     text = "a \U0002a6d6 b [UNK] " + "x" * 101
 
     tokens = tokenizer.tokenize(text)
@@ -269,11 +291,15 @@ def test_unknown_tokens_are_flagged(models: Models) -> None:
     unknown = tokens.offsets[tokens.is_unknown].tolist()
     assert [text[start:end] for start, end in unknown] == ["\U0002a6d6", "[UNK]", "x" * 101]
     assert tokens.starts_word[tokens.is_unknown].all()
-    assert not FastTokenizer(byte_level(), name="bytes").tokenize(text).is_unknown.any()
+    assert (
+        not FastTokenizer.from_transformers(byte_level(), name="bytes")
+        .tokenize(text)
+        .is_unknown.any()
+    )
 
 
 def test_an_unknown_token_inside_a_word_begins_one_as_in_transformers(models: Models) -> None:
-    tokenizer = FastTokenizer(load(models("xlm-roberta")), name="xlm-roberta")
+    tokenizer = FastTokenizer.from_transformers(load(models("xlm-roberta")), name="xlm-roberta")
     tokens = tokenizer.tokenize("for\U0002a6d6ms")
     assert tokens.is_unknown.sum() == 1
     assert tokens.starts_word[tokens.is_unknown].all()
@@ -281,7 +307,7 @@ def test_an_unknown_token_inside_a_word_begins_one_as_in_transformers(models: Mo
 
 @pytest.mark.parametrize("family", ["bert", "mpnet"])
 def test_words_of_a_wordpiece_vocabulary(models: Models, family: str) -> None:
-    tokenizer = FastTokenizer(load(models(family)), name=family)
+    tokenizer = FastTokenizer.from_transformers(load(models(family)), name=family)
     text = "Unexpectedly, Rotterdam's harbour-master (北京) refused."
     tokens = tokenizer.tokenize(text)
     assert len(tokens) > tokens.starts_word.sum()
@@ -297,7 +323,7 @@ def test_words_of_a_wordpiece_vocabulary(models: Models, family: str) -> None:
 def test_words_of_other_vocabularies_are_what_white_space_surrounds(
     models: Models, family: str
 ) -> None:
-    tokenizer = FastTokenizer(load(models(family)), name=family)
+    tokenizer = FastTokenizer.from_transformers(load(models(family)), name=family)
     text = "Unexpectedly, Rotterdam's\nharbour-master\u00a0(x)\trefused."
     tokens = tokenizer.tokenize(text)
     assert len(tokens) > tokens.starts_word.sum()
@@ -308,7 +334,7 @@ def test_words_of_other_vocabularies_are_what_white_space_surrounds(
 
 @pytest.mark.parametrize("family", FAST_FAMILIES)
 def test_empty_texts_have_no_tokens(models: Models, family: str) -> None:
-    tokens = FastTokenizer(load(models(family)), name=family).tokenize("")
+    tokens = FastTokenizer.from_transformers(load(models(family)), name=family).tokenize("")
     assert len(tokens) == 0
     assert tokens.offsets.shape == (0, 2)
     assert tokens.starts_word.shape == tokens.is_unknown.shape == (0,)
@@ -322,7 +348,7 @@ def test_what_windows_need_of_a_tokenizer(models: Models) -> None:
     }
     for family, (first, last) in expected.items():
         reference = load(models(family))
-        tokenizer = FastTokenizer(reference, name=family)
+        tokenizer = FastTokenizer.from_transformers(reference, name=family)
         assert tokenizer.prefix == (reference.convert_tokens_to_ids(first),)
         assert tokenizer.suffix == (reference.convert_tokens_to_ids(last),)
         assert tokenizer.pad_id == reference.pad_token_id
@@ -332,13 +358,17 @@ def test_what_windows_need_of_a_tokenizer(models: Models) -> None:
 
 
 def test_no_declared_limit_is_no_limit(models: Models) -> None:
-    tokenizer = FastTokenizer(load(models("bert", declare_limit=False)), name="bert")
+    tokenizer = FastTokenizer.from_transformers(
+        load(models("bert", declare_limit=False)), name="bert"
+    )
     assert tokenizer.max_tokens is None
 
 
 def test_digests_tell_tokenizers_apart(models: Models) -> None:
     digests = {
-        FastTokenizer(AutoTokenizer.from_pretrained(models(family)), name="x").digest
+        FastTokenizer.from_transformers(
+            AutoTokenizer.from_pretrained(models(family)), name="x"
+        ).digest
         for family in ("bert", "bert-cased", "roberta", "xlm-roberta", "bert")
     }
     assert len(digests) == 4
@@ -346,4 +376,4 @@ def test_digests_tell_tokenizers_apart(models: Models) -> None:
 
 def test_a_tokenizer_without_offsets_is_refused(models: Models) -> None:
     with pytest.raises(ModelError, match="tiny: its tokenizer BertweetTokenizer is written in Py"):
-        FastTokenizer(load(models("bertweet")), name="tiny")
+        FastTokenizer.from_transformers(load(models("bertweet")), name="tiny")

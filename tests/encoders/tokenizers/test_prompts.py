@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
@@ -19,14 +19,14 @@ from support.texts import HOSTILE_TEXTS, long_text
 from transformers import AutoTokenizer
 
 from longbert.config import ModelConfig
-from longbert.encoders.checkpoint.locate import ModelFolder
+from longbert.encoders.batch import token_windows
+from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models, load_models
-from longbert.encoders.runtime.backbone import token_windows
 from longbert.encoders.tokenizers.fast import FastTokenizer
-from longbert.encoders.tokenizers.prompts import FILE, PromptedTokenizer, Prompts
+from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 from longbert.engine.encode import encode_documents
-from longbert.errors import ConfigError, ModelError
+from longbert.errors import ConfigError
 from longbert.records import Document, DocumentResult
 
 Build = Callable[..., Path]
@@ -55,6 +55,13 @@ def encode(models: Models, documents: list[Document]) -> list[DocumentResult]:
     results = list(encode_documents(models, documents, passage_tokens=10))
     assert all(isinstance(result, DocumentResult) for result in results)
     return results  # type: ignore[return-value]
+
+
+def n_word_embeddings() -> int:
+    """Vocabularies' vectors that are in memory, one for each encoder."""
+    gc.collect()
+    layers = (one for one in gc.get_objects() if type(one) is torch.nn.Embedding)
+    return sum(one.num_embeddings > 600 for one in layers)
 
 
 def vectors(models: Models, texts: tuple[str, ...]) -> np.ndarray:
@@ -100,7 +107,7 @@ def tokenizers(models: Build) -> dict[str, tuple[FastTokenizer, Any]]:
     for family in (*FAMILIES, "modernbert", "deberta-v3"):
         reference = AutoTokenizer.from_pretrained(models(family))
         loaded = AutoTokenizer.from_pretrained(models(family))
-        found[family] = FastTokenizer(loaded, name=family), reference
+        found[family] = FastTokenizer.from_transformers(loaded, name=family), reference
     return found
 
 
@@ -111,7 +118,7 @@ def test_one_window_holds_what_the_tokenizer_makes_of_prompt_and_text(
 ) -> None:
     folder = models(family)
     reference = AutoTokenizer.from_pretrained(folder)
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name=family)
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name=family)
     tokenizer = PromptedTokenizer(inner, prompt)
     n_other = 0
     texts = [*SHORT, *(hostile.text for hostile in HOSTILE_TEXTS)]
@@ -162,7 +169,9 @@ def test_texts_behind_a_space_are_tokenized_once_where_they_read_as_alone(models
         *((one, "passage: ", one in WORDPIECE) for one in FAMILIES),
         *((one, "passage:", False) for one in FAMILIES),
     ):
-        inner = FastTokenizer(AutoTokenizer.from_pretrained(models(family)), name=family)
+        inner = FastTokenizer.from_transformers(
+            AutoTokenizer.from_pretrained(models(family)), name=family
+        )
         assert (PromptedTokenizer(inner, prompt).digest == inner.digest) == is_shared, family
 
 
@@ -177,7 +186,7 @@ def test_every_window_holds_the_prompt_and_no_passage_does(
     prompt = "passage: "
     folder = models(family, sentence_transformers={"pooling": pooling, "prompts": E5})
     loaded = load(folder, window=32)
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name=family)
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name=family)
     own = (*inner.prefix, *inner.tokenize("passage:").ids.tolist())
     for pass_ in loaded.passes:
         assert pass_.tokenizer.prefix == own
@@ -322,12 +331,13 @@ def test_heads_without_a_prompt_have_a_pass_of_their_own_and_the_same_rows(
     assert shared.heads[0].name == "embedding"
     assert len(shared.heads) == 3
 
+    n_before = n_word_embeddings()
     prompted = load(**given)
     embedding, others = prompted.passes
     assert len(embedding.heads) == 1
     assert len(others.heads) == 2
     # One set of weights in memory, one length of windows.
-    assert embedding.backbone._model is others.backbone._model
+    assert n_word_embeddings() == n_before + 1
     described = prompted.settings
     assert [one.window for one in described] == [40, 40]
     assert [one.prompt for one in described] == ["passage: ", ""]
@@ -336,66 +346,6 @@ def test_heads_without_a_prompt_have_a_pass_of_their_own_and_the_same_rows(
         assert one.entities == other.entities
         assert one.classifications == other.classifications
         assert one.classifications
-
-
-# What the files declare ---------------------------------------------------------------------------
-
-
-def declared(folder: Path, content: Any) -> Prompts:
-    (folder / FILE).write_text(json.dumps(content), encoding="utf-8")
-    return Prompts.from_folder(ModelFolder("mine", folder, {}))
-
-
-@pytest.mark.parametrize(
-    ("content", "query", "document"),
-    [
-        ({}, "", ""),
-        ({"prompts": None}, "", ""),
-        ({"prompts": {}, "default_prompt_name": None}, "", ""),
-        ({"prompts": E5}, "query: ", "passage: "),
-        ({"prompts": {"query": BGE, "passage": ""}}, BGE, ""),
-        ({"prompts": {"query": BGE}, "default_prompt_name": "query"}, BGE, ""),
-        ({"prompts": {"document": "d: ", "passage": "p: ", "corpus": "c: "}}, "", "d: "),
-        ({"prompts": {"passage": "p: ", "corpus": "c: "}}, "", "p: "),
-        ({"prompts": {"corpus": "c: "}}, "", "c: "),
-        ({"prompts": {"document": None, "corpus": "c: "}}, "", "c: "),
-        ({"prompts": {"sts": "s: "}}, "", ""),
-        ({"prompts": {"sts": "s: "}, "default_prompt_name": "sts"}, "s: ", "s: "),
-        ({"prompts": {"sts": "s: ", **E5}, "default_prompt_name": "sts"}, "query: ", "passage: "),
-        ({"prompts": {"sts": "s: ", "query": ""}, "default_prompt_name": "sts"}, "", "s: "),
-        ({"prompts": {}, "default_prompt_name": "document"}, "", ""),
-    ],
-)
-def test_names_of_the_files(
-    tmp_path: Path, content: Mapping[str, Any], query: str, document: str
-) -> None:
-    assert declared(tmp_path, content) == Prompts(query, document)
-
-
-def test_a_bare_encoder_declares_nothing(tmp_path: Path) -> None:
-    assert Prompts.from_folder(ModelFolder("mine", tmp_path, {})) == Prompts("", "")
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ([], "must hold a JSON object: restore"),
-        ({"prompts": ["query: "]}, "prompts must be an object of names and texts, is a list"),
-        ({"prompts": {"query": 3}}, "the prompt 'query' must be a text, is a int: restore"),
-        ({"prompts": {"query": "\ud800"}}, "'query' has a lone surrogate"),
-        ({"prompts": E5, "default_prompt_name": "doc"}, "is 'doc', and the prompts are passage, q"),
-        ({"default_prompt_name": "doc"}, "is 'doc', and the prompts are none: name one"),
-        ({"prompts": E5, "default_prompt_name": 3}, "default_prompt_name is 3"),
-    ],
-)
-def test_files_that_declare_nonsense(
-    models: Build, tmp_path: Path, content: Any, message: str
-) -> None:
-    folder = shutil.copytree(models("bert"), tmp_path / "model")
-    with pytest.raises(ModelError, match=message):
-        declared(folder, content)
-    with pytest.raises(ModelError, match=message):
-        load(folder)
 
 
 def test_settings_go_before_the_files(models: Build) -> None:
@@ -425,7 +375,7 @@ def test_the_document_prompt_is_part_of_the_description_and_the_query_prompt_is_
 @pytest.mark.parametrize("name", ["query_prompt", "document_prompt"])
 def test_a_prompt_that_leaves_no_room(models: Build, name: str) -> None:
     folder = models("bert")
-    inner = FastTokenizer(AutoTokenizer.from_pretrained(folder), name="bert")
+    inner = FastTokenizer.from_transformers(AutoTokenizer.from_pretrained(folder), name="bert")
     n_tokens = len(inner.tokenize(BGE))
     message = (
         rf"^{name} must have fewer than {n_tokens} tokens in a window of {n_tokens + 2} with 2 "

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-DoubleArray = npt.NDArray[np.float64]
+from longbert.arrays import DoubleArray, FloatArray
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +82,7 @@ class TokenAttention(nn.Module):
         channels = functional.gelu(self.tokens(inputs)).view(shape)
         return channels, torch.einsum("...mc,mqc->...mq", channels, self.queries)
 
-    def classify(self, gathered: DoubleArray) -> npt.NDArray[np.float32]:
+    def classify(self, gathered: DoubleArray) -> FloatArray:
         """Logits from what the queries gathered.
 
         Shapes: (n_members, n_queries, channels), (n_labels,).
@@ -91,7 +90,7 @@ class TokenAttention(nn.Module):
         flat = torch.from_numpy(gathered.astype(np.float32)).flatten(1)[None]
         with torch.inference_mode():
             logits = self._logits(flat.to(self.out.device))[0].mean(dim=0)
-        found: npt.NDArray[np.float32] = logits.cpu().numpy()
+        found: FloatArray = logits.cpu().numpy()
         return found
 
     def _logits(self, gathered: Tensor) -> Tensor:
@@ -99,7 +98,7 @@ class TokenAttention(nn.Module):
         return torch.einsum("bmf,mlf->bml", gathered, self.out) + self.bias
 
 
-def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, npt.NDArray[np.float64]]:
+def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, DoubleArray]:
     """A window's part of the sums, each with a first axis of one window.
 
     Args:
@@ -122,7 +121,7 @@ def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, npt.NDArray[np
     }
 
 
-def gather(sums: Mapping[str, npt.NDArray[np.float64]]) -> DoubleArray:
+def gather(sums: Mapping[str, DoubleArray]) -> DoubleArray:
     """What the queries gather from some windows. Shape: (n_members, n_queries, channels)."""
     scale = np.exp(sums["peak"] - sums["peak"].max(axis=0))
     weight = np.cumsum(sums["weight"] * scale, axis=0)[-1]

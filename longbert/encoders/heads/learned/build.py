@@ -1,32 +1,52 @@
-"""Learned heads from their folders."""
+"""Learned heads, made from their folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from longbert.config import ModelConfig
-from longbert.encoders.heads.learned.attention import TokenAttention
-from longbert.encoders.heads.learned.document_head import LearnedClassifier, attention_module
-from longbert.encoders.heads.learned.folder import WEIGHTS, HeadConfig
-from longbert.encoders.heads.learned.tagger import WordTagger
-from longbert.encoders.heads.learned.token_head import LearnedTagger, tagger_module
+from longbert.encoders.checkpoint.head_folder import WEIGHTS, HeadConfig
+from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.learned.weights import load_weights
-from longbert.encoders.heads.sequence_classification import ClassificationHead
-from longbert.encoders.heads.token_classification import EntityHead
 from longbert.errors import ModelError
+from longbert.tasks import TASKS, resolve
 
 
-def new_module(config: HeadConfig) -> WordTagger | TokenAttention:
+class LearnedHeadFactory(Protocol):
+    """Makes the learned heads of one task; the registry of tasks names its class."""
+
+    def new_module(self, head: HeadConfig) -> nn.Module:
+        """An untrained module of a configuration's sizes.
+
+        Raises:
+            KeyError, TypeError, ValueError, RuntimeError: the sizes make no sense.
+        """
+
+    def make(
+        self,
+        module: Any,
+        head: HeadConfig,
+        config: ModelConfig,
+        *,
+        name: str,
+        device: torch.device,
+    ) -> Head:
+        """Put a module to use on windows; see :func:`make_learned_head`."""
+
+
+def new_module(head: HeadConfig) -> nn.Module:
     """An untrained module of a configuration's sizes."""
-    return tagger_module(config) if config.task == "ner" else attention_module(config)
+    return _factory(head).new_module(head)
 
 
 def load_learned_head(
     path: Path, head: HeadConfig, config: ModelConfig, *, name: str, device: torch.device
-) -> EntityHead | ClassificationHead:
-    """The head in a folder.
+) -> Head:
+    """Load the head in a folder.
 
     Args:
         path: the folder.
@@ -36,7 +56,8 @@ def load_learned_head(
         device: where to compute.
 
     Raises:
-        ModelError: the module's sizes or the weights are damaged or do not fit.
+        ModelError: the sizes of the module or its weights are damaged or do not fit each other.
+        ConfigError: a setting does not fit the head.
     """
     try:
         module = new_module(head)
@@ -50,26 +71,30 @@ def load_learned_head(
 
 
 def make_learned_head(
-    module: WordTagger | TokenAttention,
+    module: nn.Module,
     head: HeadConfig,
     config: ModelConfig,
     *,
     name: str,
     device: torch.device,
-) -> EntityHead | ClassificationHead:
-    """The head that a trained module is at inference."""
-    module.eval()
-    if isinstance(module, WordTagger):
-        return EntityHead(
-            LearnedTagger(module, head, device=device),
-            name=name,
-            strategy=config.entity_strategy,
-            stitching=config.entity_stitching,
-            decoding=config.entity_decoding,
-        )
-    return ClassificationHead(
-        LearnedClassifier(module, head, device=device),
-        name=name,
-        pooling=config.classify_pooling,
-        window_scores=config.window_scores,
-    )
+) -> Head:
+    """Put a trained module to use on windows.
+
+    Args:
+        module: of the kind that :func:`new_module` makes; put into evaluation mode.
+        head: its configuration.
+        config: how documents are decoded and pooled.
+        name: as it appears in the tables.
+        device: where to compute.
+
+    Raises:
+        ConfigError: a setting does not fit the head.
+    """
+    return _factory(head).make(module.eval(), head, config, name=name, device=device)
+
+
+def _factory(head: HeadConfig) -> LearnedHeadFactory:
+    reference = TASKS[head.task].learned_heads
+    assert reference is not None
+    factory: LearnedHeadFactory = resolve(reference)()
+    return factory

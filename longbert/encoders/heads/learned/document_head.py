@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from longbert.arrays import Array, FloatArray
+from longbert.config import ModelConfig
+from longbert.encoders.batch import WindowBatch
+from longbert.encoders.checkpoint.digest import weights_digest
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
     attention_sums,
     gather,
 )
-from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.folder import HeadConfig
-from longbert.encoders.runtime.backbone import WindowBatch, weights_digest
+from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
 class LearnedClassifier:
@@ -30,7 +31,7 @@ class LearnedClassifier:
         device: where to compute; always in float32.
     """
 
-    reads_layers = True
+    needs_all_layers = True
     learned_pooling = True
 
     def __init__(self, module: TokenAttention, config: HeadConfig, *, device: torch.device) -> None:
@@ -53,37 +54,49 @@ class LearnedClassifier:
 
     def window_features(
         self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, npt.NDArray[Any]]]:
+    ) -> Iterator[Mapping[str, Array]]:
         """Each window's part of the sums that the attention is made of."""
         for row in range(len(batch.windows)):
             yield self.window_features_of(owned_states(self._layers, states, batch, row))
 
-    def window_features_of(self, inputs: Tensor) -> Mapping[str, npt.NDArray[Any]]:
+    def window_features_of(self, inputs: Tensor) -> Mapping[str, Array]:
         """The same from the tokens that one window owns. Shape: (n_owned, n_inputs)."""
         with torch.inference_mode():
             return attention_sums(*self._module.attend(inputs.to(self._device)))
 
-    def window_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits as if each window were the document. Shape: (n_windows, n_labels)."""
         n_windows = len(window_features["peak"])
         alone = ({k: v[i : i + 1] for k, v in window_features.items()} for i in range(n_windows))
         return np.stack([self.document_logits(one) for one in alone])
 
-    def document_logits(
-        self, window_features: Mapping[str, npt.NDArray[Any]]
-    ) -> npt.NDArray[np.float32]:
+    def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of the document. Shape: (n_labels,)."""
-        logits: npt.NDArray[np.float32] = self._module.classify(gather(window_features))
+        logits: FloatArray = self._module.classify(gather(window_features))
         return logits / self._temperature
 
 
-def attention_module(config: HeadConfig) -> TokenAttention:
-    """An untrained module of a configuration's sizes."""
-    sizes = {name: size for name, size in config.module.items() if name not in ("layers", "width")}
-    n_inputs = len(config.module["layers"]) * config.module["width"]
-    return TokenAttention(AttentionShape(n_inputs=n_inputs, n_labels=len(config.labels), **sizes))
+class LearnedClassifiers:
+    """Makes heads that classify documents of trained modules."""
+
+    def new_module(self, head: HeadConfig) -> TokenAttention:
+        """An untrained module of a configuration's sizes."""
+        sizes = {name: one for name, one in head.module.items() if name not in ("layers", "width")}
+        n_inputs = len(head.module["layers"]) * head.module["width"]
+        return TokenAttention(AttentionShape(n_inputs=n_inputs, n_labels=len(head.labels), **sizes))
+
+    def make(
+        self,
+        module: TokenAttention,
+        head: HeadConfig,
+        config: ModelConfig,
+        *,
+        name: str,
+        device: torch.device,
+    ) -> ClassificationHead:
+        """Put a module to use on windows."""
+        classifier = LearnedClassifier(module, head, device=device)
+        return ClassificationHeads(config).head_of(classifier, name=name)
 
 
 def owned_states(
@@ -97,23 +110,3 @@ def owned_states(
     shift = batch.content_starts[row] - window.start
     own = slice(window.owned_start + shift, window.owned_stop + shift)
     return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
-
-
-def reduced_features(
-    layers: Sequence[int],
-    reduction: nn.Linear,
-    states: Sequence[Tensor],
-    batch: WindowBatch,
-    row: int,
-) -> WindowFeatures:
-    """What is learnt from one window: its tokens, reduced.
-
-    Args:
-        layers: of the hidden states.
-        reduction: see :func:`longbert.encoders.heads.learned.attention.fit_reduction`.
-        states: of the batch, for every layer.
-        batch, row: the window.
-    """
-    with torch.inference_mode():
-        reduced = reduction(owned_states(layers, states, batch, row).cpu())
-    return {"reduced": reduced.numpy()}

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
+from longbert.arrays import Array
+from longbert.encoders.batch import WindowBatch
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.runtime.backbone import WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 
-WindowFeatures = Mapping[str, npt.NDArray[Any]]
+WindowFeatures = Mapping[str, Array]
 """Arrays by name, each with a row for each word or token of a window."""
 
 ReadFeatures = Callable[[Sequence[Tensor], WindowBatch, int], WindowFeatures]
@@ -25,18 +25,18 @@ class FeatureHead:
 
     Args:
         read: what a module reads of a window.
-        reads_words: whether it needs to know what words look like.
+        needs_word_shapes: whether it needs to know what words look like.
     """
 
     name = "features"
     digest = "features"
-    reads_layers = True
+    needs_all_layers = True
     passage_tokens: int | None = None
 
-    def __init__(self, read: ReadFeatures, *, reads_words: bool) -> None:
+    def __init__(self, read: ReadFeatures, *, needs_word_shapes: bool) -> None:
         self._read = read
         self.settings: Mapping[str, Any] = {}
-        self.reads_words = reads_words
+        self.needs_word_shapes = needs_word_shapes
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[WindowFeatures]:
         """The features of each window, copied out of the batch."""

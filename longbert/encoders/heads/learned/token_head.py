@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from longbert.arrays import FloatArray
+from longbert.config import ModelConfig
 from longbert.core.word_shape import WordShapes
+from longbert.encoders.batch import TokenWindow, WindowBatch
+from longbert.encoders.checkpoint.digest import weights_digest
+from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.folder import HeadConfig
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
-from longbert.encoders.runtime.backbone import WindowBatch, weights_digest
+from longbert.encoders.heads.token_classification import EntityHead, EntityHeads
 
 
 class LearnedTagger:
@@ -25,15 +28,13 @@ class LearnedTagger:
         device: where to compute; always in float32.
     """
 
-    reads_layers = True
-    reads_words = True
+    needs_all_layers = True
+    needs_word_shapes = True
 
     def __init__(self, module: WordTagger, config: HeadConfig, *, device: torch.device) -> None:
         self._module = module.to(device)
         self.temperature = config.temperature
-        self.transitions: npt.NDArray[np.float32] | None = (
-            module.transitions.detach().cpu().numpy().copy()
-        )
+        self.transitions: FloatArray | None = module.transitions.detach().cpu().numpy().copy()
         self._device = device
         self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
         self.digest = weights_digest(
@@ -41,15 +42,13 @@ class LearnedTagger:
             extra={"labels": config.labels, "temperature": config.temperature},
         )
 
-    def content_logits(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[npt.NDArray[np.float32]]:
+    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
         """Emissions of the content tokens of each window; a word's tokens have the same."""
         for row in range(len(batch.windows)):
             features = tagger_features(self._module.shape.layers, states, batch, row)
             yield self.token_logits(features, len(batch.windows[row].ids))
 
-    def token_logits(self, features: WindowFeatures, n_tokens: int) -> npt.NDArray[np.float32]:
+    def token_logits(self, features: WindowFeatures, n_tokens: int) -> FloatArray:
         """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
         inputs = [
             torch.from_numpy(np.array(features[name])).to(self._device)[None]
@@ -62,12 +61,27 @@ class LearnedTagger:
         return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
 
 
-def tagger_module(config: HeadConfig) -> WordTagger:
-    """An untrained module of a configuration's sizes."""
-    sizes = dict(config.module)
-    for name in ("layers", "dilations"):
-        sizes[name] = tuple(sizes[name])
-    return WordTagger(TaggerShape(n_labels=len(config.labels), **sizes))
+class LearnedTaggers:
+    """Makes entity heads of trained modules."""
+
+    def new_module(self, head: HeadConfig) -> WordTagger:
+        """An untrained module of a configuration's sizes."""
+        sizes = dict(head.module)
+        for name in ("layers", "dilations"):
+            sizes[name] = tuple(sizes[name])
+        return WordTagger(TaggerShape(n_labels=len(head.labels), **sizes))
+
+    def make(
+        self,
+        module: WordTagger,
+        head: HeadConfig,
+        config: ModelConfig,
+        *,
+        name: str,
+        device: torch.device,
+    ) -> EntityHead:
+        """Put a module to use on windows."""
+        return EntityHeads(config).head_of(LearnedTagger(module, head, device=device), name=name)
 
 
 def tagger_features(
@@ -81,18 +95,27 @@ def tagger_features(
         batch: whose windows know their words.
         row: of the window.
     """
+    own = window_word_states(layers, states, batch, row).cpu().numpy()
+    return {"states": own, **word_looks(batch.windows[row])}
+
+
+def window_word_states(
+    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
+) -> Tensor:
+    """Hidden states of the words of one window, differentiable. Shape: (words, layers, width)."""
     window = batch.windows[row]
-    words = window.words
-    assert words is not None
     first = batch.content_starts[row]
     own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
-    return _named(word_states(own, words), words)
+    return word_states(own, _words(window))
 
 
-def _named(states: Tensor, words: WordShapes) -> WindowFeatures:
-    return {
-        "states": states.cpu().numpy(),
-        "flags": words.flags,
-        "strings": words.strings,
-        "first_tokens": words.first_tokens,
-    }
+def word_looks(window: TokenWindow) -> WindowFeatures:
+    """What the words of a window look like, and where each begins."""
+    words = _words(window)
+    return {"flags": words.flags, "strings": words.strings, "first_tokens": words.first_tokens}
+
+
+def _words(window: TokenWindow) -> WordShapes:
+    if window.words is None:
+        raise ValueError("a window must know its words: its pass has no head that needs them")
+    return window.words

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from longbert.core.windows import split_windows
 from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
-from longbert.encoders.heads.learned.document_head import owned_states, reduced_features
+from longbert.encoders.batch import TokenWindow, WindowBatch
+from longbert.encoders.heads.learned.document_head import owned_states
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.token_head import tagger_features
-from longbert.encoders.runtime.backbone import TokenWindow, WindowBatch
-from longbert.encoders.tokenizers.fast import TokenizedText
+from longbert.encoders.tokenizers.base import TokenizedText
 
 
 def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
@@ -64,11 +64,6 @@ def test_features_are_those_of_a_windows_own_positions(left: int) -> None:
         assert features["states"].shape == (4, 2, 2)
         assert features["states"][:, 0, 0].tolist() == [start + 2 * n + 0.5 for n in range(4)]
         assert features["states"][:, :, 1].tolist() == [[1, 2]] * 4
-    reduction = torch.nn.Linear(4, 1, bias=False)
-    with torch.no_grad():
-        reduction.weight.copy_(torch.tensor([[1.0, 0, 1, 0]]))
-    both = [reduced_features((0, 2), reduction, states, batch, row)["reduced"] for row in range(2)]
-    assert np.concatenate(both)[:, 0].tolist() == [2 * n for n in range(12)]
 
 
 def test_features_are_kept_when_their_batch_is_gone() -> None:
@@ -77,11 +72,11 @@ def test_features_are_kept_when_their_batch_is_gone() -> None:
     def read(states: object, batch: WindowBatch, row: int) -> dict[str, np.ndarray]:
         return tagger_features((0,), states, batch, row) | {"view": states[0][row].numpy()}  # type: ignore
 
-    head = FeatureHead(read, reads_words=True)
+    head = FeatureHead(read, needs_word_shapes=True)
     one, other = head.partials(states, batch)
     before = one["view"].copy(), other["view"].copy()
     states[0].fill_(-1)
     assert np.array_equal(one["view"], before[0])
     assert np.array_equal(other["view"], before[1])
     assert head.merge([one, other]) == [one, other]
-    assert (head.reads_words, head.reads_layers) == (True, True)
+    assert (head.needs_word_shapes, head.needs_all_layers) == (True, True)

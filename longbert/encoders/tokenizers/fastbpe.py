@@ -15,16 +15,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import IntArray
 from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
-from longbert.encoders.tokenizers.fast import (
-    FastTokenizer,
+from longbert.encoders.tokenizers.base import (
     TokenizedText,
-    Tokenizer,
     around_content,
-    declared_limit,
+    declared_by_transformers,
 )
 from longbert.errors import ModelError
 
@@ -32,22 +30,8 @@ from longbert.errors import ModelError
 _WORD = re.compile(r"\S+\n?")
 _SPACE = re.compile(r"\s+")
 _MARK = "@@"
-_MOST_CACHED = 50_000
+_KINDS = ("BertweetTokenizer", "PhobertTokenizer")
 _LONGEST_CACHED = 64
-
-
-def make_tokenizer(tokenizer: Any, *, name: str) -> Tokenizer:
-    """Wrap a tokenizer as ``AutoTokenizer`` loads it.
-
-    Args:
-        name: the model's name, for messages.
-
-    Raises:
-        ModelError: it is written in Python and not of a kind whose tokens can be aligned.
-    """
-    if WordTokenizer.fits(tokenizer):
-        return WordTokenizer(tokenizer, name=name)
-    return FastTokenizer(tokenizer, name=name)
 
 
 class _Piece(NamedTuple):
@@ -57,7 +41,7 @@ class _Piece(NamedTuple):
     n_chars: int
 
 
-class WordTokenizer:
+class FastBpeTokenizer:
     """BERTweet's or PhoBERT's tokenizer, its tokens aligned to the caller's text.
 
     The ids are those of transformers, whatever they are: it takes a line feed right after a word
@@ -70,9 +54,14 @@ class WordTokenizer:
         tokenizer: as ``AutoTokenizer`` loads it.
         name: the model's name, for messages.
 
+    Attributes:
+        most_cached: words whose tokens are kept; all are forgotten when there is one more.
+
     Raises:
         ModelError: special tokens do not stand around a text, or an added token must stand alone.
     """
+
+    most_cached = 50_000
 
     def __init__(self, tokenizer: Any, *, name: str) -> None:
         self._tokenizer = tokenizer
@@ -80,12 +69,13 @@ class WordTokenizer:
         example = tokenizer.convert_tokens_to_ids(tokenizer.tokenize("a"))
         whole = list(tokenizer.build_inputs_with_special_tokens(example))
         self.prefix, self.suffix = around_content(example, whole, name)
-        self.pad_id = 0 if tokenizer.pad_token_id is None else int(tokenizer.pad_token_id)
-        self.pads_left = tokenizer.padding_side == "left"
-        self.max_tokens = declared_limit(tokenizer)
+        declared = declared_by_transformers(tokenizer)
+        self.pad_id = declared["pad_id"]
+        self.pads_left = declared["pads_left"]
+        self.max_tokens = declared["max_tokens"]
+        self._unknown_id = declared["unknown_id"]
         vocabulary = tokenizer.get_vocab()
         self.n_ids = max(vocabulary.values()) + 1
-        self._unknown_id = tokenizer.unk_token_id
         self._added = {token.content: token for token in tokenizer.added_tokens_decoder.values()}
         alone = [content for content, token in self._added.items() if token.single_word]
         if alone:
@@ -102,9 +92,8 @@ class WordTokenizer:
     @staticmethod
     def fits(tokenizer: Any) -> bool:
         """Whether a tokenizer is of this kind."""
-        from transformers import BertweetTokenizer, PhobertTokenizer
-
-        return type(tokenizer) in (BertweetTokenizer, PhobertTokenizer)
+        kind = type(tokenizer)
+        return kind.__module__.startswith("transformers.") and kind.__name__ in _KINDS
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text of any length; time and memory grow with it in proportion."""
@@ -170,7 +159,7 @@ class WordTokenizer:
         ids = self._tokenizer.convert_tokens_to_ids(tokens)
         pieces = tuple(map(_Piece, ids, lengths))
         if len(word) <= _LONGEST_CACHED:
-            if len(self._cache) >= _MOST_CACHED:
+            if len(self._cache) >= self.most_cached:
                 self._cache.clear()
             self._cache[word] = pieces
         return pieces
@@ -263,7 +252,7 @@ def _words(text: str) -> Iterator[_Traced]:
         yield _Traced(match.group(), range(start, stop), range(start + 1, stop + 1))
 
 
-def _without_gaps(text: str, offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _without_gaps(text: str, offsets: IntArray) -> IntArray:
     """Let a token end with visible characters behind it that a rewriting removed.
 
     Such as a reference to no character, ``&#0;&nosuch;``; those before all tokens join the first.

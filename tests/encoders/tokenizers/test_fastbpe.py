@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, SCRIPTS, long_text
 from transformers import AutoTokenizer, CanineTokenizer, PhobertTokenizer
 
-import longbert.encoders.tokenizers.python_only as module
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.windows import split_windows
-from longbert.encoders.tokenizers.fast import FastTokenizer, TokenizedText
-from longbert.encoders.tokenizers.python_only import WordTokenizer, make_tokenizer
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.fast import FastTokenizer
+from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
+from longbert.encoders.tokenizers.load import wrap_tokenizer
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]
@@ -47,11 +48,11 @@ def reference_of(models: Models) -> Callable[[str], Any]:
 
 
 @pytest.fixture(scope="session")
-def tokenizer_of(reference_of: Callable[[str], Any]) -> Callable[[str], WordTokenizer]:
+def tokenizer_of(reference_of: Callable[[str], Any]) -> Callable[[str], FastBpeTokenizer]:
     @lru_cache
-    def load(kind: str) -> WordTokenizer:
-        tokenizer = make_tokenizer(reference_of(kind), name=kind)
-        assert isinstance(tokenizer, WordTokenizer)
+    def load(kind: str) -> FastBpeTokenizer:
+        tokenizer = wrap_tokenizer(reference_of(kind), name=kind)
+        assert isinstance(tokenizer, FastBpeTokenizer)
         return tokenizer
 
     return load
@@ -101,7 +102,7 @@ TEXT = st.lists(st.sampled_from(FRAGMENTS) | st.characters(exclude_categories=["
 @given(text=TEXT.map("".join))
 def test_tokens_are_those_of_transformers_and_cover_the_text(
     reference_of: Callable[[str], Any],
-    tokenizer_of: Callable[[str], WordTokenizer],
+    tokenizer_of: Callable[[str], FastBpeTokenizer],
     kind: str,
     text: str,
 ) -> None:
@@ -112,7 +113,7 @@ def test_tokens_are_those_of_transformers_and_cover_the_text(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tokens_of_longer_and_odder_texts(
-    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], WordTokenizer], kind: str
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastBpeTokenizer], kind: str
 ) -> None:
     for text in (long_text(300), TWEET, *SCRIPTS, *TEXTS.values()):
         tokens = tokenizer_of(kind).tokenize(text)
@@ -138,7 +139,7 @@ def slow_pieces(reference: Any, text: str) -> Iterator[tuple[str, int, int]]:
 @given(text=st.lists(st.sampled_from([f for f in FRAGMENTS if f[0] not in "<@"])).map("".join))
 def test_offsets_are_where_the_tokens_stand(
     reference_of: Callable[[str], Any],
-    tokenizer_of: Callable[[str], WordTokenizer],
+    tokenizer_of: Callable[[str], FastBpeTokenizer],
     kind: str,
     text: str,
 ) -> None:
@@ -156,7 +157,7 @@ def test_offsets_are_where_the_tokens_stand(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(lines=st.lists(st.sampled_from(LINES), min_size=1, max_size=6))
 def test_pieces_give_the_tokens_of_the_whole(
-    tokenizer_of: Callable[[str], WordTokenizer], kind: str, lines: list[str]
+    tokenizer_of: Callable[[str], FastBpeTokenizer], kind: str, lines: list[str]
 ) -> None:
     tokenizer = tokenizer_of(kind)
     whole = tokenizer.tokenize(" ".join(lines))
@@ -167,7 +168,7 @@ def test_pieces_give_the_tokens_of_the_whole(
     assert whole.offsets.tolist() == np.concatenate(shifted).tolist()
 
 
-def test_what_a_tweet_is_rewritten_to(tokenizer_of: Callable[[str], WordTokenizer]) -> None:
+def test_what_a_tweet_is_rewritten_to(tokenizer_of: Callable[[str], FastBpeTokenizer]) -> None:
     tokens = tokenizer_of("tweets").tokenize(TWEET)
     spans = [TWEET[start:end] for start, end in tokens.offsets.tolist()]
     # All tokens of a rewriting have what it replaced; of six marks the third stands for four.
@@ -178,7 +179,7 @@ def test_what_a_tweet_is_rewritten_to(tokenizer_of: Callable[[str], WordTokenize
 
 
 def test_references_to_no_character_belong_to_the_token_before(
-    tokenizer_of: Callable[[str], WordTokenizer],
+    tokenizer_of: Callable[[str], FastBpeTokenizer],
 ) -> None:
     text = "&#x110000; one&nbsp;&#x110000; two &#x110000;\n"
     offsets = tokenizer_of("tweets").tokenize(text).offsets
@@ -188,7 +189,7 @@ def test_references_to_no_character_belong_to_the_token_before(
 
 
 def test_a_rewriting_that_is_not_known_is_an_error(
-    tokenizer_of: Callable[[str], WordTokenizer],
+    tokenizer_of: Callable[[str], FastBpeTokenizer],
     reference_of: Callable[[str], Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -198,28 +199,35 @@ def test_a_rewriting_that_is_not_known_is_an_error(
 
 
 def test_words_are_kept_and_forgotten(
-    tokenizer_of: Callable[[str], WordTokenizer],
-    reference_of: Callable[[str], Any],
-    monkeypatch: pytest.MonkeyPatch,
+    reference_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tokenizer = tokenizer_of("plain")
-    text = long_text(300)
-    expected = tokenizer.tokenize(text).ids.tolist()
-    monkeypatch.setattr(module, "_MOST_CACHED", 5)
-    tokenizer._cache.clear()
-    assert (
-        tokenizer.tokenize(text + "\n" + "x" * 1000).ids.tolist()[: len(expected) - 5]
-        == (expected[:-5])
-    )
-    assert len(tokenizer._cache) <= 5
     reference = reference_of("plain")
+    pieces_of = reference.bpe
+    asked: list[str] = []
+
+    def bpe(word: str) -> str:
+        asked.append(word)
+        return pieces_of(word)  # type: ignore[no-any-return]
+
     reference.cache.clear()
-    tokenizer.tokenize("frobnicate the gyre")
-    assert not reference.cache
+    monkeypatch.setattr(reference, "bpe", bpe)
+    tokenizer = FastBpeTokenizer(reference, name="plain")
+    # From here on it keeps one word of the test's own and four more.
+    tokenizer.most_cached = 1
+    tokenizer.tokenize("start")
+    tokenizer.most_cached = 5
+    asked.clear()
+    for text in ("one two", "two three", "four one", "five two", "one three"):
+        assert tokenizer.tokenize(text).ids.tolist() == ids_of(reference_of("again"), text)
+    assert asked == ["one", "two", "three", "four", "five", "two", "one", "three"]
+    tokenizer.tokenize("x" * 1000)
+    tokenizer.tokenize("x" * 1000)
+    assert asked[8:] == ["x" * 1000] * 2, "words as long as this come once only"
+    assert not reference.cache, "it never forgets"
 
 
 def test_unknown_characters_are_counted_alone(
-    tokenizer_of: Callable[[str], WordTokenizer],
+    tokenizer_of: Callable[[str], FastBpeTokenizer],
 ) -> None:
     text = "Maria \U0002a6d6 met 王\U0002a6d6伟 <unk> then"
     tokens = tokenizer_of("plain").tokenize(text)
@@ -229,7 +237,7 @@ def test_unknown_characters_are_counted_alone(
 
 
 def test_a_line_feed_right_after_a_word_is_read_as_transformers_reads_it(
-    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], WordTokenizer]
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastBpeTokenizer]
 ) -> None:
     text = "one word\nand\r\nanother \n"
     tokens = tokenizer_of("plain").tokenize(text)
@@ -249,7 +257,7 @@ def test_added_tokens_take_white_space_as_in_transformers(
 ) -> None:
     reference = AutoTokenizer.from_pretrained(models("bertweet"))
     reference.add_tokens([tokenizers.AddedToken("[X]", **options)])
-    tokenizer = make_tokenizer(reference, name="x")
+    tokenizer = wrap_tokenizer(reference, name="x")
     for text in ("one\n[X]\n two", "[X]", " [X] ", "one [X] [X]\n\n[X]two", "a[X]b", "one\n [X]"):
         tokens = tokenizer.tokenize(text)
         assert tokens.ids.tolist() == ids_of(reference, text), text
@@ -261,18 +269,18 @@ def test_added_tokens_that_must_stand_alone_are_refused(models: Models) -> None:
     reference = AutoTokenizer.from_pretrained(models("bertweet"))
     reference.add_tokens([tokenizers.AddedToken("[X]", single_word=True)])
     with pytest.raises(ModelError, match=r"x: .*added token '\[X\]' with single_word"):
-        make_tokenizer(reference, name="x")
+        wrap_tokenizer(reference, name="x")
 
 
 def test_special_tokens_may_be_text(models: Models) -> None:
     reference = AutoTokenizer.from_pretrained(models("bertweet"), split_special_tokens=True)
-    tokens = make_tokenizer(reference, name="x").tokenize("a <mask> b")
+    tokens = wrap_tokenizer(reference, name="x").tokenize("a <mask> b")
     assert tokens.ids.tolist() == ids_of(reference, "a <mask> b")
     assert len(tokens) > 3
 
 
 def test_what_windows_need_of_a_tokenizer(
-    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], WordTokenizer]
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastBpeTokenizer]
 ) -> None:
     for kind in KINDS:
         reference, tokenizer = reference_of(kind), tokenizer_of(kind)
@@ -289,14 +297,14 @@ def test_what_windows_need_of_a_tokenizer(
 def test_digests_tell_tokenizers_apart(models: Models) -> None:
     def digest(**options: Any) -> str:
         reference = AutoTokenizer.from_pretrained(models("bertweet"), **options)
-        return make_tokenizer(reference, name="x").digest
+        return wrap_tokenizer(reference, name="x").digest
 
     digests = [digest(), digest(normalization=True), digest(split_special_tokens=True)]
     assert len(set(digests)) == 3
     assert digest() == digests[0]
 
 
-def test_empty_texts_have_no_tokens(tokenizer_of: Callable[[str], WordTokenizer]) -> None:
+def test_empty_texts_have_no_tokens(tokenizer_of: Callable[[str], FastBpeTokenizer]) -> None:
     for kind in KINDS:
         for text in ("", " \n\t", "\u00a0"):
             tokens = tokenizer_of(kind).tokenize(text)
@@ -307,7 +315,7 @@ def test_empty_texts_have_no_tokens(tokenizer_of: Callable[[str], WordTokenizer]
 
 def test_each_tokenizer_has_the_wrapper_that_fits(models: Models) -> None:
     assert isinstance(
-        make_tokenizer(AutoTokenizer.from_pretrained(models("bert")), name="x"), FastTokenizer
+        wrap_tokenizer(AutoTokenizer.from_pretrained(models("bert")), name="x"), FastTokenizer
     )
     with pytest.raises(ModelError, match="tiny: its tokenizer CanineTokenizer is written in Pyth"):
-        make_tokenizer(CanineTokenizer(), name="tiny")
+        wrap_tokenizer(CanineTokenizer(), name="tiny")

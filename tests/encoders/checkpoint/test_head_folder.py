@@ -15,15 +15,15 @@ from safetensors.torch import load_file, save_file
 from support.heads import LABELS, MODULES, build_head, change_config
 
 import longbert
-from longbert.encoders.heads.learned.attention import TokenAttention
-from longbert.encoders.heads.learned.build import new_module
-from longbert.encoders.heads.learned.folder import (
+from longbert.encoders.checkpoint.head_folder import (
     BACKBONE_WEIGHTS,
     WEIGHTS,
     HeadConfig,
     is_head,
     read_head,
 )
+from longbert.encoders.heads.learned.attention import TokenAttention
+from longbert.encoders.heads.learned.build import new_module
 from longbert.encoders.heads.learned.tagger import WordTagger
 from longbert.encoders.heads.learned.weights import load_weights, to_safetensors
 from longbert.errors import ModelError

@@ -1,0 +1,101 @@
+"""An encoder with its tokenizer, ready to run windows."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from longbert.encoders.batch import TokenWindow, WindowBatch, pad_windows
+from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.runtime.device import precision_name
+from longbert.encoders.runtime.probe import reads_padding
+from longbert.encoders.runtime.registry import runtime_factory
+from longbert.encoders.tokenizers.base import Tokenizer
+from longbert.errors import ModelError
+
+
+class Backbone:
+    """An encoder on a device, without pooler and head.
+
+    Args:
+        checkpoint: its encoder is moved and cast in place.
+        device, dtype: where and in what precision to compute.
+
+    Raises:
+        ModelError: its hidden states of a text depend on the padding beside it.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+        self.tokenizer = checkpoint.tokenizer
+        self.limit = checkpoint.limit
+        self.digest = checkpoint.backbone_digest
+        self._folder = checkpoint.folder.path
+        self._device, self._dtype = device, dtype
+        self._pads_left = self.tokenizer.pads_left
+        self._use(checkpoint.encoder)
+        # Some tokenizers ask for padding on the left of models that count positions from there.
+        if self._pads_left and reads_padding(self):
+            self._pads_left = False
+        if reads_padding(self):
+            raise ModelError(
+                f"{checkpoint.folder.name} ({checkpoint.model_type}) gives a text other hidden "
+                "states when there is padding beside it, so windows cannot share a batch: use an "
+                "encoder whose attention ignores padding, such as BERT or RoBERTa"
+            )
+
+    @property
+    def n_special(self) -> int:
+        """Positions of a window that its content cannot have."""
+        return len(self.tokenizer.prefix) + len(self.tokenizer.suffix)
+
+    @property
+    def attention(self) -> str:
+        """Implementation of the attention; see :class:`longbert.encoders.runtime.base.Runtime`."""
+        return self._runtime.attention
+
+    @property
+    def precision(self) -> str:
+        """Name of the number type it computes in, as ``--precision`` has it."""
+        return precision_name(self._dtype)
+
+    def with_encoder(self, encoder: EncoderModule) -> Backbone:
+        """The same backbone with other weights, where the digest does not matter."""
+        other = copy.copy(self)
+        other._use(encoder)
+        return other
+
+    def with_tokenizer(self, tokenizer: Tokenizer) -> Backbone:
+        """The same encoder, its weights shared, behind another tokenizer of the same ids."""
+        other = copy.copy(self)
+        other.tokenizer = tokenizer
+        return other
+
+    def shares_weights_with(self, other: Backbone) -> bool:
+        """Whether both run one encoder, which then is in memory once."""
+        return self._runtime is other._runtime
+
+    def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
+        """Put special tokens and padding around windows."""
+        return pad_windows(
+            windows, self.tokenizer, padded_length=padded_length, pads_left=self._pads_left
+        )
+
+    def hidden_states(self, batch: WindowBatch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
+        """Hidden states, those of the last layer last. Shape of each: (batch, positions, width).
+
+        Args:
+            batch: of windows.
+            all_layers: whether to return those of the layers below, too, from the embeddings up.
+        """
+        return self._runtime.hidden_states(
+            batch.input_ids, batch.attention_mask, all_layers=all_layers
+        )
+
+    def _use(self, encoder: EncoderModule) -> None:
+        self._runtime = runtime_factory()(
+            encoder, folder=self._folder, device=self._device, dtype=self._dtype
+        )

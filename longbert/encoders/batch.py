@@ -1,0 +1,105 @@
+"""Windows of documents, and batches of them with special tokens and padding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from longbert.arrays import IdArray, IntArray
+from longbert.core.passages import Piece
+from longbert.core.windows import Window
+from longbert.core.word_shape import WordShapes
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TokenWindow:
+    """A window of a document, ready to encode.
+
+    Attributes:
+        ids: content tokens. Shape: (window.n_tokens,).
+        window: where it lies in the document.
+        is_first, is_last: whether it begins or ends the document.
+        words: shapes of its words, where a head needs them.
+        pieces: the parts of passages that it owns, where a head needs them.
+    """
+
+    ids: IdArray
+    window: Window
+    is_first: bool
+    is_last: bool
+    words: WordShapes | None = None
+    pieces: tuple[Piece, ...] | None = None
+
+
+def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:
+    """Cut a tokenized text into its windows."""
+    for window in windows:
+        yield TokenWindow(
+            ids=text.ids[window.start : window.stop],
+            window=window,
+            is_first=window is windows[0],
+            is_last=window is windows[-1],
+        )
+
+
+def joined_window(text: TokenizedText, runs: Sequence[Window]) -> TokenWindow:
+    """Join several runs of tokens into one window, as if they were the whole document."""
+    ids = np.concatenate([text.ids[run.start : run.stop] for run in runs])
+    window = Window(0, len(ids), 0, len(ids))
+    return TokenWindow(ids=ids, window=window, is_first=True, is_last=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBatch:
+    """Windows padded to one length.
+
+    Attributes:
+        windows: one for each row.
+        input_ids: Shape: (batch, positions).
+        attention_mask: 1 for tokens, 0 for padding. Shape: (batch, positions).
+        content_starts: position of each row's first content token.
+        n_prefix, n_suffix: special tokens before and after the content; the tokens of a prompt
+            count among those before.
+    """
+
+    windows: Sequence[TokenWindow]
+    input_ids: IntArray
+    attention_mask: IntArray
+    content_starts: Sequence[int]
+    n_prefix: int
+    n_suffix: int
+
+
+def pad_windows(
+    windows: Sequence[TokenWindow], tokenizer: Tokenizer, *, padded_length: int, pads_left: bool
+) -> WindowBatch:
+    """Put special tokens and padding around windows.
+
+    Args:
+        windows: each at most ``padded_length`` positions long, special tokens included.
+        tokenizer: of their ids.
+        padded_length: positions of every row.
+        pads_left: whether padding comes before the tokens.
+    """
+    n_prefix, n_suffix = len(tokenizer.prefix), len(tokenizer.suffix)
+    shape = len(windows), padded_length
+    ids = np.full(shape, tokenizer.pad_id, dtype=np.int64)
+    mask = np.zeros(shape, dtype=np.int64)
+    content_starts = []
+    for row, window in enumerate(windows):
+        length = n_prefix + len(window.ids) + n_suffix
+        first = padded_length - length if pads_left else 0
+        ids[row, first : first + length] = [*tokenizer.prefix, *window.ids, *tokenizer.suffix]
+        mask[row, first : first + length] = 1
+        content_starts.append(first + n_prefix)
+    return WindowBatch(
+        windows=windows,
+        input_ids=ids,
+        attention_mask=mask,
+        content_starts=content_starts,
+        n_prefix=n_prefix,
+        n_suffix=n_suffix,
+    )

@@ -1,0 +1,107 @@
+"""The seams around a forward pass: what runs one, and an encoder as a torch module.
+
+Another engine in place of torch's is a class with the methods of :class:`Runtime` and an entry in
+:mod:`longbert.encoders.runtime.registry`. Another way to load an encoder, or another
+implementation of its layers, is a subclass of :class:`EncoderModule`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from longbert.arrays import IntArray
+
+
+class Runtime(Protocol):
+    """Runs the forward pass of one encoder on one device.
+
+    Attributes:
+        attention: implementation of the attention, or the engine where that is no choice; it can
+            change bits, and so a change of it is another fingerprint.
+    """
+
+    attention: str
+
+    def hidden_states(
+        self, input_ids: IntArray, attention_mask: IntArray, *, all_layers: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Run padded windows, without gradients.
+
+        Args:
+            input_ids: Shape: (batch, positions).
+            attention_mask: 1 for tokens, 0 for padding. Shape: (batch, positions).
+            all_layers: whether to return the states below the last layer, too.
+
+        Returns:
+            Those of the last layer, preceded with ``all_layers`` by those of all others from the
+            embeddings up. On the device that heads compute on, in the precision of the run. Shape
+            of each: (batch, positions, width).
+        """
+
+
+class RuntimeFactory(Protocol):
+    """Makes a runtime."""
+
+    def __call__(
+        self, encoder: EncoderModule, *, folder: Path, device: torch.device, dtype: torch.dtype
+    ) -> Runtime:
+        """Make the runtime of an encoder.
+
+        Args:
+            encoder: in float32 on the CPU; it may be moved and cast in place.
+            folder: of the model, for a runtime that reads files of its own.
+            device, dtype: where and in what precision to compute.
+        """
+
+
+class EncoderModule(nn.Module, ABC):
+    """An encoder without pooler and head, in float32 and evaluation mode.
+
+    Attributes:
+        model_type: as in ``config.json``.
+        width: of a hidden state.
+        n_layers: above the embeddings.
+        n_positions: that it takes, special tokens included; None: no table limits it.
+        n_ids: that it has embeddings for.
+        attention: implementation of the attention, ``sdpa`` or ``eager``.
+        architecture: all that decides on hidden states beside the weights, as plain values.
+    """
+
+    model_type: str
+    width: int
+    n_layers: int
+    n_positions: int | None
+    n_ids: int
+    attention: str
+    architecture: Mapping[str, Any]
+
+    @abstractmethod
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, *, all_layers: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Hidden states, as :meth:`Runtime.hidden_states` returns them."""
+
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Module]:
+        """The layers, from the bottom; none where they share their weights."""
+
+    @abstractmethod
+    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Weights by their names in a checkpoint of the encoder alone, the pooler's left out."""
+
+    @abstractmethod
+    def replace_weights(self, weights: Mapping[str, Tensor]) -> Sequence[str]:
+        """Replace some weights, given by these names.
+
+        Returns:
+            Names that the encoder does not have.
+
+        Raises:
+            RuntimeError: a weight is of another shape.
+        """

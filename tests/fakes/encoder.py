@@ -1,0 +1,351 @@
+"""An encoder that counts instead of computing: whole numbers, whatever the machine, and no torch.
+
+``fake_models`` stands where ``longbert.encoders.models.load_models`` does::
+
+    RunContext(config, files, load=fake_models)
+
+It reads the names of a configuration's models only as switches: an embedding, a classifier for each
+name under ``classify``, and a tagger for each under ``ner``, all on one pass. Windows, overlap,
+passages and batches are those of the engine.
+
+A token's state tells which word it is, which word stands before it in its window, and its place
+there, so that rows change when a token is taken from the wrong window, counted twice or left out.
+States are added up as integers and divided once at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from longbert.config import ModelConfig
+from longbert.core.passages import owned_pieces, passage_spans, passage_starts
+from longbert.core.windows import Window, default_overlap, split_windows
+from longbert.encoders.batch import TokenWindow, token_windows
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.models import Models
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.records import Classification, Entity, WindowScore
+from longbert.store.manifest import HeadSettings, PassSettings
+
+Integers = npt.NDArray[np.int64]
+
+WIDTH = 8
+LIMIT_TOKENS = 512
+WINDOW = 16
+"""Positions where the configuration leaves the window out."""
+
+LABELS = ("O", "A", "B")
+CLASSES = ("low", "high")
+UNKNOWN = "\ufffd"
+"""The character that makes a word unknown."""
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+_N_IDS = 10_007
+_FIRST, _LAST = 1, 2
+
+
+class FakeTokenizer:
+    """Words and marks of punctuation, one token each, by a digest of their letters."""
+
+    prefix = (_FIRST,)
+    suffix = (_LAST,)
+    pad_id = 0
+    pads_left = False
+    max_tokens = LIMIT_TOKENS
+    n_ids = _N_IDS
+    splits_at_spaces = True
+    digest = "fake tokenizer"
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """Tokenize a text; white space is under no token."""
+        found = list(_WORD.finditer(text))
+        words = [match.group() for match in found]
+        spans = np.array([match.span() for match in found], dtype=np.int64).reshape(-1, 2)
+        return TokenizedText(
+            ids=np.array([_id(word) for word in words], dtype=np.int32),
+            offsets=spans,
+            starts_word=np.ones(len(words), dtype=np.bool_),
+            is_unknown=np.array([UNKNOWN in word for word in words], dtype=np.bool_),
+        )
+
+
+def _id(word: str) -> int:
+    digest = hashlib.sha256(word.encode()).digest()
+    return 3 + int.from_bytes(digest[:4], "big") % (_N_IDS - 3)
+
+
+def window_states(window: TokenWindow) -> Integers:
+    """States of a window's content tokens, from -20 to 20. Shape: (n_tokens, WIDTH)."""
+    ids = window.ids.astype(np.int64)
+    before = np.concatenate([[_FIRST], ids[:-1]])
+    places = np.arange(len(ids))
+    columns = np.arange(1, WIDTH + 1)
+    mixed = ids[:, None] * columns + before[:, None] * (2 * columns + 1) + places[:, None] * 7
+    states: Integers = mixed % 41 - 20
+    return states
+
+
+@dataclass(frozen=True)
+class Partial:
+    """What a head makes of some windows, one array for each.
+
+    Attributes:
+        windows: where they lie.
+        values: of their owned tokens. Shape of each: (n_owned, width of the head).
+    """
+
+    windows: tuple[Window, ...]
+    values: tuple[Integers, ...]
+
+
+@dataclass(frozen=True)
+class _FakeHead:
+    name: str
+    needs_all_layers: bool = False
+    needs_word_shapes: bool = False
+    passage_tokens: int | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Name and settings are all that a head is."""
+        return f"{type(self).__name__} {self.name} {self.settings}"
+
+    def partial(self, window: TokenWindow, states: Integers) -> Partial:
+        """The values of the tokens that a window owns."""
+        place = window.window
+        own = slice(place.owned_start - place.start, place.owned_stop - place.start)
+        return Partial((place,), (self.values(states[own]),))
+
+    def values(self, states: Integers) -> Integers:
+        return states
+
+    def merge(self, partials: Sequence[Partial]) -> Partial:
+        """Windows one after the other."""
+        return Partial(
+            tuple(window for partial in partials for window in partial.windows),
+            tuple(values for partial in partials for values in partial.values),
+        )
+
+
+@dataclass(frozen=True)
+class FakeEmbedding(_FakeHead):
+    """The mean state of a document and of each passage, not scaled to length 1."""
+
+    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
+        """Add up integers, then divide once."""
+        assert self.passage_tokens is not None
+        starts = passage_starts(tokens.offsets, size=self.passage_tokens)
+        sums = np.zeros((len(starts), WIDTH), dtype=np.int64)
+        counts = np.zeros(len(starts), dtype=np.int64)
+        for window, values in zip(partial.windows, partial.values, strict=True):
+            for piece in owned_pieces(window, starts):
+                own = slice(piece.start - window.owned_start, piece.stop - window.owned_start)
+                sums[piece.passage] += values[own].sum(axis=0)
+                counts[piece.passage] += piece.stop - piece.start
+        return HeadResult(
+            embedding=(sums.sum(axis=0) / counts.sum()).astype(np.float32),
+            passage_embeddings=(sums / counts[:, None]).astype(np.float32),
+        )
+
+
+@dataclass(frozen=True)
+class FakeClassifier(_FakeHead):
+    """Shares of the tokens whose first number is below zero, and of all others."""
+
+    window_scores: bool = False
+
+    def values(self, states: Integers) -> Integers:
+        """How many there are of each. Shape: (1, 2)."""
+        n_low = int((states[:, 0] < 0).sum())
+        return np.array([[n_low, len(states) - n_low]])
+
+    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
+        """Divide counts by tokens."""
+        counts = np.concatenate(partial.values)
+        total = counts.sum(axis=0)
+        of_windows: list[WindowScore] = []
+        if self.window_scores:
+            starts = np.array([window.owned_start for window in partial.windows])
+            spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
+            of_windows = [
+                WindowScore(self.name, number, start, stop, label, int(n) / int(row.sum()))
+                for number, ((start, stop), row) in enumerate(zip(spans, counts, strict=True))
+                for label, n in zip(CLASSES, row, strict=True)
+            ]
+        return HeadResult(
+            classifications=tuple(
+                Classification(self.name, label, int(n) / len(tokens), i == int(total.argmax()))
+                for i, (label, n) in enumerate(zip(CLASSES, total, strict=True))
+            ),
+            window_scores=tuple(of_windows),
+        )
+
+
+@dataclass(frozen=True)
+class FakeTagger(_FakeHead):
+    """Runs of tokens with one label; the score is the share of them that are odd."""
+
+    def values(self, states: Integers) -> Integers:
+        """Label, and whether the second number is odd. Shape: (n_tokens, 2)."""
+        # Two times in three a token is outside, so that entities are runs.
+        label = np.where(states[:, 0] % 3 == 0, 1 + states[:, 1] % (len(LABELS) - 1), 0)
+        return np.stack([label, states[:, 1] % 2], axis=1)
+
+    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
+        """Join neighbours of one label, across windows, too."""
+        values = np.concatenate(partial.values)
+        labels = values[:, 0]
+        borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
+        entities = []
+        for start, stop in pairwise(borders):
+            if labels[start]:
+                char_start = int(tokens.offsets[start, 0])
+                char_end = int(tokens.offsets[stop - 1, 1])
+                entities.append(
+                    Entity(
+                        head=self.name,
+                        char_start=char_start,
+                        char_end=char_end,
+                        label=LABELS[labels[start]],
+                        score=int(values[start:stop, 1].sum()) / (stop - start),
+                        text=text[char_start:char_end],
+                    )
+                )
+        return HeadResult(entities=tuple(entities))
+
+
+@dataclass(frozen=True)
+class FakeBackbone:
+    """What the engine asks of an encoder but for its passes."""
+
+    tokenizer: FakeTokenizer
+    n_special: int = 2
+    limit: int = LIMIT_TOKENS
+    digest: str = "fake backbone"
+
+
+@dataclass(frozen=True)
+class FakePass:
+    """One pass over the windows of a document.
+
+    Attributes:
+        watch: called with the windows of each batch before they are encoded, to count, to wait or
+            to fail.
+    """
+
+    backbone: FakeBackbone
+    heads: tuple[Any, ...]
+    split_tokens: Callable[[TokenizedText], tuple[Window, ...]]
+    batch_tokens: int
+    watch: Callable[[Sequence[TokenWindow]], None] | None = None
+    reads_all: bool = True
+
+    @property
+    def tokenizer(self) -> FakeTokenizer:
+        """The backbone's."""
+        return self.backbone.tokenizer
+
+    @property
+    def limit(self) -> int:
+        """Positions of a window."""
+        return self.backbone.limit
+
+    def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
+        """The windows of a document."""
+        return list(token_windows(tokens, self.split_tokens(tokens)))
+
+    def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Partial]]:
+        """For each head the partials of a batch's windows."""
+        assert all(len(window.ids) + self.backbone.n_special <= padded for window in windows)
+        if self.watch is not None:
+            self.watch(windows)
+        states = [window_states(window) for window in windows]
+        return [
+            [head.partial(window, state) for window, state in zip(windows, states, strict=True)]
+            for head in self.heads
+        ]
+
+
+def fake_models(
+    config: ModelConfig,
+    *,
+    threads: int | None = None,
+    watch: Callable[[Sequence[TokenWindow]], None] | None = None,
+) -> Models:
+    """Models of a configuration that no file is read for.
+
+    Args:
+        config: ``embed``, ``classify`` and ``ner`` are names for the heads; window, overlap,
+            passage, batch_tokens and window_scores are obeyed, all else is not.
+        threads: of no use here.
+        watch: see :class:`FakePass`.
+    """
+    window = config.window or WINDOW
+    size = window - 2
+    overlap = default_overlap(size) if config.overlap is None else config.overlap
+    heads: list[tuple[str, _FakeHead]] = []
+    if config.embed != "none":
+        heads.append(("embed", FakeEmbedding("embedding", passage_tokens=config.passage)))
+    for name in config.classify:
+        head = FakeClassifier(name, window_scores=config.window_scores)
+        heads.append(("classify", head))
+    heads += [("ner", FakeTagger(name)) for name in config.ner]
+    pass_: Any = FakePass(
+        backbone=FakeBackbone(FakeTokenizer()),
+        heads=tuple(head for _, head in heads),
+        split_tokens=partial(_split, size=size, overlap=overlap),
+        batch_tokens=config.batch_tokens or 256,
+        watch=watch,
+    )
+    settings = PassSettings(
+        digest=pass_.backbone.digest,
+        attention="none",
+        window=window,
+        overlap=overlap,
+        reads="all",
+        prompt="",
+        batch_invariant=True,
+        heads=tuple(
+            HeadSettings(name=head.name, task=task, digest=head.digest, settings=head.settings)
+            for task, head in heads
+        ),
+    )
+    has_embedding = config.embed != "none"
+    return Models(
+        passes=(pass_,),
+        settings=(settings,),
+        decisive_batch_tokens=None,
+        libraries={},
+        processor="any",
+        device="any",
+        precision="integer",
+        width=WIDTH if has_embedding else None,
+        metric=(config.metric or "dot") if has_embedding else None,
+        prompts=None,
+        embed_digest=pass_.backbone.digest if has_embedding else None,
+    )
+
+
+def _split(tokens: TokenizedText, *, size: int, overlap: int) -> tuple[Window, ...]:
+    return split_windows(len(tokens), size=size, overlap=overlap)
+
+
+def fake_vectors(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """The document vectors that ``fake_models`` gives texts of one window, for queries."""
+    pass_ = fake_models(ModelConfig(embed="fake", window=LIMIT_TOKENS)).passes[0]
+    vectors = []
+    for text in texts:
+        tokens = pass_.tokenizer.tokenize(text)
+        ((partial_,),) = pass_.run(pass_.split(text, tokens), LIMIT_TOKENS)
+        vectors.append(pass_.heads[0].finish(text, tokens, partial_).embedding)
+    return np.stack(vectors)
