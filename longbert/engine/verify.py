@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from longbert.core.passages import passage_id
 from longbert.core.units import part_name
+from longbert.index.lexical.part import open_part
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import part_file, receipt_file
+from longbert.store.layout import LEXICAL, part_file, receipt_file
 from longbert.store.manifest import Manifest, PartEntry, Receipt
 from longbert.store.parquet import from_parquet
 from longbert.store.tables import counts_of_tables, table_names
@@ -96,11 +97,30 @@ def _part_problems(
             tables[table] = from_parquet(data)
             if tables[table].num_rows != entry.files[table].n_rows:
                 yield f"{file} has {tables[table].num_rows} rows, but the manifest says otherwise"
+    yield from _lexical_problems(output, entry, tables)
     if len(tables) == len(names):
         # Passes over whole documents come first.
         reads_all = settings.passes[0].reads == "all"
         yield from _count_problems(receipt, entry, tables)
         yield from _row_problems(name, tables, seen, reads_all=reads_all)
+
+
+def _lexical_problems(
+    output: OutputFolder, entry: PartEntry, tables: Mapping[str, pa.Table]
+) -> Iterator[str]:
+    file = part_file(LEXICAL, entry.name)
+    data = output.read(file)
+    if LEXICAL not in entry.files:
+        yield f"manifest.json: part {entry.name} has no lexical file"
+    elif data is None:
+        yield f"{file} is missing"
+    elif hashlib.sha256(data).hexdigest() != entry.files[LEXICAL].sha256:
+        yield f"{file} does not match its SHA-256 in the manifest"
+    else:
+        totals = open_part(data, path=file).totals
+        for table, count in (("documents", totals.documents), ("passages", totals.passages)):
+            if table in tables and tables[table].num_rows != count:
+                yield f"{file} has {count} {table}, the table has {tables[table].num_rows}"
 
 
 def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) -> Iterator[str]:

@@ -116,6 +116,15 @@ def test_a_missing_table(output: Path, table: str) -> None:
     assert f"{table}/{part(output, 1)}.parquet is missing" in problems(output)
 
 
+def test_a_damaged_or_missing_lexical_file(output: Path) -> None:
+    file = f"lexical/{part(output)}.safetensors"
+    data = (output / file).read_bytes()
+    (output / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert f"{file} does not match its SHA-256 in the manifest" in problems(output)
+    (output / file).unlink()
+    assert f"{file} is missing" in problems(output)
+
+
 def test_a_missing_receipt(output: Path) -> None:
     (output / f"receipts/{part(output)}.json").unlink()
     assert problems(output) == [f"receipts/{part(output)}.json is missing or damaged"]
