@@ -32,3 +32,9 @@ IdArray = npt.NDArray[np.int32]
 
 BoolArray = npt.NDArray[np.bool_]
 """Booleans."""
+
+TermArray = npt.NDArray[np.uint64]
+"""uint64: numbers of terms."""
+
+UnsignedArray = npt.NDArray[np.unsignedinteger]
+"""Unsigned, of the smallest width that holds the values."""

@@ -10,9 +10,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from longbert.arrays import DoubleArray, FloatArray
 
 WEIGHTS: Mapping[str, float] = {"runs": 1.0, "documents": 0.5, "dense": 0.7}
 """Weight of each kind of search in the default ranking."""
@@ -21,7 +20,7 @@ PASSAGE_WEIGHTS: Mapping[str, float] = {"words": 1.0, "dense": 0.7}
 """Weight of each kind of search in the score of a passage that is shown."""
 
 
-def standardised(scores: Floats) -> npt.NDArray[np.float64]:
+def standardised(scores: FloatArray) -> DoubleArray:
     """Shift to mean 0 and scale to deviation 1; zeros where all scores are equal.
 
     The sums are exact, so that the order of the candidates changes no bit.
@@ -35,11 +34,13 @@ def standardised(scores: Floats) -> npt.NDArray[np.float64]:
     # Equal scores may differ from their mean by rounding.
     if deviation <= 1e-12 * max(1.0, abs(mean)):
         return np.zeros(len(values))
-    scaled: npt.NDArray[np.float64] = shifted / deviation
+    scaled: DoubleArray = shifted / deviation
     return scaled
 
 
-def combined(scores: Mapping[str, Floats], weights: Mapping[str, float] = WEIGHTS) -> Floats:
+def combined(
+    scores: Mapping[str, FloatArray], weights: Mapping[str, float] = WEIGHTS
+) -> FloatArray:
     """Weighted mean of standardised scores.
 
     Args:
@@ -52,7 +53,7 @@ def combined(scores: Mapping[str, Floats], weights: Mapping[str, float] = WEIGHT
     return np.asarray(added / total, np.float32)
 
 
-def combined_passages(scores: Mapping[str, Floats]) -> Floats:
+def combined_passages(scores: Mapping[str, FloatArray]) -> FloatArray:
     """Weighted mean of the scores of a document's passages, each at most about 1.
 
     They are not standardised, so that passages of different documents compare.

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-Integers = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
+from longbert.arrays import DoubleArray, FloatArray, IntArray, UnsignedArray
 
 BLOCK_PASSAGES = 6
 """Passages of a block, half a run."""
@@ -41,8 +39,8 @@ class Layout:
         words: terms of every passage, pairs not counted. Shape: (passages,).
     """
 
-    starts: Integers
-    words: npt.NDArray[np.unsignedinteger]
+    starts: IntArray
+    words: UnsignedArray
 
     @property
     def n_documents(self) -> int:
@@ -50,26 +48,26 @@ class Layout:
         return len(self.starts) - 1
 
     @cached_property
-    def block_starts(self) -> Integers:
+    def block_starts(self) -> IntArray:
         """First block of every document, and the end. Shape: (documents + 1,)."""
         n_blocks = -(-np.diff(self.starts) // BLOCK_PASSAGES)
         return np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
 
     @cached_property
-    def run_starts(self) -> Integers:
+    def run_starts(self) -> IntArray:
         """First run of every document, and the end. Shape: (documents + 1,)."""
         n_runs = np.maximum(np.diff(self.block_starts) - 1, np.minimum(np.diff(self.starts), 1))
         return np.concatenate([[0], np.cumsum(n_runs)]).astype(np.int64)
 
     @cached_property
-    def document_words(self) -> Integers:
+    def document_words(self) -> IntArray:
         """Terms of every document. Shape: (documents,)."""
         sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
-        words: Integers = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        words: IntArray = sums[self.starts[1:]] - sums[self.starts[:-1]]
         return words
 
     @cached_property
-    def run_words(self) -> Integers:
+    def run_words(self) -> IntArray:
         """Terms of every run. Shape: (runs,)."""
         sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
         n_runs = np.diff(self.run_starts)
@@ -77,10 +75,10 @@ class Layout:
         first = np.arange(int(n_runs.sum())) - self.run_starts[documents]
         begin = self.starts[documents] + first * BLOCK_PASSAGES
         end = np.minimum(begin + 2 * BLOCK_PASSAGES, self.starts[documents + 1])
-        words: Integers = sums[end] - sums[begin]
+        words: IntArray = sums[end] - sums[begin]
         return words
 
-    def documents_of(self, passages: Integers) -> Integers:
+    def documents_of(self, passages: IntArray) -> IntArray:
         """Document of each passage."""
         return np.searchsorted(self.starts, passages, side="right") - 1
 
@@ -131,8 +129,8 @@ class Postings:
         counts: how often it stands there, at least 1. Shape: (n,).
     """
 
-    passages: Integers
-    counts: Integers
+    passages: IntArray
+    counts: IntArray
 
     @classmethod
     def none(cls) -> Postings:
@@ -160,9 +158,9 @@ def document_frequency(postings: Postings, layout: Layout) -> int:
     return 1 + int(np.count_nonzero(np.diff(layout.documents_of(postings.passages))))
 
 
-def inverse_frequency(frequencies: Integers, total: int) -> Doubles:
+def inverse_frequency(frequencies: IntArray, total: int) -> DoubleArray:
     """Inverse document frequency, never negative (Lucene's form of Robertson & Zaragoza 2009)."""
-    weights: Doubles = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
+    weights: DoubleArray = np.log1p((total - frequencies + 0.5) / (frequencies + 0.5))
     return weights
 
 
@@ -175,12 +173,12 @@ class PartScores:
         runs: BM25 of its best run. Shape: (documents,).
     """
 
-    documents: npt.NDArray[np.float32]
-    runs: npt.NDArray[np.float32]
+    documents: FloatArray
+    runs: FloatArray
 
 
 def score_documents(
-    postings: Sequence[Postings], weights: Doubles, layout: Layout, totals: Totals
+    postings: Sequence[Postings], weights: DoubleArray, layout: Layout, totals: Totals
 ) -> PartScores:
     """Score all documents of a part; a document's score is independent of the others'.
 
@@ -223,12 +221,12 @@ def score_documents(
 
 def score_passages(
     postings: Sequence[Postings],
-    weights: Doubles,
+    weights: DoubleArray,
     layout: Layout,
     totals: Totals,
     *,
     document: int,
-) -> npt.NDArray[np.float32]:
+) -> FloatArray:
     """BM25 of every passage of one document. Shape: (passages of the document,)."""
     start, stop = int(layout.starts[document]), int(layout.starts[document + 1])
     scores = np.zeros(stop - start)
@@ -241,13 +239,13 @@ def score_passages(
     return scores.astype(np.float32)
 
 
-def highest_score(weights: Doubles) -> float:
+def highest_score(weights: DoubleArray) -> float:
     """What a passage would score that holds every term of the query without end."""
     return float(weights.sum() * (RUN_K1 + 1))
 
 
-def _bm25(counts: Doubles, ratio: Doubles, *, k1: float, b: float) -> Doubles:
-    gain: Doubles = counts * (k1 + 1) / (counts + k1 * (1 - b + b * ratio))
+def _bm25(counts: DoubleArray, ratio: DoubleArray, *, k1: float, b: float) -> DoubleArray:
+    gain: DoubleArray = counts * (k1 + 1) / (counts + k1 * (1 - b + b * ratio))
     return gain
 
 
@@ -255,15 +253,15 @@ def _mean(total: int, count: int) -> float:
     return max(total, 1) / max(count, 1)
 
 
-def _sums(keys: Integers, values: Doubles) -> tuple[Integers, Doubles]:
+def _sums(keys: IntArray, values: DoubleArray) -> tuple[IntArray, DoubleArray]:
     """Add up the values of equal keys, which stand together."""
     firsts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
     return keys[firsts], np.add.reduceat(values, firsts)
 
 
 def _runs(
-    term: Integers, block: Integers, document: Integers, counts: Doubles, layout: Layout
-) -> tuple[Integers, Integers, Doubles]:
+    term: IntArray, block: IntArray, document: IntArray, counts: DoubleArray, layout: Layout
+) -> tuple[IntArray, IntArray, DoubleArray]:
     """Counts of terms in runs, from those in blocks, ordered by term and block.
 
     Run ``i`` of a document holds its blocks ``i`` and ``i + 1``. A block begins the run of its

@@ -9,18 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from longbert.arrays import FloatMatrix, IntArray
 from longbert.config import METRICS
 from longbert.errors import ConfigError, OutputError, nearest
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import index_type
-from longbert.index.tables import (
-    Integers,
-    RowsDigest,
-    document_batches,
-    document_positions,
-    passage_batches,
-)
-from longbert.index.vectors import Vectors, lengths, unit_vectors
+from longbert.index.tables import RowsDigest, document_batches, document_positions, passage_batches
+from longbert.index.vectors import lengths, unit_vectors
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import index_file
 from longbert.store.manifest import (
@@ -75,8 +70,8 @@ def build_index(
                     "run longbert again into an empty folder"
                 )
     passages = _Collector(kind, metric, "passages", has_ids=True)
-    ids: list[Integers] = []
-    owners: list[Integers] = []
+    ids: list[IntArray] = []
+    owners: list[IntArray] = []
     for batch in passage_batches(output, parts):
         digest.add_passages(batch)
         passages.add(batch.vectors, batch.document_ids, batch.passage_ids)
@@ -134,9 +129,9 @@ class _Collector:
 
     def add(
         self,
-        vectors: Vectors | None,
+        vectors: FloatMatrix | None,
         document_ids: Sequence[str],
-        passage_ids: Integers | None = None,
+        passage_ids: IntArray | None = None,
     ) -> None:
         if (vectors is None and self.index is not None) or (
             vectors is not None and self.index is None and self.rows
@@ -175,7 +170,7 @@ class _Collector:
 
 
 def _refuse_clash(
-    ids: Sequence[Integers], owners: Sequence[Integers], positions: Mapping[str, int]
+    ids: Sequence[IntArray], owners: Sequence[IntArray], positions: Mapping[str, int]
 ) -> None:
     """Refuse two passages with the same id, naming their documents."""
     if not ids:

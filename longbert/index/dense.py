@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.core.ranking import document_scores, similarities, top_documents
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.snapshot import IndexSnapshot, VectorIndex
-from longbert.index.tables import Integers
 from longbert.index.vectors import lengths, unit_vectors
-
-Floats = npt.NDArray[np.float32]
 
 _CANDIDATES_PER_RESULT = 8
 _CANDIDATES_AT_LEAST = 100
@@ -33,7 +30,7 @@ class DenseSearch:
         self._snapshot = snapshot
         self._vectors = vectors
 
-    def queries(self, encoded: Floats, *, n_texts: int) -> Floats:
+    def queries(self, encoded: FloatArray, *, n_texts: int) -> FloatArray:
         """Check and scale what the encoder made of some texts. Shape: (n_texts, width).
 
         Raises:
@@ -53,15 +50,15 @@ class DenseSearch:
             )
         return unit_vectors(queries) if self._vectors.description.metric == "cosine" else queries
 
-    def of_document(self, document: int) -> Floats:
+    def of_document(self, document: int) -> FloatArray:
         """A document's vector as a query. Shape: (width,)."""
         rows = np.array([document], np.int64)
-        vector: Floats = self._vectors.documents.reconstruct_batch(rows)[0]
+        vector: FloatArray = self._vectors.documents.reconstruct_batch(rows)[0]
         return vector
 
     def top(
-        self, query: Floats, k: int, rank: str, *, left_out: int | None
-    ) -> tuple[Integers, Floats]:
+        self, query: FloatArray, k: int, rank: str, *, left_out: int | None
+    ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores, whatever other queries there are.
 
         A document that is not among the candidates scores at most ``bound``, what the worst
@@ -94,20 +91,20 @@ class DenseSearch:
                 return documents[top], scores[top]
             n_wanted *= _GROWTH
 
-    def document_scores(self, query: Floats, documents: Integers, rank: str) -> Floats:
+    def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
         if rank == "document":
             return _exact(self._vectors.documents, query, documents)
         rows, sizes = self._snapshot.rows_of(documents)
         return document_scores(_exact(self._vectors.passages, query, rows), sizes, rank=rank)
 
-    def passage_scores(self, query: Floats, document: int) -> Floats:
+    def passage_scores(self, query: FloatArray, document: int) -> FloatArray:
         """Score the passages of a document, by ordinal. Shape: (passages of the document,)."""
         rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
         return _exact(self._vectors.passages, query, rows)
 
 
-def _exact(index: Any, query: Floats, rows: Integers) -> Floats:
+def _exact(index: Any, query: FloatArray, rows: IntArray) -> FloatArray:
     """Score rows of an index, independent of which rows come together. Shape: (rows,)."""
     scores = np.empty(len(rows), np.float32)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
@@ -116,9 +113,7 @@ def _exact(index: Any, query: Floats, rows: Integers) -> Floats:
     return scores
 
 
-def _rounding(
-    query_lengths: npt.NDArray[np.float64], longest_vector: float, width: int
-) -> npt.NDArray[np.float64]:
+def _rounding(query_lengths: DoubleArray, longest_vector: float, width: int) -> DoubleArray:
     """Bound how far FAISS's float32 sum may be from the exact inner product.
 
     At most ``width * 2**-24`` of the product of the lengths in whatever order it is summed

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import FloatArray, IntArray
 from longbert.core.ranking import MEAN_OF, ScoredPassage, Span, join_neighbours, top_passages
 from longbert.core.sentences import sentence_spans, strongest, widened
 from longbert.index.lexical.analysis import analyse
 from longbert.index.lexical.words import words_of
 from longbert.index.snapshot import IndexSnapshot
 from longbert.index.tables import read_texts
-
-Floats = npt.NDArray[np.float32]
 
 _WIDENED_CHARS = 400
 """That an excerpt may grow on either side."""
@@ -68,7 +66,7 @@ class Wanted:
     """
 
     document: int
-    scores: Floats
+    scores: FloatArray
     weights: Mapping[int, float]
 
 
@@ -110,9 +108,7 @@ def read_excerpts(snapshot: IndexSnapshot, documents: Sequence[Wanted]) -> list[
     return excerpts
 
 
-def _cut(
-    span: Span, texts: Mapping[int, str], starts: npt.NDArray[np.int64]
-) -> tuple[int, float, str]:
+def _cut(span: Span, texts: Mapping[int, str], starts: IntArray) -> tuple[int, float, str]:
     """The start, score and text of a span that is widened to the borders of sentences."""
     first, last = span.first_ordinal, span.last_ordinal
     while first - 1 in texts and span.first_ordinal - first < _NEIGHBOURS:

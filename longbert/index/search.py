@@ -9,8 +9,8 @@ from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import FloatArray, IntArray
 from longbert.core.fusion import combined, combined_passages
 from longbert.core.ranking import (
     DENSE_IN_HYBRID,
@@ -24,12 +24,11 @@ from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
-from longbert.index.tables import Integers, read_texts
+from longbert.index.tables import read_texts
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexDescription
 
-Floats = npt.NDArray[np.float32]
-Encode = Callable[[Sequence[str]], Floats]
+Encode = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
 
 _QUERIES_AT_ONCE = 128
@@ -65,7 +64,7 @@ class _Query:
         left_out: a document that is no result.
     """
 
-    vector: Floats | None
+    vector: FloatArray | None
     match: LexicalMatch | None
     left_out: int | None
 
@@ -190,7 +189,7 @@ class Index:
             raise ConfigError(f"k must be at least 1, got {k}")
         return rank
 
-    def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[Floats | None]:
+    def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[FloatArray | None]:
         if rank not in DENSE_RANKS:
             return [None] * len(texts)
         return list(self._dense.queries(self._encode(texts), n_texts=len(texts)))
@@ -198,7 +197,7 @@ class Index:
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
 
-    def _ranked(self, query: _Query, k: int, rank: str) -> tuple[Integers, Floats]:
+    def _ranked(self, query: _Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
         """The best ``k`` documents and their scores."""
         if query.vector is not None and rank not in LEXICAL_RANKS:
             return self._dense.top(query.vector, k, rank, left_out=query.left_out)
@@ -217,7 +216,7 @@ class Index:
         top = top_documents(scores, candidates, k)
         return candidates[top], scores[top]
 
-    def _candidates(self, query: _Query, depth: int) -> Integers:
+    def _candidates(self, query: _Query, depth: int) -> IntArray:
         """The best documents of each kind of search, ascending."""
         found = []
         if query.match is not None:
@@ -234,7 +233,7 @@ class Index:
             found.append(documents)
         return np.unique(np.concatenate(found))
 
-    def _passage_scores(self, query: _Query, document: int) -> Floats:
+    def _passage_scores(self, query: _Query, document: int) -> FloatArray:
         by_kind = {}
         if query.match is not None:
             by_kind["words"] = query.match.passages(document)

@@ -9,17 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from longbert.arrays import IntArray
 from longbert.core.ranking import rows_of
 from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import index_type
 from longbert.index.lexical.corpus import LexicalCorpus
-from longbert.index.tables import (
-    Integers,
-    PassageTable,
-    read_document_ids,
-    read_passage_table,
-)
+from longbert.index.tables import PassageTable, read_document_ids, read_passage_table
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexDescription, IndexEntry, IndexFile
 
@@ -56,10 +52,10 @@ class IndexSnapshot:
     table: PassageTable
     index: IndexEntry | None
     words: LexicalCorpus
-    rows: Integers
-    starts: Integers
+    rows: IntArray
+    starts: IntArray
 
-    def rows_of(self, documents: Integers) -> tuple[Integers, Integers]:
+    def rows_of(self, documents: IntArray) -> tuple[IntArray, IntArray]:
         """Rows of ``table`` of some documents, by ordinal, and the number of each one's rows."""
         places, sizes = rows_of(documents, self.starts)
         return self.rows[places], sizes

@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from longbert.arrays import FloatMatrix, IntArray
 from longbert.errors import OutputError
-from longbert.index.vectors import Vectors, column_vectors
+from longbert.index.vectors import column_vectors
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
 from longbert.store.parquet import open_table, read_batches
-
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +24,16 @@ class DocumentBatch:
     """Rows of a table ``documents``; ``vectors`` is None if there are none."""
 
     document_ids: list[str]
-    vectors: Vectors | None
+    vectors: FloatMatrix | None
 
 
 @dataclass(frozen=True, slots=True)
 class PassageBatch:
     """Rows of a table ``passages``; ``vectors`` is None if there are none."""
 
-    passage_ids: Integers
+    passage_ids: IntArray
     document_ids: list[str]
-    vectors: Vectors | None
+    vectors: FloatMatrix | None
 
 
 def document_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[DocumentBatch]:
@@ -65,7 +63,7 @@ def passage_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[Pass
         )
 
 
-def document_positions(document_ids: Sequence[str], documents: Mapping[str, int]) -> Integers:
+def document_positions(document_ids: Sequence[str], documents: Mapping[str, int]) -> IntArray:
     """Look up the positions of documents.
 
     Raises:
@@ -113,11 +111,11 @@ class PassageTable:
         groups: (file, row group, first row) in order.
     """
 
-    passage_ids: Integers
-    document: Integers
-    ordinal: Integers
-    char_start: Integers
-    char_end: Integers
+    passage_ids: IntArray
+    document: IntArray
+    ordinal: IntArray
+    char_start: IntArray
+    char_end: IntArray
     groups: tuple[tuple[str, int, int], ...]
 
 
@@ -141,7 +139,7 @@ def read_passage_table(
         OutputError: a table is missing or damaged, or a passage belongs to no document.
     """
     numbers = ("passage_id", "ordinal", "char_start", "char_end")
-    columns: dict[str, list[Integers]] = {name: [] for name in (*numbers, "document")}
+    columns: dict[str, list[IntArray]] = {name: [] for name in (*numbers, "document")}
     for _, batch in read_batches(output, "passages", parts, (*numbers, "document_id")):
         for name in numbers:
             columns[name].append(batch.column(name).to_numpy().astype(np.int64, copy=False))
@@ -198,7 +196,7 @@ def _row_groups(output: OutputFolder, parts: Sequence[str]) -> Iterator[tuple[st
             first += size
 
 
-def _vectors(path: str, column: Any) -> Vectors | None:
+def _vectors(path: str, column: Any) -> FloatMatrix | None:
     try:
         return column_vectors(column)
     except ValueError as error:
@@ -212,5 +210,5 @@ def _delimited(ids: Sequence[str]) -> bytes:
     return b"".join(b"%d:%b" % (len(one), one) for one in encoded)
 
 
-def _bytes(vectors: Vectors | None) -> bytes:
+def _bytes(vectors: FloatMatrix | None) -> bytes:
     return b"" if vectors is None else vectors.astype("<f4", copy=False).tobytes()

@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Vectors = npt.NDArray[np.float32]
-"""Shape: (n, width)."""
+from longbert.arrays import DoubleArray, FloatMatrix
 
 _UNIT_TOLERANCE = 1e-6
 
 
-def column_vectors(column: Any) -> Vectors | None:
+def column_vectors(column: Any) -> FloatMatrix | None:
     """Read a column ``embedding``; None if it holds no vectors at all.
 
     Raises:
@@ -29,18 +27,18 @@ def column_vectors(column: Any) -> Vectors | None:
     if column.null_count:
         raise ValueError(f"column embedding is null in {column.null_count} rows, but not in all")
     values = column.flatten().to_numpy(zero_copy_only=False)
-    vectors: Vectors = values.reshape(len(column), column.type.list_size)
+    vectors: FloatMatrix = values.reshape(len(column), column.type.list_size)
     return vectors
 
 
-def lengths(vectors: Vectors) -> npt.NDArray[np.float64]:
+def lengths(vectors: FloatMatrix) -> DoubleArray:
     """Euclidean lengths, each independent of the other vectors. Shape: (n,)."""
     squares = np.square(vectors, dtype=np.float64)
-    norms: npt.NDArray[np.float64] = np.sqrt(squares.sum(axis=1))
+    norms: DoubleArray = np.sqrt(squares.sum(axis=1))
     return norms
 
 
-def unit_vectors(vectors: Vectors) -> Vectors:
+def unit_vectors(vectors: FloatMatrix) -> FloatMatrix:
     """Scale to length 1; vectors of length 1 (to 1e-6) or 0 are kept bit for bit."""
     norms = lengths(vectors)
     norms[(np.abs(norms - 1) <= _UNIT_TOLERANCE) | (norms == 0)] = 1

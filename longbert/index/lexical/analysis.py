@@ -14,14 +14,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import IntArray, TermArray
 from longbert.core.lexical import PAIR_WEIGHT
 from longbert.index.lexical.languages import AUTO, UNSTEMMED, detect_language, term_of
 from longbert.index.lexical.words import words_of
-
-Integers = npt.NDArray[np.int64]
-Terms = npt.NDArray[np.uint64]
 
 ANALYSIS = 1
 """Version of the analysis; one index does not mix two."""
@@ -42,8 +39,8 @@ class AnalysedText:
         language: that the words were stemmed in.
     """
 
-    starts: Integers
-    terms: Terms
+    starts: IntArray
+    terms: TermArray
     language: str
 
 
@@ -79,7 +76,7 @@ def analyse(text: str, *, language: str = AUTO) -> AnalysedText:
     )
 
 
-def pairs(first: Terms, second: Terms) -> Terms:
+def pairs(first: TermArray, second: TermArray) -> TermArray:
     """Numbers of ordered pairs of words. Shape: that of both."""
     mixed = first * _FIRST + second
     mixed = (mixed ^ (mixed >> np.uint64(30))) * _SECOND

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.core.lexical import (
     Postings,
     Totals,
@@ -25,9 +25,6 @@ from longbert.index.lexical.part import LexicalPart, open_part
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL, part_file
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class LexicalMatch:
@@ -40,15 +37,15 @@ class LexicalMatch:
         term_weights: of the words of the query, by number; pairs are left out.
     """
 
-    documents: Floats
-    runs: Floats
+    documents: FloatArray
+    runs: FloatArray
     highest: float
     term_weights: Mapping[int, float]
     _corpus: LexicalCorpus
     _postings: tuple[tuple[Postings, ...], ...]
-    _passage_weights: Doubles
+    _passage_weights: DoubleArray
 
-    def passages(self, document: int) -> Floats:
+    def passages(self, document: int) -> FloatArray:
         """Score the passages of a document, from 0 to 1. Shape: (passages of the document,)."""
         number, own = self._corpus.place(document)
         part = self._corpus.parts[number]
@@ -84,7 +81,7 @@ class LexicalCorpus:
         return cls([_open(output, part) for part in parts])
 
     @cached_property
-    def starts(self) -> npt.NDArray[np.int64]:
+    def starts(self) -> IntArray:
         """First document of every part, and the end. Shape: (parts + 1,)."""
         return np.cumsum([0, *(part.totals.documents for part in self.parts)])
 

@@ -14,10 +14,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import save
 
-from longbert.core.lexical import Integers, Layout, Postings, Totals
+from longbert.arrays import Array, IntArray, TermArray, UnsignedArray
+from longbert.core.lexical import Layout, Postings, Totals
 from longbert.errors import OutputError
 from longbert.index.lexical.analysis import ANALYSIS, analyse, pairs
 
@@ -52,10 +52,10 @@ class LexicalPart:
         languages: documents by the language that they were stemmed in.
     """
 
-    terms: npt.NDArray[np.uint64]
-    starts: npt.NDArray[np.unsignedinteger]
-    passages: npt.NDArray[np.unsignedinteger]
-    counts: npt.NDArray[np.unsignedinteger]
+    terms: TermArray
+    starts: UnsignedArray
+    passages: UnsignedArray
+    counts: UnsignedArray
     layout: Layout
     totals: Totals
     languages: Mapping[str, int]
@@ -78,9 +78,9 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         language: ``"auto"``, ``"none"`` or a key of
             :data:`longbert.index.lexical.languages.STEMMERS`.
     """
-    terms: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
-    passages: list[Integers] = [np.zeros(0, np.int64)]
-    words: list[Integers] = [np.zeros(0, np.int64)]
+    terms: list[TermArray] = [np.zeros(0, np.uint64)]
+    passages: list[IntArray] = [np.zeros(0, np.int64)]
+    words: list[IntArray] = [np.zeros(0, np.int64)]
     starts = [0]
     languages: Counter[str] = Counter()
     for document in documents:
@@ -151,9 +151,7 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
     return part
 
 
-def _count(
-    terms: npt.NDArray[np.uint64], passages: Integers
-) -> tuple[npt.NDArray[np.uint64], Integers, Integers, Integers]:
+def _count(terms: TermArray, passages: IntArray) -> tuple[TermArray, IntArray, IntArray, IntArray]:
     """Sort occurrences into postings: distinct terms, their starts, passages and counts."""
     order = np.lexsort((passages, terms))
     terms, passages = terms[order], passages[order]
@@ -165,12 +163,12 @@ def _count(
     return terms[new_term], np.append(begins, len(firsts)), passages[firsts], counts
 
 
-def _smallest(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def _smallest(values: Array) -> Array:
     """The values in the smallest unsigned integers that hold them."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
-def _array(data: Any, offset: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
+def _array(data: Any, offset: int, entry: Mapping[str, Any]) -> Array:
     start, stop = entry["data_offsets"]
     kind = np.dtype(_SAFETENSORS[entry["dtype"]])
     if (
