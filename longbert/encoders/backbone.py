@@ -74,10 +74,6 @@ class Backbone:
         other.tokenizer = tokenizer
         return other
 
-    def shares_weights_with(self, other: Backbone) -> bool:
-        """Whether both run one encoder, which then is in memory once."""
-        return self._runtime is other._runtime
-
     def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
         """Put special tokens and padding around windows."""
         return pad_windows(

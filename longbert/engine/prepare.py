@@ -28,6 +28,7 @@ from longbert.store.manifest import (
     RowSettings,
     to_builtins,
 )
+from longbert.tasks import TASKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,5 +197,7 @@ def _named_models(config: RunConfig, models: Models) -> NamedModels:
         embed_path=os.path.abspath(named.embed) if os.path.isdir(named.embed) else None,
         embed_digest=models.embed_digest,
         query_prompt=None if models.prompts is None else models.prompts.query,
-        heads={"classify": named.classify, "ner": named.ner},
+        heads={
+            task.name: named.models_of(task) for task in TASKS.values() if task.head_name is None
+        },
     )

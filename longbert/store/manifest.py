@@ -123,11 +123,6 @@ class IndexSettings(Record, frozen=True, kw_only=True):
     type: str
     faiss: str
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 in hexadecimal."""
-        return fingerprint(to_builtins(self))
-
 
 class NamedModels(Record, frozen=True, kw_only=True):
     """The models as the user named them.
