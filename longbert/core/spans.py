@@ -99,7 +99,7 @@ def span_problems(text: str, spans: Iterable[tuple[int, int, str]]) -> Iterator[
         if not held:
             yield f"{what} is empty"
         if held != claimed:
-            yield f"{what} does not have the text of its row"
+            yield f"{what} is not that span of the text"
         if held != held.strip():
             yield f"{what} begins or ends with white space"
         if start < previous:

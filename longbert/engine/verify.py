@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from longbert.core.passages import passage_id
+from longbert.core.spans import span_problems
 from longbert.core.units import part_name
 from longbert.index.lexical.part import open_part
 from longbert.index.verify import index_problems
@@ -184,14 +185,12 @@ def _row_problems(
         text = "".join(passage["text"] for passage in own)
         if hashlib.sha256(text.encode()).hexdigest() != row["content_sha256"]:
             yield f"{where}: the passages do not add up to the document's text"
-        yield from (f"{where}: {problem}" for problem in _span_problems(own, row["n_chars"]))
+        yield from (f"{where}: {problem}" for problem in _passage_problems(own, row["n_chars"]))
         for passage in own:
             if passage["passage_id"] != passage_id(document_id, passage["ordinal"]):
                 yield f"{where}: passage {passage['ordinal']} has the wrong id"
-        for entity in entities.pop(document_id, []):
-            start, stop = entity["char_start"], entity["char_end"]
-            if not 0 <= start < stop <= len(text) or text[start:stop] != entity["text"]:
-                yield f"{where}: the entity at {start} to {stop} is not that span of the text"
+        for spans in _spans_by_head(entities.pop(document_id, [])):
+            yield from (f"{where}: {problem}" for problem in span_problems(text, spans))
         classes.pop(document_id, None)
         for window in windows.pop(document_id, []):
             if not 0 <= window["char_start"] <= window["char_end"] <= len(text):
@@ -206,7 +205,16 @@ def _row_problems(
             yield f"{table}/{part}.parquet: document {document_id!r} is not in documents"
 
 
-def _span_problems(passages: Rows, n_chars: int) -> Iterator[str]:
+def _spans_by_head(entities: Rows) -> Iterable[list[tuple[int, int, str]]]:
+    """Start, end and text of the entities of each head, in the order of the table."""
+    by_head: dict[str, list[tuple[int, int, str]]] = {}
+    for entity in entities:
+        span = entity["char_start"], entity["char_end"], entity["text"]
+        by_head.setdefault(entity["head"], []).append(span)
+    return by_head.values()
+
+
+def _passage_problems(passages: Rows, n_chars: int) -> Iterator[str]:
     reached = 0
     for ordinal, passage in enumerate(passages):
         if passage["ordinal"] != ordinal:

@@ -279,3 +279,11 @@ def test_an_output_of_another_format(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.update(format=99))
     with pytest.raises(OutputError, match="has format 99, and this version"):
         problems(output)
+
+
+def test_entities_of_one_head_that_overlap(output: Path) -> None:
+    def twice(rows: pa.Table) -> pa.Table:
+        return pa.concat_tables([rows.slice(0, 1), rows])
+
+    replace_table(output, "entities", twice)
+    assert any("overlaps the one before it" in problem for problem in problems(output))
