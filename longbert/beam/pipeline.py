@@ -116,17 +116,16 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
         self._job = job
 
     def setup(self) -> None:
-        """Load the models before the first unit arrives."""
+        """Load the models, and learn what rows they make here, before the first unit arrives."""
         with self._job.reporting():
-            self._job.models()
+            self._models = self._job.models()
+            self._rows = row_fingerprint(self._job.context.config, self._models)
 
     def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
         """Make the unit's part, if this machine would write the planned rows."""
-        context = self._job.context
         with self._job.reporting():
-            models = self._job.models()
-            check_machine(prepared.rows, row_fingerprint(context.config, models))
-            yield process_unit(context, unit, models)
+            check_machine(prepared.rows, self._rows)
+            yield process_unit(self._job.context, unit, self._models)
 
 
 class Finish(beam.DoFn):  # type: ignore[misc]

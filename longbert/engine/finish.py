@@ -104,7 +104,7 @@ def finish(
         OutputError: a part has no receipt, or a file cannot be written.
     """
     before = context.output.manifest()
-    manifest = publish(context, summary.parts, prepared)
+    manifest = publish(context, summary.parts, prepared, before)
     totals = context.meter.totals()
     entry = RunEntry(
         began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
@@ -126,8 +126,16 @@ def finish(
     return RunResult(manifest, entry)
 
 
-def publish(context: RunContext, parts: Sequence[str], prepared: Prepared) -> Manifest:
+def publish(
+    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
+) -> Manifest:
     """Publish parts: write the index and the manifest, then remove what it does not list.
+
+    Args:
+        context: the run.
+        parts: names, in order.
+        prepared: the run's fingerprints and models.
+        before: the manifest so far.
 
     Raises:
         OutputError: a part has no receipt, or a file cannot be written or removed.
@@ -139,7 +147,6 @@ def publish(context: RunContext, parts: Sequence[str], prepared: Prepared) -> Ma
         if receipt is None:
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
-    before = output.manifest()
     index: IndexEntry | None = None
     if prepared.index is not None:
         index = _kept_index(context, before, parts, prepared)
@@ -179,13 +186,11 @@ def _kept_index(
         description = context.output.index_description(before.index)
     except OutputError:
         return None
-    files = (description.documents, description.passages)
-    sizes_fit = all(
-        [info.n_bytes for info in context.filesystem.match(context.output.join(one.file))]
-        == [one.n_bytes]
-        for one in files
+    is_whole = all(
+        context.output.holds(one.file, n_bytes=one.n_bytes)
+        for one in (description.documents, description.passages)
     )
-    return before.index if sizes_fit else None
+    return before.index if is_whole else None
 
 
 def _manifest(

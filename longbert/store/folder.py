@@ -110,6 +110,11 @@ class OutputFolder:
             return False
         return True
 
+    def holds(self, name: str, *, n_bytes: int) -> bool:
+        """Whether a file of this size exists; its content is not read."""
+        found = self.filesystem.match(self.join(name))
+        return [info.n_bytes for info in found] == [n_bytes]
+
     def write(self, name: str, data: bytes) -> None:
         """Write a file atomically.
 
@@ -183,11 +188,11 @@ class OutputFolder:
         receipt = self.receipt(part)
         if receipt is None or not receipt.files.keys() >= {*folders}:
             return None
-        for folder, entry in receipt.files.items():
-            path = self.join(part_file(folder, part))
-            if [info.n_bytes for info in self.filesystem.match(path)] != [entry.n_bytes]:
-                return None
-        return receipt
+        is_whole = all(
+            self.holds(part_file(folder, part), n_bytes=entry.n_bytes)
+            for folder, entry in receipt.files.items()
+        )
+        return receipt if is_whole else None
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Make a part count."""
