@@ -37,7 +37,6 @@ from longbert.training.base import FeatureReader, FeatureWindow, TrainingInputs
 from longbert.training.config import TrainConfig
 from longbert.training.data import folds_of, read_training_data
 from longbert.training.features import FeatureStore, StoredFeatures, feature_head
-from longbert.training.fit import Epoch
 from longbert.training.heads import fit_head
 from longbert.training.ner import TRAINER, EntityTask
 from longbert.training.observer import Observer
@@ -205,24 +204,6 @@ def _train(
 
 class Silent(Observer):
     """Is told of trainings and passes nothing on."""
-
-    def data(self, n_documents: int, n_extra: int, n_dropped_spans: int) -> None:
-        """Nothing."""
-
-    def features(self, n_done: int, n_documents: int) -> None:
-        """Nothing."""
-
-    def begin(self, name: str, n_learn: int, n_validate: int, n_steps: int) -> None:
-        """Nothing."""
-
-    def step(self) -> None:
-        """Nothing."""
-
-    def epoch(self, epoch: Epoch) -> None:
-        """Nothing."""
-
-    def warn(self, message: str) -> None:
-        """Nothing."""
 
 
 def _compared(

@@ -10,23 +10,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import Result
 from rich.console import Console
 from support.runs import some_texts, write_texts
+from support.written_tables import a_manifest
 
 from longbert.cli.progress import ProgressDisplay, duration, progress_line, summary_lines
 from longbert.engine.finish import RunEntry, RunResult
 from longbert.engine.meter import FileMeter, FileMeterReader
 from longbert.store.manifest import (
-    FORMAT,
-    Environment,
     HeadSettings,
-    Manifest,
-    NamedModels,
     PassSettings,
-    RowFingerprint,
-    RowSettings,
 )
 
 PLANNED = {"planned_documents": 1400, "planned_bytes": 1e6}
@@ -154,42 +150,22 @@ def outcome(**entry: Any) -> RunResult:
         defaults = {"digest": "", "attention": "", "prompt": "", "batch_invariant": True}
         return PassSettings(**(defaults | settings), heads=heads)
 
-    settings = RowSettings(
-        format=FORMAT,
-        id_field="id",
-        text_field="text",
-        language="auto",
-        window_scores=False,
-        precision="bfloat16",
-        passage=64,
-        batch_tokens=None,
-        passes=(
-            one_pass(
-                "embedding",
-                "people",
-                window=256,
-                reads="all",
-                overlap=63,
-                batch_invariant=entry.pop("batch_invariant", True),
+    manifest = msgspec.structs.replace(
+        a_manifest(
+            precision="bfloat16",
+            passes=(
+                one_pass(
+                    "embedding",
+                    "people",
+                    window=256,
+                    reads="all",
+                    overlap=63,
+                    batch_invariant=entry.pop("batch_invariant", True),
+                ),
+                one_pass("genre", window=512, reads="ends", overlap=None),
             ),
-            one_pass("genre", window=512, reads="ends", overlap=None),
-        ),
-    )
-    environment = Environment(longbert="", libraries={}, processor="")
-    manifest = Manifest(
-        format=FORMAT,
-        fingerprint="",
-        rows=RowFingerprint(settings=settings, environment=environment),
-        environments={},
-        readers={},
-        index_settings=None,
-        written_with={},
-        models=NamedModels(
-            embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
         ),
         counts={"errors": entry.pop("errors", 0)},
-        parts=(),
-        index=None,
     )
     defaults = {"documents": 1000, "unchanged": 0, "removed": 0, "units": 4, "seconds": 12.34}
     defaults |= {"device": "cpu (2 threads)", "began": "", "runner": "none", "workers": None}

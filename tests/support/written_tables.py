@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,6 +26,7 @@ from longbert.store.manifest import (
     Manifest,
     NamedModels,
     PartEntry,
+    PassSettings,
     RowFingerprint,
     RowSettings,
 )
@@ -125,9 +127,8 @@ def index_settings(metric: str = "cosine", type: str = "flat") -> IndexSettings:
     return IndexSettings(metric=metric, type=type, faiss="0")
 
 
-def write_manifest(
-    files: MemoryFiles, folder: str, parts: Sequence[str], index: IndexEntry | None
-) -> None:
+def a_manifest(*, precision: str = "float32", passes: Sequence[PassSettings] = ()) -> Manifest:
+    """A manifest of an output without documents; ``msgspec.structs.replace`` fills in the rest."""
     environment = Environment(longbert="0", libraries={}, processor="none")
     settings = RowSettings(
         format=FORMAT,
@@ -135,13 +136,13 @@ def write_manifest(
         text_field="text",
         language="auto",
         window_scores=False,
-        precision="float32",
+        precision=precision,
         passage=64,
         batch_tokens=None,
-        passes=(),
+        passes=tuple(passes),
     )
     rows = RowFingerprint(settings=settings, environment=environment)
-    manifest = Manifest(
+    return Manifest(
         format=FORMAT,
         fingerprint=rows.digest,
         rows=rows,
@@ -153,11 +154,19 @@ def write_manifest(
             embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
         ),
         counts={},
-        parts=tuple(
-            PartEntry(name=part, fingerprint=rows.digest, counts={}, files={}) for part in parts
-        ),
-        index=index,
+        parts=(),
+        index=None,
     )
+
+
+def write_manifest(
+    files: MemoryFiles, folder: str, parts: Sequence[str], index: IndexEntry | None
+) -> None:
+    empty = a_manifest()
+    entries = tuple(
+        PartEntry(name=part, fingerprint=empty.fingerprint, counts={}, files={}) for part in parts
+    )
+    manifest = msgspec.structs.replace(empty, parts=entries, index=index)
     OutputFolder(files, folder).write_record("manifest.json", manifest)
 
 

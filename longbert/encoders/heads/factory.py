@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Protocol
 
 import torch
@@ -10,6 +11,7 @@ from longbert.config import ModelConfig
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.checkpoint.request import ModelRequest
 from longbert.encoders.heads.base import Head
+from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.tasks import Task, resolve
 
@@ -60,10 +62,32 @@ def head_factory(task: Task, config: ModelConfig) -> HeadFactory:
     return factory
 
 
-class OnePassFactory:
-    """What most factories have in common: one pass over whole documents."""
+class DetachedHeadFactory(ABC):
+    """Factories of heads that come with a checkpoint and read one pass over documents."""
 
     reads_ends = False
+
+    @abstractmethod
+    def head_of_checkpoint(self, head: DetachedHead, *, name: str) -> Head:
+        """Put a checkpoint's head to use on windows.
+
+        Args:
+            head: apart from its encoder.
+            name: as it appears in the tables.
+        """
+
+    def make(
+        self,
+        request: ModelRequest,
+        checkpoint: Checkpoint,
+        *,
+        tokenizer: Tokenizer,
+        device: torch.device,
+        dtype: torch.dtype,
+    ) -> Head:
+        """Make the head of a checkpoint."""
+        head = DetachedHead(checkpoint, device=device, dtype=dtype)
+        return self.head_of_checkpoint(head, name=request.name)
 
     def encodes_passages_alone(self, request: ModelRequest) -> bool:
         """Never."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from torch import Tensor
+from typing_extensions import override
 
 from longbert.arrays import Array, FloatArray, IntArray
 from longbert.config import ModelConfig
@@ -16,12 +16,10 @@ from longbert.core.passages import passage_spans
 from longbert.core.scores import pool_logits, sigmoid, softmax
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.checkpoint.load import Checkpoint
-from longbert.encoders.checkpoint.request import ModelRequest
 from longbert.encoders.heads.base import Head, HeadResult, check_finite
 from longbert.encoders.heads.detached import DetachedHead
-from longbert.encoders.heads.factory import OnePassFactory
-from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.heads.factory import DetachedHeadFactory
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import ConfigError
 from longbert.records import Classification, WindowScore
 
@@ -236,7 +234,7 @@ class ClassificationHead:
                 yield WindowScore(self.name, window, start, stop, label, float(score))
 
 
-class ClassificationHeads(OnePassFactory):
+class ClassificationHeads(DetachedHeadFactory):
     """Makes heads that classify documents.
 
     Args:
@@ -247,18 +245,9 @@ class ClassificationHeads(OnePassFactory):
         self._config = config
         self.reads_ends = config.classify_pooling == "head+tail"
 
-    def make(
-        self,
-        request: ModelRequest,
-        checkpoint: Checkpoint,
-        *,
-        tokenizer: Tokenizer,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> Head:
-        """Make the head of a checkpoint."""
-        head = DetachedHead(checkpoint, device=device, dtype=dtype)
-        return self.head_of(CheckpointClassifier(head), name=request.name)
+    @override
+    def head_of_checkpoint(self, head: DetachedHead, *, name: str) -> Head:
+        return self.head_of(CheckpointClassifier(head), name=name)
 
     def head_of(self, classifier: Classifier, *, name: str) -> ClassificationHead:
         """Put a classifier to use on windows, as the settings say.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
+from typing_extensions import override
 
 from longbert.arrays import FloatArray
 from longbert.config import ModelConfig
@@ -17,12 +17,10 @@ from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.checkpoint.load import Checkpoint
-from longbert.encoders.checkpoint.request import ModelRequest
 from longbert.encoders.heads.base import Head, HeadResult, check_finite
 from longbert.encoders.heads.detached import DetachedHead
-from longbert.encoders.heads.factory import OnePassFactory
-from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.heads.factory import DetachedHeadFactory
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import ConfigError
 from longbert.records import Entity, ScoredSpan
 
@@ -207,7 +205,7 @@ class EntityHead:
         )
 
 
-class EntityHeads(OnePassFactory):
+class EntityHeads(DetachedHeadFactory):
     """Makes heads that find entities.
 
     Args:
@@ -217,18 +215,9 @@ class EntityHeads(OnePassFactory):
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
 
-    def make(
-        self,
-        request: ModelRequest,
-        checkpoint: Checkpoint,
-        *,
-        tokenizer: Tokenizer,
-        device: torch.device,
-        dtype: torch.dtype,
-    ) -> Head:
-        """Make the head of a checkpoint."""
-        head = DetachedHead(checkpoint, device=device, dtype=dtype)
-        return self.head_of(CheckpointTagger(head), name=request.name)
+    @override
+    def head_of_checkpoint(self, head: DetachedHead, *, name: str) -> Head:
+        return self.head_of(CheckpointTagger(head), name=name)
 
     def head_of(self, tagger: Tagger, *, name: str) -> EntityHead:
         """Put a tagger to use on windows, as the settings say.
