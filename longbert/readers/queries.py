@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from longbert.errors import DocumentError, InputError, shown
 from longbert.readers.values import DECODER
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A line of a file of queries.
+
+    Attributes:
+        where: the file and the line, for messages.
+        fields: the whole object, numbers as they are written.
+    """
+
+    where: str
+    query_id: str
+    text: str
+    fields: Mapping[str, Any]
 
 
 def parse_queries(data: bytes, *, name: str) -> dict[str, str]:
@@ -18,26 +35,30 @@ def parse_queries(data: bytes, *, name: str) -> dict[str, str]:
     Raises:
         InputError: with the number of the line and what is wrong with it.
     """
-    queries: dict[str, str] = {}
+    return {query.query_id: query.text for query in read_queries(data, name=name)}
+
+
+def read_queries(data: bytes, *, name: str) -> list[Query]:
+    """Read queries with all their fields; see :func:`parse_queries`."""
+    queries: dict[str, Query] = {}
     lines: dict[str, int] = {}
     for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
         if not line.strip():
             continue
-        where = f"{name} line {number}"
-        query_id, text = _parsed(line, where)
-        if query_id in queries:
+        query = _parsed(line, f"{name} line {number}")
+        if query.query_id in queries:
             raise InputError(
-                f"{where}: id {shown(query_id)} is that of line {lines[query_id]}, too: "
-                "give every query its own id"
+                f"{query.where}: id {shown(query.query_id)} is that of line "
+                f"{lines[query.query_id]}, too: give every query its own id"
             )
-        queries[query_id] = text
-        lines[query_id] = number
+        queries[query.query_id] = query
+        lines[query.query_id] = number
     if not queries:
         raise InputError(
             f"{name} has no queries: "
             'write one JSON object a line, such as {"id": "1", "text": "what was agreed?"}'
         )
-    return queries
+    return list(queries.values())
 
 
 def check_query(text: str, where: str) -> str:
@@ -58,7 +79,7 @@ def check_query(text: str, where: str) -> str:
     return text
 
 
-def _parsed(line: bytes, where: str) -> tuple[str, str]:
+def _parsed(line: bytes, where: str) -> Query:
     try:
         record: Any = DECODER.decode(line.decode())
     except UnicodeDecodeError as error:
@@ -86,4 +107,9 @@ def _parsed(line: bytes, where: str) -> tuple[str, str]:
         raise InputError(f"{where}: id must be a string or whole number that is not empty")
     if not isinstance(text, str):
         raise InputError(f"{where}: text must be a string, is a {type(text).__name__}")
-    return check_query(query_id, f"{where}: id"), check_query(text, f"{where}: text")
+    return Query(
+        where,
+        check_query(query_id, f"{where}: id"),
+        check_query(text, f"{where}: text"),
+        record,
+    )

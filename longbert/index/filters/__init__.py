@@ -1,0 +1,1 @@
+"""Filters: which documents may be found, said in a small language."""
