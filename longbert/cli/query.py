@@ -13,13 +13,14 @@ from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
+    filter_option,
     format_option,
     index_option,
     query_prompt_option,
+    rank_option,
 )
 from longbert.cli.results import FORMATS, write_results
 from longbert.cli.streams import standard_output
-from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Examples:
   longbert query "what was agreed on pricing?"
   longbert query "termination for convenience" --index out -k 3 --format jsonl
   longbert query --like contracts/2021-07.txt --rank document
+  longbert query "late payment" --filter "label = 'neg' and score > 0.8"
   longbert query --queries queries.jsonl -k 100 --format trec > run.trec
 """
 
@@ -60,13 +62,8 @@ Examples:
     metavar="N",
     help="Documents to find for each query.",
 )
-@click.option(
-    "--rank",
-    type=click.Choice(RANKS),
-    help="Rank documents by words (lexical), by the vector of their best passage, by the mean of "
-    "their three best, by the vector of the whole document, or by words and passages together "
-    "(hybrid).  [default: hybrid; lexical without vectors]",
-)
+@rank_option
+@filter_option
 @query_prompt_option("what the run recorded")
 @format_option(
     tuple(FORMATS),
@@ -80,6 +77,7 @@ def query(
     folder: str,
     k: int,
     rank: str | None,
+    filter: str | None,
     query_prompt: str | None,
     format_: str,
 ) -> None:
@@ -101,7 +99,7 @@ def query(
         )
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
-    results = _search(index, texts, like, k, rank)
+    results = _search(index, texts, like, k, rank, filter)
     with standard_output(for_programs=format_ != "table") as stream:
         write_results(results, stream, format=format_)
 
@@ -126,8 +124,14 @@ def _read(path: str) -> bytes:
 
 
 def _search(
-    index: Index, texts: dict[str, str], like: str | None, k: int, rank: str | None
+    index: Index,
+    texts: dict[str, str],
+    like: str | None,
+    k: int,
+    rank: str | None,
+    filter: str | None,
 ) -> Results:
     if like is not None:
-        return [(like, index.like(like, k, rank))]
-    return list(zip(texts, index.search_many(list(texts.values()), k, rank), strict=True))
+        return [(like, index.like(like, k, rank, filter=filter))]
+    found = index.search_many(list(texts.values()), k, rank, filter=filter)
+    return list(zip(texts, found, strict=True))

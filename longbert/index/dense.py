@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from longbert.arrays import DoubleArray, FloatArray, IntArray
+from longbert.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from longbert.core.ranking import document_scores, similarities, top_documents
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.snapshot import IndexSnapshot, VectorIndex
@@ -57,9 +57,11 @@ class DenseSearch:
         return vector
 
     def top(
-        self, query: FloatArray, k: int, rank: str, *, left_out: int | None
+        self, query: FloatArray, k: int, rank: str, *, allowed: BoolArray | None
     ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores, whatever other queries there are.
+
+        Only ``allowed`` documents are found, shape (documents,); None allows all.
 
         A document that is not among the candidates scores at most ``bound``, what the worst
         candidate row scored and what rounding may add. The candidates grow until the k-th
@@ -70,20 +72,26 @@ class DenseSearch:
         description = self._vectors.description
         entry = description.documents if by_document else description.passages
         slack = _rounding(lengths(query[np.newaxis]), entry.longest_vector, len(query))[0]
+        findable = np.arange(len(self._snapshot.document_ids))
+        n_rows = index.ntotal
+        if allowed is not None:
+            findable = np.flatnonzero(allowed)
+            sizes = self._snapshot.starts[findable + 1] - self._snapshot.starts[findable]
+            n_rows = len(findable) if by_document else int(sizes.sum())
         documents = np.zeros(0, np.int64)
         scores = np.zeros(0, np.float32)
         n_wanted = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k)
         while True:
-            everything = n_wanted >= index.ntotal
+            everything = n_wanted >= n_rows
             if everything:
-                candidates = np.arange(len(self._snapshot.document_ids))
+                candidates = findable
                 bound = -np.inf
             else:
                 found, rows = index.search(query[np.newaxis], n_wanted)
                 bound = float(found[0, -1]) + slack
                 candidates = rows[0] if by_document else self._snapshot.table.document[rows[0]]
             new = np.setdiff1d(candidates, documents)
-            new = new[new != left_out] if left_out is not None else new
+            new = new if allowed is None else new[allowed[new]]
             documents = np.concatenate([documents, new])
             scores = np.concatenate([scores, self.document_scores(query, new, rank)])
             top = top_documents(scores, documents, k)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 
 import numpy as np
 
-from longbert.arrays import FloatArray, IntArray
+from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.fusion import combined, combined_passages
 from longbert.core.ranking import (
     DENSE_IN_HYBRID,
@@ -61,12 +61,12 @@ class _Query:
     """A query as each kind of search takes it; None where it does not take part.
 
     Attributes:
-        left_out: a document that is no result.
+        allowed: documents that may be found; None: all. Shape: (documents,).
     """
 
     vector: FloatArray | None
     match: LexicalMatch | None
-    left_out: int | None
+    allowed: BoolArray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ class Index:
         self._snapshot = snapshot
         self._encode = encode
         self._positions: dict[str, int] | None = None
+        self._last_filter: tuple[IndexSnapshot, str, BoolArray] | None = None
 
     @classmethod
     def open(cls, output: OutputFolder, *, encode: Encode) -> Index:
@@ -130,12 +131,19 @@ class Index:
             )
         return DenseSearch(self._snapshot, open_vectors(self._snapshot, index))
 
-    def search(self, text: str, k: int = 10, rank: str | None = None) -> list[Hit]:
+    def search(
+        self, text: str, k: int = 10, rank: str | None = None, *, filter: str | None = None
+    ) -> list[Hit]:
         """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
-        return self.search_many([text], k, rank)[0]
+        return self.search_many([text], k, rank, filter=filter)[0]
 
     def search_many(
-        self, texts: Sequence[str], k: int = 10, rank: str | None = None
+        self,
+        texts: Sequence[str],
+        k: int = 10,
+        rank: str | None = None,
+        *,
+        filter: str | None = None,
     ) -> list[list[Hit]]:
         """Find the ``k`` documents that fit each text best.
 
@@ -147,39 +155,89 @@ class Index:
                 ``"best-mean"``: by the mean of the three best; ``"document"``: by the vector of
                 the whole document; ``"hybrid"``: ``lexical`` and ``best-mean`` together; None:
                 :attr:`default_rank`.
+            filter: which documents may be found, as in ``"label = 'neg' and score > 0.8"``; it
+                is applied before the documents are ranked. None: all.
 
         Raises:
-            ConfigError: a text is empty, or ``k`` or ``rank`` is out of range.
+            ConfigError: a text is empty, ``k`` or ``rank`` is out of range, or the filter is not
+                in the language or names an unknown field.
             OutputError: ``rank`` needs vectors, and there are none.
             FingerprintError: the encoder's vectors do not fit the index.
         """
         rank = self._checked(k, rank)
-        for text in texts:
-            if not text.strip():
-                raise ConfigError("the query text is empty: give at least one word")
         hits: list[list[Hit]] = []
-        for start in range(0, len(texts), _QUERIES_AT_ONCE):
-            some = texts[start : start + _QUERIES_AT_ONCE]
-            found = [
-                self._found(_Query(vector, self._match(text, rank), left_out=None), k, rank)
-                for text, vector in zip(some, self._vectors(some, rank), strict=True)
-            ]
-            hits.extend(self._hits(found))
+        for queries in self._queries(texts, rank, filter):
+            hits.extend(self._hits([self._found(query, k, rank) for query in queries]))
         return hits
 
-    def like(self, document_id: str, k: int = 10, rank: str | None = None) -> list[Hit]:
+    def rankings(
+        self,
+        texts: Sequence[str],
+        k: int = 10,
+        rank: str | None = None,
+        *,
+        filter: str | None = None,
+    ) -> list[list[str]]:
+        """The ids that :meth:`search_many` finds, best first; no text is read."""
+        rank = self._checked(k, rank)
+        ids = self._snapshot.document_ids
+        return [
+            [ids[document] for document in self._ranked(query, k, rank)[0].tolist()]
+            for queries in self._queries(texts, rank, filter)
+            for query in queries
+        ]
+
+    def like(
+        self, document_id: str, k: int = 10, rank: str | None = None, *, filter: str | None = None
+    ) -> list[Hit]:
         """Find the documents most similar to one in the output, which is itself left out.
 
+        Args:
+            filter: which documents may be found; see :meth:`search_many`.
+
         Raises:
-            ConfigError: no document has this id, or ``k`` or ``rank`` is out of range.
+            ConfigError: no document has this id, ``k`` or ``rank`` is out of range, or the filter
+                is wrong.
             OutputError: ``rank`` needs vectors, and there are none.
         """
         rank = self._checked(k, rank)
         position = self._position(document_id)
+        others = np.ones(len(self.document_ids), np.bool_)
+        others[position] = False
+        allowed = self._allowed(filter)
         vector = self._dense.of_document(position) if rank in DENSE_RANKS else None
         match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
-        found = self._found(_Query(vector, match, left_out=position), k, rank)
-        return self._hits([found])[0]
+        query = _Query(vector, match, others if allowed is None else others & allowed)
+        return self._hits([self._found(query, k, rank)])[0]
+
+    def _queries(
+        self, texts: Sequence[str], rank: str, filter: str | None
+    ) -> Iterator[list[_Query]]:
+        """The queries, block after block."""
+        for text in texts:
+            if not text.strip():
+                raise ConfigError("the query text is empty: give at least one word")
+        allowed = self._allowed(filter)
+        for start in range(0, len(texts), _QUERIES_AT_ONCE):
+            some = texts[start : start + _QUERIES_AT_ONCE]
+            yield [
+                _Query(vector, self._match(text, rank), allowed)
+                for text, vector in zip(some, self._vectors(some, rank), strict=True)
+            ]
+
+    def _allowed(self, filter: str | None) -> BoolArray | None:
+        """The documents that a filter lets through; the last one asked for is kept."""
+        if filter is None:
+            return None
+        snapshot = self._snapshot
+        last = self._last_filter
+        if last is None or last[0] is not snapshot or last[1] != filter:
+            # lark is loaded no sooner than here.
+            from longbert.index.filters.masks import matching_documents
+
+            allowed = matching_documents(snapshot.output, snapshot.parts, filter)
+            self._last_filter = last = snapshot, filter, allowed
+        return last[2]
 
     def _checked(self, k: int, rank: str | None) -> str:
         if rank is None:
@@ -200,7 +258,7 @@ class Index:
     def _ranked(self, query: _Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
         """The best ``k`` documents and their scores."""
         if query.vector is not None and rank not in LEXICAL_RANKS:
-            return self._dense.top(query.vector, k, rank, left_out=query.left_out)
+            return self._dense.top(query.vector, k, rank, allowed=query.allowed)
         if query.vector is None and query.match is None:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
         candidates = self._candidates(query, max(_DEPTH, 2 * k))
@@ -223,12 +281,12 @@ class Index:
             everything = np.arange(len(self._snapshot.document_ids))
             for scores in (query.match.runs, query.match.documents):
                 kept = np.where(scores > 0, scores, -np.inf)
-                if query.left_out is not None:
-                    kept[query.left_out] = -np.inf
+                if query.allowed is not None:
+                    kept[~query.allowed] = -np.inf
                 found.append(top_documents(kept, everything, depth))
         if query.vector is not None:
             documents, _ = self._dense.top(
-                query.vector, depth, DENSE_IN_HYBRID, left_out=query.left_out
+                query.vector, depth, DENSE_IN_HYBRID, allowed=query.allowed
             )
             found.append(documents)
         return np.unique(np.concatenate(found))

@@ -41,6 +41,7 @@ class IndexSnapshot:
     """The indexes and the columns that search needs, as one manifest names them.
 
     Attributes:
+        parts: in the order of the tables.
         index: of vectors; None without an embedding model.
         words: the lexical index.
         rows: rows of ``table``, by document and ordinal. Shape: (passages,).
@@ -48,6 +49,7 @@ class IndexSnapshot:
     """
 
     output: OutputFolder
+    parts: Sequence[str]
     document_ids: Sequence[str]
     table: PassageTable
     index: IndexEntry | None
@@ -82,6 +84,7 @@ def open_snapshot(output: OutputFolder) -> IndexSnapshot:
     rows = np.lexsort((table.ordinal, table.document))
     return IndexSnapshot(
         output=output,
+        parts=parts,
         document_ids=document_ids,
         table=table,
         index=manifest.index,

@@ -33,12 +33,16 @@ class FakeIndex:
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
-    def search_many(self, texts: list[str], k: int, rank: str) -> list[list[Hit]]:
-        self.asked.append((texts, k, rank))
+    def search_many(
+        self, texts: list[str], k: int, rank: str, *, filter: str | None
+    ) -> list[list[Hit]]:
+        self.asked.append((texts, k, rank) if filter is None else (texts, k, rank, filter))
         return [HITS[:k] for _ in texts]
 
-    def like(self, document_id: str, k: int, rank: str) -> list[Hit]:
-        self.asked.append((document_id, k, rank))
+    def like(self, document_id: str, k: int, rank: str, *, filter: str | None) -> list[Hit]:
+        self.asked.append(
+            (document_id, k, rank) if filter is None else (document_id, k, rank, filter)
+        )
         return HITS[:k]
 
 

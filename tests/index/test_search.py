@@ -24,6 +24,7 @@ from support.written_tables import (
 
 import longbert.index.dense as dense_module
 import longbert.index.search as search_module
+from longbert.core.fusion import combined
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.build import build_index
@@ -104,6 +105,42 @@ def test_search_equals_brute_force(
     assert wanted.vector is not None
     assert found(index.like(wanted.document_id, k, rank)) == brute_force(
         docs, wanted.vector, k, rank, metric, left_out=wanted.document_id
+    )
+
+
+@PROPERTY
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(1, 25),
+    k=st.integers(1, 30),
+    rank=st.sampled_from(["best", "best-mean", "document"]),
+    distinct=st.sampled_from([1, 2, None]),
+    share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
+)
+def test_a_filter_is_applied_before_documents_are_ranked(
+    seed: int, n: int, k: int, rank: str, distinct: int | None, share: float
+) -> None:
+    docs = random_docs(seed, n, distinct=distinct, normal=True)
+    files = write_output(docs, width=WIDTH)
+    draw = np.random.default_rng(seed + 1)
+    query = draw.standard_normal(WIDTH).astype(np.float32)
+    kept = [doc for doc in docs if draw.random() < share]
+    index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query}))
+    filter = "document_id in (" + ", ".join(f"'{one.document_id}'" for one in kept) + ", 'none')"
+    filter = filter.replace("(, ", "(")
+
+    hits = index.search("q", k, rank, filter=filter)
+
+    by_hand = brute_force(docs, query, n, rank, "cosine")
+    kept_ids = {one.document_id for one in kept}
+    assert found(hits) == [one for one in by_hand if one[0] in kept_ids][:k]
+    assert index.rankings(["q"], k, rank, filter=filter) == [[hit.document_id for hit in hits]]
+    wanted = docs[seed % n]
+    assert wanted.vector is not None
+    like = brute_force(docs, wanted.vector, n, rank, "cosine", left_out=wanted.document_id)
+    assert (
+        found(index.like(wanted.document_id, k, rank, filter=filter))
+        == ([one for one in like if one[0] in kept_ids][:k])
     )
 
 
@@ -366,6 +403,42 @@ def test_a_query_of_unknown_words_is_ranked_by_vectors_or_not_at_all() -> None:
 
     assert with_vectors.search("xyzzy", 5, "lexical") == []
     assert {hit.document_id for hit in with_vectors.search("xyzzy", 5)} == set(TEXTS)
+
+
+def test_filtered_words_and_vectors_are_those_of_the_documents_that_are_left() -> None:
+    draw = np.random.default_rng(4)
+    words = [f"word{number}" for number in range(12)]
+    texts = {
+        f"d{number:02}": [" ".join(draw.choice(words, 8)) + ". " for _ in range(3)]
+        for number in range(40)
+    }
+    index = opened(texts_output(texts, vectors=True))
+    kept = [name for name in texts if int(name[1:]) % 3 == 0]
+    filter = f"document_id in ({', '.join(map(repr, kept))})"
+
+    for rank in ("lexical", "hybrid"):
+        # All documents are candidates here, so scores are standardised over those that are left.
+        every = {hit.document_id: hit for hit in index.search("word1 word2", 40, rank)}
+        hits = index.search("word1 word2", 40, rank, filter=filter)
+        assert {hit.document_id for hit in hits} == every.keys() & {*kept}
+        assert hits[:5] == index.search("word1 word2", 5, rank, filter=filter)
+        assert all(hit.passages == every[hit.document_id].passages for hit in hits)
+        assert index.search("word1 word2", 5, rank, filter="document_id = 'none'") == []
+    with pytest.raises(ConfigError, match="score is a number"):
+        index.search("word1", filter="score = 'neg'")
+
+
+def test_lexical_scores_of_a_filter_are_combined_from_the_documents_that_are_left() -> None:
+    index = opened(texts_output({**TEXTS, "other": ["price price price of rent."]}, vectors=False))
+    match = index._snapshot.words.match("the price of rent")
+    assert match is not None
+    left = [0, 1, 2]
+    expected = combined({"runs": match.runs[left], "documents": match.documents[left]})
+
+    hits = index.search("the price of rent", 10, "lexical", filter="document_id != 'other'")
+
+    order = sorted(np.flatnonzero(match.runs[left]), key=lambda one: -expected[one])
+    assert found(hits) == [(list(TEXTS)[one], float(expected[one])) for one in order]
 
 
 def test_documents_like_one_are_found_without_it() -> None:

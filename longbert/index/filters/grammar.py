@@ -78,11 +78,12 @@ def parse_filter(text: str) -> Expression:
             "Unicode: write it as UTF-8"
         ) from None
     try:
-        return _Tree().transform(_parser().parse(text))
+        expression: Expression = _Tree().transform(_parser().parse(text))
     except UnexpectedInput as error:
         raise _unexpected(text, error) from None
     except RecursionError:
         raise ConfigError("filter is nested too deeply: use fewer parentheses") from None
+    return expression
 
 
 @cache
@@ -95,17 +96,17 @@ def _unexpected(text: str, error: UnexpectedInput) -> ConfigError:
     if isinstance(error, UnexpectedToken):
         allowed, token = error.accepts or error.expected, error.token
         at_end = token.type == "$END"
-        place = len(text.rstrip()) if at_end else int(token.start_pos or 0)
+        place = len(text.rstrip()) if at_end else _start(token)
         found = "it ends" if at_end else f"{str(token)!r} stands"
         if token.type == "FIELD" and "TEXT" in allowed:
             hint = "; texts are written in single quotes"
     else:
         assert isinstance(error, UnexpectedCharacters)
-        allowed, place = error.allowed, error.pos_in_stream
+        allowed, place = error.allowed or set(), int(error.pos_in_stream or 0)
         found = f"{text[place]!r} stands"
         if text[place] == "'":
             hint = "; a text must end with a single quote, and one inside it is doubled"
-    expected = ", ".join(meaning for name, meaning in _MEANINGS.items() if name in (allowed or ()))
+    expected = ", ".join(meaning for name, meaning in _MEANINGS.items() if name in allowed)
     return pointed(text, place, f"{found} where {expected} is expected{hint}. Example: {_EXAMPLE}")
 
 
@@ -123,7 +124,7 @@ class _Tree(Transformer[Token, Any]):
 
     def value(self, children: list[Token]) -> tuple[Literal, int]:
         (token,) = children
-        return _literal(token), int(token.start_pos or 0)
+        return _literal(token), _start(token)
 
     def negation(self, children: list[Expression]) -> Expression:
         return tree.Not(children[0])
@@ -142,11 +143,15 @@ class _Tree(Transformer[Token, Any]):
 
 
 def _field(token: Token) -> tree.Field:
-    start = int(token.start_pos or 0)
+    start = _start(token)
     name = token.removeprefix(_METADATA)
     if name.startswith('"'):
         return tree.Field(name[1:-1].replace('""', '"'), True, start)
     return tree.Field(name, name != token, start)
+
+
+def _start(token: Token) -> int:
+    return int(token.start_pos or 0)
 
 
 def _literal(token: Token) -> Literal:

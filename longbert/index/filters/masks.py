@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any as Anything
 
 import numpy as np
@@ -101,9 +102,9 @@ class _Rows:
         """The rows that make an expression true. Shape: (rows,)."""
         match expression:
             case And(parts):
-                return np.logical_and.reduce([self.true_rows(part) for part in parts])
+                return reduce(np.logical_and, map(self.true_rows, parts))
             case Or(parts):
-                return np.logical_or.reduce([self.true_rows(part) for part in parts])
+                return reduce(np.logical_or, map(self.true_rows, parts))
             case Any(part):
                 return self.true_documents(part)[self.owner]
             case Not(part):
@@ -212,7 +213,8 @@ def _fits(column: Anything, comparison: Comparison) -> BoolArray:
             found = pc.is_in(column, value_set=values)
         else:
             found = _COMPARE[comparison.operator](column, values[0])
-    return _to_numpy(pc.fill_null(found, False))
+    mask: BoolArray = _to_numpy(pc.fill_null(found, False))
+    return mask
 
 
 def _numbers(texts: Anything) -> Anything:
