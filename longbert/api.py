@@ -26,6 +26,7 @@ from longbert.errors import ConfigError
 if TYPE_CHECKING:
     from longbert.engine.encoder import Encoder
     from longbert.engine.evaluate import Evaluation
+    from longbert.engine.evaluate_ranking import RankingEvaluation
     from longbert.engine.finish import RunResult
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
@@ -154,6 +155,57 @@ def evaluate(
         may_be_empty=True,
     )
     return evaluate_output(output, data, head=head, label_map=label_map)
+
+
+def evaluate_ranking(
+    queries: str | None,
+    folder: str = DEFAULT_OUTPUT,
+    *,
+    qrels: str | None = None,
+    run: str | None = None,
+    against: str | None = None,
+    rank: str | None = None,
+    k: int | None = None,
+    filter: str | None = None,
+    query_prompt: str | None = None,
+) -> RankingEvaluation:
+    """Measure how well the documents that answer some queries are found.
+
+    Args:
+        queries: JSON lines with ``id``, ``text`` and, without ``qrels``, ``relevant``; None if
+            ``run`` and ``qrels`` are given, and ``against`` is none of the rankings.
+        folder: the output that is searched.
+        qrels: judgments as TREC writes them.
+        run: a ranking as TREC writes it, measured in place of a search.
+        against: a ranking to compare with: one that ``rank`` names, or a run as TREC writes it.
+        rank, k, filter, query_prompt: of the search; see
+            :meth:`longbert.index.search.Index.search_many` and :func:`open`. ``k`` is at least
+            100, and that if None.
+
+    Raises:
+        ConfigError: what is given does not go together, or is out of range.
+        InputError: a file cannot be read, or queries, judgments and documents do not belong
+            together.
+        OutputError: the output is unfinished or damaged.
+    """
+    from longbert.core.measures.rankings import LEAST_DEPTH
+    from longbert.engine.evaluate_ranking import evaluate_rankings
+    from longbert.engine.judged_search import JudgedSearch, read_judged_queries
+
+    files = filesystem_for(*(one for one in (queries, qrels, run, against) if one is not None))
+    judged = read_judged_queries(files, queries=queries, qrels=qrels)
+    source = JudgedSearch(
+        files,
+        judged,
+        open_index=lambda: open(folder, query_prompt=query_prompt),
+        k=LEAST_DEPTH if k is None else k,
+        filter=filter,
+    )
+    ranking = source.search(rank) if run is None else source.run(run)
+    other = None if against is None else source.named(against)
+    return evaluate_rankings(
+        ranking, judged.grades, against=other, document_ids=source.document_ids
+    )
 
 
 def run_job(

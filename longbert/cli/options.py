@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import click
 
 from longbert.config import DEFAULT_OUTPUT, DEVICES, PRECISIONS, ModelConfig, RunConfig
-from longbert.core.ranking import RANKS
 from longbert.tasks import TASKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -198,22 +197,6 @@ index_option = click.option(
     default=DEFAULT_OUTPUT,
     show_default=True,
     help="Output folder of longbert run.",
-)
-
-
-filter_option = click.option(
-    "--filter",
-    metavar="EXPR",
-    help="Find only documents that fit, such as \"label = 'neg' and score > 0.8\": by label, "
-    "score, head, entity, document_id, n_chars, ... or metadata.  [default: all documents]",
-)
-
-rank_option = click.option(
-    "--rank",
-    type=click.Choice(RANKS),
-    help="Rank documents by words (lexical), by the vector of their best passage, by the mean of "
-    "their three best, by the vector of the whole document, or by words and passages together "
-    "(hybrid).  [default: hybrid; lexical without vectors]",
 )
 
 

@@ -13,13 +13,12 @@ from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
-    filter_option,
     format_option,
     index_option,
     query_prompt_option,
-    rank_option,
 )
 from longbert.cli.results import FORMATS, write_results
+from longbert.cli.search_options import filter_option, rank_option
 from longbert.cli.streams import standard_output
 from longbert.errors import ConfigError, InputError
 

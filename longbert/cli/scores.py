@@ -71,7 +71,7 @@ def account_lines(evaluation: Evaluation) -> list[str]:
         (evaluation.in_errors, "in the output's errors"),
     ):
         if ids:
-            lines.append(f"{counted(len(ids), 'labelled document')} {where}: {_first(ids)}")
+            lines.append(f"{counted(len(ids), 'labelled document')} {where}: {first_names(ids)}")
     if evaluation.n_not_in_gold:
         lines.append(
             f"{counted(evaluation.n_not_in_gold, 'document')} of the output without labels: ignored"
@@ -83,13 +83,13 @@ def account_lines(evaluation: Evaluation) -> list[str]:
         )
     if evaluation.unknown_labels:
         lines.append(
-            f"labels that the head does not have: {_first(evaluation.unknown_labels, most=20)} "
-            "(--label-map renames labels)"
+            "labels that the head does not have: "
+            f"{first_names(evaluation.unknown_labels, most=20)} (--label-map renames labels)"
         )
     if evaluation.further_labels:
         lines.append(
             f"labels of the head that no labelled document has: "
-            f"{_first(evaluation.further_labels, most=20)}"
+            f"{first_names(evaluation.further_labels, most=20)}"
         )
     return lines
 
@@ -147,7 +147,7 @@ def write_measures(measures: Measures, console: Console) -> None:
 
 
 def _estimate_table(rows: Sequence[tuple[str, Estimate | float | None]]) -> Table:
-    table = _table("measure", "value", "95% interval")
+    table = new_table("measure", "value", "95% interval")
     for name, value in rows:
         if value is None:
             table.add_row(name, "not defined", "")
@@ -161,7 +161,7 @@ def _estimate_table(rows: Sequence[tuple[str, Estimate | float | None]]) -> Tabl
 
 
 def _label_table(scores: Sequence[LabelScores]) -> Table:
-    table = _table("label", "precision", "recall", "F1", "support", "predicted")
+    table = new_table("label", "precision", "recall", "F1", "support", "predicted")
     for one in scores:
         table.add_row(
             escaped(one.label),
@@ -173,14 +173,14 @@ def _label_table(scores: Sequence[LabelScores]) -> Table:
 
 def _confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
     shown = [escaped(name) for name in names]
-    table = _table("", *shown)
+    table = new_table("", *shown)
     for name, row in zip(shown, matrix, strict=True):
         table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
     return table
 
 
 def _calibration_table(calibration: Calibration) -> Table:
-    table = _table("score", "number", "mean score", "share correct")
+    table = new_table("score", "number", "mean score", "share correct")
     for one in calibration.bins:
         if one.n:
             table.add_row(
@@ -199,7 +199,7 @@ def _mistake_table(mistakes: Sequence[EntityMistake] | Sequence[LabelMistake]) -
     columns = ["document", "labelled", "predicted", "score"]
     if isinstance(rows[0], EntityMistake):
         columns = ["document", "error", *columns[1:], "context"]
-    table = _table(*columns)
+    table = new_table(*columns)
     # Names and texts share what room the numbers leave, and are broken rather than cut.
     for column in table.columns:
         column.justify = "right" if column.header == "score" else "left"
@@ -220,7 +220,8 @@ def _mistake_table(mistakes: Sequence[EntityMistake] | Sequence[LabelMistake]) -
     return table
 
 
-def _table(*columns: str) -> Table:
+def new_table(*columns: str) -> Table:
+    """A table whose first column is a name and whose others are numbers."""
     from rich.table import Table
 
     table = Table()
@@ -235,6 +236,7 @@ def _shown(answer: tuple[str, ...] | float) -> str:
     return f"{answer:.4g}"
 
 
-def _first(names: Iterable[str], *, most: int = _MOST_IDS) -> str:
+def first_names(names: Iterable[str], *, most: int = _MOST_IDS) -> str:
+    """The first of some names, and whether there are more."""
     listed = [escaped(name) for name in names]
     return ", ".join(listed[:most]) + (", ..." if len(listed) > most else "")

@@ -10,23 +10,11 @@ import numpy as np
 
 from longbert.arrays import DoubleArray
 from longbert.core.measures.counts import Estimate
-from longbert.core.measures.rankings import mean_estimates
+from longbert.core.measures.rankings import MEASURES, mean_estimates
 from longbert.errors import InputError, shown
-
-MEASURES = {
-    "ndcg@10": "nDCG@10",
-    "mrr@10": "RR@10",
-    "map": "AP",
-    "recall@10": "R@10",
-    "recall@100": "R@100",
-}
-"""The measures by name, as ir-measures writes them."""
 
 LEADING_MEASURE = "ndcg@10"
 """The one by which queries are compared."""
-
-LEAST_DEPTH = 100
-"""Documents that a ranking must have, if there are that many, for all measures to be right."""
 
 Grades = Mapping[str, Mapping[str, int]]
 """Grades of documents by query and document; grade 0 and what is not named is not relevant."""
@@ -139,7 +127,7 @@ class RankingEvaluation:
         return record
 
 
-def evaluate_ranking(
+def evaluate_rankings(
     ranking: Ranking,
     grades: Grades,
     *,
@@ -149,7 +137,8 @@ def evaluate_ranking(
     """Measure a ranking against judgments, and compare it with another one.
 
     Args:
-        ranking: at least :data:`LEAST_DEPTH` documents deep, where there are that many.
+        ranking: as deep as :data:`longbert.core.measures.rankings.LEAST_DEPTH`, where there are
+            that many documents.
         grades: of the documents that people judged.
         against: another ranking of the same queries.
         document_ids: of the output; None if the documents that it has are not known.
@@ -189,18 +178,22 @@ def query_values(ranking: Ranking, grades: Grades, query_ids: Sequence[str]) -> 
     """Every measure of every query, by ir-measures. Shape: (queries, measures)."""
     import ir_measures
 
-    # Numbers stand for ids, whatever characters these hold.
-    queries = {query: str(number) for number, query in enumerate(query_ids)}
-    run = {
-        number: {document: -float(place) for place, document in enumerate(found)}
-        for query, number in queries.items()
-        if (found := ranking.documents.get(query, ()))
-    }
-    qrels = {number: dict(grades[query]) for query, number in queries.items()}
+    # trec_eval ends an id at a zero character and orders documents of one score by their ids.
+    # So it gets numbers for ids, and the negative place of a document for its score.
+    qrels: dict[str, dict[str, int]] = {}
+    run: dict[str, dict[str, float]] = {}
+    for place, query in enumerate(query_ids):
+        found = ranking.documents.get(query, ())
+        numbers = {
+            one: str(number) for number, one in enumerate({**grades[query], **dict.fromkeys(found)})
+        }
+        qrels[str(place)] = {numbers[one]: grade for one, grade in grades[query].items()}
+        if found:
+            run[str(place)] = {numbers[one]: -float(rank) for rank, one in enumerate(found)}
     columns = {
         ir_measures.parse_measure(name): place for place, name in enumerate(MEASURES.values())
     }
-    values = np.zeros((len(queries), len(columns)))
+    values = np.zeros((len(query_ids), len(columns)))
     for one in ir_measures.iter_calc(list(columns), qrels, run):
         values[int(one.query_id), columns[one.measure]] = one.value
     return values
@@ -251,8 +244,9 @@ def _means(estimates: Sequence[Estimate]) -> dict[str, float]:
     return _by_measure([one.value for one in estimates])
 
 
-def _intervals(estimates: Sequence[Estimate]) -> dict[str, list[float | None]]:
-    return dict(zip(MEASURES, [[one.low, one.high] for one in estimates], strict=True))
+def _intervals(estimates: Sequence[Estimate]) -> dict[str, list[float | None] | None]:
+    intervals = [None if one.low is None else [one.low, one.high] for one in estimates]
+    return dict(zip(MEASURES, intervals, strict=True))
 
 
 def _by_measure(values: Sequence[float]) -> dict[str, float]:

@@ -8,6 +8,18 @@ from functools import partial
 from longbert.arrays import DoubleArray
 from longbert.core.measures.counts import Estimate, estimate
 
+MEASURES = {
+    "ndcg@10": "nDCG@10",
+    "mrr@10": "RR@10",
+    "map": "AP",
+    "recall@10": "R@10",
+    "recall@100": "R@100",
+}
+"""The measures by name, as ir-measures writes them."""
+
+LEAST_DEPTH = 100
+"""Documents that a ranking must have, if there are that many, for all measures to be right."""
+
 _RESAMPLES = 10_000
 
 
