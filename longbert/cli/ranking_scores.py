@@ -45,25 +45,21 @@ def notes(evaluation: RankingEvaluation) -> Iterator[str]:
     for ids, noun, what in (
         (
             evaluation.not_in_output,
-            ("relevant document is", "relevant documents are"),
-            "not in the output and count as not found; if that is wrong, correct their ids, or "
-            "see in the table errors why they failed",
+            ("relevant document", "relevant documents"),
+            "not in the output, counted as not found; correct the ids, or see in the table errors "
+            "why the documents failed",
         ),
         (
             evaluation.without_ranking,
-            ("judged query is", "judged queries are"),
-            f"not in {evaluation.name}: as if nothing were found",
+            ("judged query", "judged queries"),
+            f"not in {evaluation.name}, counted as if nothing were found",
         ),
         (
             evaluation.without_relevant,
-            ("query has", "queries have"),
-            "no relevant document and do not count",
+            ("query", "queries"),
+            "without a relevant document, left out",
         ),
-        (
-            evaluation.without_judgments,
-            ("query was", "queries were"),
-            "not judged and do not count",
-        ),
+        (evaluation.without_judgments, ("query", "queries"), "not judged, left out"),
     ):
         if ids:
             yield f"{counted(len(ids), *noun)} {what}: {first_names(ids)}"
