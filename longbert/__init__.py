@@ -3,7 +3,7 @@
 The public API is what this module names.
 """
 
-from longbert.api import load, open, run
+from longbert.api import hits_table, load, open, run
 from longbert.config import ModelConfig, RunConfig
 from longbert.errors import (
     ConfigError,
@@ -25,6 +25,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "RunConfig",
+    "hits_table",
     "load",
     "open",
     "run",

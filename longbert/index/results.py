@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from longbert.index.excerpts import HitPassage
 from longbert.index.search import Hit
@@ -44,6 +45,33 @@ def trec_lines(results: Iterable[tuple[str, Sequence[Hit]]]) -> Iterator[str]:
         for hit, score in zip(hits, scores, strict=True):
             ids = _encoded(query_id), "Q0", _encoded(hit.document_id)
             yield " ".join((*ids, str(hit.rank), score, RUN_TAG))
+
+
+def hits_table(results: Iterable[tuple[str, Sequence[Hit]]]) -> Any:
+    """A row for each passage of each hit, and one without passage for a hit that has none."""
+    rows = [
+        (query_id, hit, passage)
+        for query_id, hits in results
+        for hit in hits
+        for passage in hit.passages or (None,)
+    ]
+    columns = {
+        name: [get(*row) for row in rows] for name, (_, get) in _HIT_COLUMNS.items()
+    }
+    schema = pa.schema([(name, kind) for name, (kind, _) in _HIT_COLUMNS.items()])
+    return pa.table(columns, schema)
+
+
+_HIT_COLUMNS: dict[str, tuple[Any, Callable[[str, Hit, HitPassage | None], Any]]] = {
+    "query_id": (pa.string(), lambda query_id, hit, passage: query_id),
+    "rank": (pa.int32(), lambda query_id, hit, passage: hit.rank),
+    "document_id": (pa.string(), lambda query_id, hit, passage: hit.document_id),
+    "score": (pa.float32(), lambda query_id, hit, passage: hit.score),
+    "char_start": (pa.int64(), lambda query_id, hit, passage: passage and passage.char_start),
+    "char_end": (pa.int64(), lambda query_id, hit, passage: passage and passage.char_end),
+    "passage_score": (pa.float32(), lambda query_id, hit, passage: passage and passage.score),
+    "text": (pa.string(), lambda query_id, hit, passage: passage and passage.text),
+}
 
 
 def _passage_record(passage: HitPassage) -> dict[str, Any]:
