@@ -55,9 +55,7 @@ def hits_table(results: Iterable[tuple[str, Sequence[Hit]]]) -> Any:
         for hit in hits
         for passage in hit.passages or (None,)
     ]
-    columns = {
-        name: [get(*row) for row in rows] for name, (_, get) in _HIT_COLUMNS.items()
-    }
+    columns = {name: [get(*row) for row in rows] for name, (_, get) in _HIT_COLUMNS.items()}
     schema = pa.schema([(name, kind) for name, (kind, _) in _HIT_COLUMNS.items()])
     return pa.table(columns, schema)
 

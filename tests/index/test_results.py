@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.index.results import hit_record, hit_records, trec_lines
+from longbert.index.results import hit_record, hit_records, hits_table, trec_lines
 from longbert.index.search import Hit, HitPassage
 
 HITS = [
@@ -37,6 +38,25 @@ def test_records_are_those_of_all_queries_in_order() -> None:
         ("a", 3),
         ("b", 1),
     ]
+
+
+def test_a_table_has_a_row_for_each_passage() -> None:
+    table = hits_table([("a", HITS), ("none", []), ("b", HITS[:1])])
+
+    names = ["query_id", "rank", "document_id", "score"]
+    assert [tuple(row.values()) for row in table.select(names).to_pylist()] == [
+        ("a", 1, "notes/May 3%.txt", HITS[0].score),
+        ("a", 2, "b", 0.5),
+        ("a", 2, "b", 0.5),
+        ("a", 3, "c", 0.5),
+        ("b", 1, "notes/May 3%.txt", HITS[0].score),
+    ]
+    assert table["char_start"].to_pylist() == [3, 0, 400, None, 3]
+    assert table["char_end"].to_pylist() == [9, 300, 402, None, 9]
+    assert table["passage_score"].to_pylist() == [0.75, 0.5, 0.25, None, 0.75]
+    assert table["text"].to_pylist()[0] == "[b]ö\n\tx"
+    assert table.schema == hits_table([]).schema
+    assert table.schema.field("score").type == pa.float32()
 
 
 @given(st.floats(width=32, allow_nan=False, allow_infinity=False))

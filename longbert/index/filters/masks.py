@@ -42,7 +42,9 @@ _COMPARE = {
     ">": pc.greater,
     ">=": pc.greater_equal,
 }
-_PARTS_AT_ONCE = 64
+PARTS_AT_ONCE = 64
+"""Whose columns are in memory together."""
+
 _NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """As JSON writes numbers, which is how metadata keeps them."""
 
@@ -70,8 +72,8 @@ def matching_documents(output: OutputFolder, parts: Sequence[str], text: str) ->
     check_fields(expression, text)
     reader = _Reader(output, expression)
     masks = [
-        reader.matching(parts[start : start + _PARTS_AT_ONCE])
-        for start in range(0, len(parts), _PARTS_AT_ONCE)
+        reader.matching(parts[start : start + PARTS_AT_ONCE])
+        for start in range(0, len(parts), PARTS_AT_ONCE)
     ]
     for comparison in comparisons(expression):
         if is_metadata(comparison.field) and comparison.field.name not in reader.metadata_keys:

@@ -248,7 +248,7 @@ def test_numbers_in_metadata_are_compared_as_numbers() -> None:
 
 
 def test_parts_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(masks, "_PARTS_AT_ONCE", 2)
+    monkeypatch.setattr(masks, "PARTS_AT_ONCE", 2)
     parts = [[Doc(f"{number}", n_chars=number)] for number in range(5)]
     assert found(parts, "n_chars in (0, 3, 4)") == ["0", "3", "4"]
     assert matching_documents(written([]), [], "n_chars > 1").tolist() == []
