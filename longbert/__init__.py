@@ -13,6 +13,7 @@ from longbert.errors import (
     LongbertError,
     ModelError,
     OutputError,
+    QueryWarning,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "ModelConfig",
     "ModelError",
     "OutputError",
+    "QueryWarning",
     "RunConfig",
     "hits_table",
     "load",

@@ -46,6 +46,10 @@ class FingerprintError(LongbertError):
     exit_status = 4
 
 
+class QueryWarning(UserWarning):
+    """A query was answered, but its results may mean little."""
+
+
 class DocumentError(LongbertError):
     """One document cannot be done; it becomes a row of the table ``errors``.
 

@@ -6,13 +6,21 @@ import inspect
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.runs import some_texts, write_texts
 
 import longbert
 from longbert import api
 from longbert.config import Execution, run_config
-from longbert.errors import ConfigError, DocumentError, InputError, LongbertError, ModelError
+from longbert.errors import (
+    ConfigError,
+    DocumentError,
+    InputError,
+    LongbertError,
+    ModelError,
+    QueryWarning,
+)
 
 PUBLIC = {"load", "open", "run", "ModelConfig", "RunConfig"}
 
@@ -97,9 +105,34 @@ class TestWorkers:
 
 @pytest.mark.parametrize("text", ["\u200b", "\u200b\u200c", "\ufeff "])
 def test_a_query_without_a_token_is_spoken_of_as_a_query(output: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"^the query '.*' has nothing to search for") as raised:
+    with pytest.raises(InputError, match=r"^query 2 of 2 has nothing to search for") as raised:
         longbert.open(output).search_many(["the agreement", text])
     assert "document" not in str(raised.value)
+
+
+def test_a_long_query_is_read_to_its_end(output: Path, small: Path) -> None:
+    index = longbert.open(output)
+    text = "the agreement was signed in winter " * 3_000
+
+    (ending,) = index.search(text + "mostly about fishing boats", 1, "document")
+    (other,) = index.search(text + "a tall red house stood there", 1, "document")
+
+    assert len(text) > 100_000
+    # Were it cut anywhere, both would be one query.
+    assert ending.score != other.score
+
+
+def test_a_long_query_is_windowed_as_a_document_is(small: Path) -> None:
+    encoder = longbert.load(embed=small)
+    text = "the agreement was signed in winter " * 50
+    np.testing.assert_array_equal(encoder.embed_queries([text]), encoder.embed([text]))
+
+
+def test_a_query_in_an_unknown_script_is_warned_of(output: Path) -> None:
+    with pytest.warns(QueryWarning, match="characters of the query are unknown.*--rank lexical"):
+        longbert.open(output).search("窗口属于哪个令牌 ⟁⟁⟁")
+    with pytest.warns(QueryWarning, match="characters of 1 of 2 queries are unknown"):
+        longbert.open(output).search_many(["the agreement", "⟁⟁⟁⟁"])
 
 
 def test_a_document_without_a_token_is_spoken_of_as_a_document(small: Path) -> None:

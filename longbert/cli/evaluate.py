@@ -20,7 +20,7 @@ from longbert.cli.options import (
 from longbert.cli.ranking_scores import notes, write_ranking
 from longbert.cli.scores import FORMATS, mistake_lines, write_evaluation
 from longbert.cli.search_options import filter_option, rank_option
-from longbert.cli.streams import say, standard_output
+from longbert.cli.streams import say, standard_output, telling_warnings
 from longbert.core.measures.rankings import LEAST_DEPTH
 from longbert.errors import ConfigError, OutputError
 
@@ -148,7 +148,8 @@ def evaluate(folder: str, format_: str, **options: Any) -> None:
         _evaluate_labels(folder, format_, **of_labels)
         return
     of_rankings.setdefault("queries", None)
-    evaluation = api.evaluate_ranking(folder=folder, **of_rankings)
+    with telling_warnings():
+        evaluation = api.evaluate_ranking(folder=folder, **of_rankings)
     for line in notes(evaluation):
         say(line)
     with standard_output(for_programs=format_ != "table") as stream:

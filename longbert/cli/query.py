@@ -19,7 +19,8 @@ from longbert.cli.options import (
 )
 from longbert.cli.results import FORMATS, write_results
 from longbert.cli.search_options import filter_option, rank_option
-from longbert.cli.streams import standard_output
+from longbert.cli.streams import say, standard_output, telling_warnings
+from longbert.cli.wording import counted
 from longbert.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -98,7 +99,12 @@ def query(
         )
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
-    results = _search(index, texts, like, k, rank, filter)
+    with telling_warnings():
+        results = _search(index, texts, like, k, rank, filter)
+    if n_without := sum(not hits for _, hits in results):
+        which = counted(n_without, "query", "queries")
+        fitting = "no document" if filter is None else "no document that fits --filter"
+        say(f"{which} found nothing: {fitting} has anything in common with it")
     with standard_output(for_programs=format_ != "table") as stream:
         write_results(results, stream, format=format_)
 

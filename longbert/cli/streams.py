@@ -9,12 +9,12 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, TextIO
 
 import click
 
 from longbert.cli.wording import escaped
-from longbert.errors import OutputError
+from longbert.errors import OutputError, QueryWarning
 
 
 @contextmanager
@@ -60,6 +60,30 @@ def writing_to_stdout() -> Iterator[None]:
 def say(line: str) -> None:
     """Tell people something, on standard error."""
     click.echo(f"longbert: {escaped(line)}", err=True)
+
+
+@contextmanager
+def telling_warnings() -> Iterator[None]:
+    """Tell people what the block warns of queries, as :func:`say` does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", QueryWarning)
+        show = warnings.showwarning
+
+        def tell(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, QueryWarning):
+                say(f"warning: {message}")
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = tell
+        yield
 
 
 def silence_libraries() -> None:

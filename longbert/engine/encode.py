@@ -19,8 +19,13 @@ from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
 
-UNKNOWN_SHARE_WARNING = 0.1
+_UNKNOWN_SHARE = 0.1
 """Share of unknown characters above which the model does not know a document's script."""
+
+
+def does_not_know_script(result: DocumentResult) -> bool:
+    """Whether too much of a document is unknown to the model."""
+    return result.n_chars_unknown > _UNKNOWN_SHARE * len(result.document.text)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,8 +10,8 @@ import numpy as np
 from longbert.arrays import FloatMatrix
 from longbert.config import ModelConfig
 from longbert.encoders.models import Models, load_models
-from longbert.engine.encode import encode_documents
-from longbert.errors import DocumentError, InputError, shown
+from longbert.engine.encode import does_not_know_script, encode_documents
+from longbert.errors import DocumentError, InputError, QueryWarning
 from longbert.readers.fields import replace_surrogates
 from longbert.records import Document, DocumentResult
 
@@ -78,22 +79,41 @@ class Encoder:
     def embed_queries(self, texts: Sequence[str]) -> FloatMatrix:
         """Document vectors of queries. Shape: (n_texts, width).
 
+        Warns:
+            QueryWarning: the model does not know the script of some of them.
+
         Raises:
             InputError: one of them has no token, or the model failed on it.
         """
         vectors = []
-        for text, result in zip(texts, self.results(texts), strict=True):
+        n_unknown = 0
+        for number, result in enumerate(self.results(texts), start=1):
             if isinstance(result, DocumentError):
-                raise _error_of_query(text, result)
+                which = "the query" if len(texts) == 1 else f"query {number} of {len(texts):,}"
+                raise _error_of_query(which, result)
             if result.embedding is not None:
                 vectors.append(result.embedding)
+            n_unknown += does_not_know_script(result)
+        if n_unknown:
+            _warn_of_script(n_unknown, len(texts))
         return np.stack(vectors)
 
 
-def _error_of_query(text: str, error: DocumentError) -> InputError:
+def _error_of_query(which: str, error: DocumentError) -> InputError:
     if error.error == "no_tokens":
         return InputError(
-            f"the query {shown(text)} has nothing to search for: it holds only white space "
-            "or invisible characters. Give at least one word"
+            f"{which} has nothing to search for: it holds only white space or invisible "
+            "characters. Give at least one word"
         )
-    return InputError(f"the query {shown(text)} cannot be encoded: {error.message}")
+    return InputError(f"{which} cannot be encoded: {error.message}")
+
+
+def _warn_of_script(n_unknown: int, n_queries: int) -> None:
+    which = "of the query" if n_queries == 1 else f"of {n_unknown:,} of {n_queries:,} queries"
+    warnings.warn(
+        f"over a tenth of the characters {which} are unknown to the embedding model, so its "
+        "vectors mean little: rank with --rank lexical, or run longbert with a model that knows "
+        "this script",
+        QueryWarning,
+        stacklevel=3,
+    )

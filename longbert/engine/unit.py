@@ -9,11 +9,7 @@ import pyarrow as pa
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
-from longbert.engine.encode import (
-    UNKNOWN_SHARE_WARNING,
-    encode_documents,
-    n_vectors_of_zeros,
-)
+from longbert.engine.encode import does_not_know_script, encode_documents, n_vectors_of_zeros
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
@@ -100,10 +96,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         {
             "documents": len(items),
             "errors": len(errors),
-            "unknown_script": sum(
-                result.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(result.document.text)
-                for result in results
-            ),
+            "unknown_script": sum(map(does_not_know_script, results)),
             "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )

@@ -28,7 +28,7 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def output(tmp_path_factory: pytest.TempPathFactory, models: Callable[..., Path]) -> Iterator[Path]:
+def output(tmp_path_factory: pytest.TempPathFactory, models: Callable[..., Path]) -> Path:
     place = tmp_path_factory.mktemp("retrievers")
     model = models("bert", sentence_transformers={"max_seq_length": 32})
     run(write_texts(place / "docs", TEXTS), place / "out", embed=model)
