@@ -22,7 +22,7 @@ from longbert.errors import (
     QueryWarning,
 )
 
-PUBLIC = {"load", "open", "run", "ModelConfig", "RunConfig"}
+PUBLIC = {"load", "open", "run", "ModelConfig", "RunConfig", "QueryWarning", "hits_table"}
 
 
 def test_the_package_names_its_api_and_nothing_else() -> None:

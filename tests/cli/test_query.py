@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
-from longbert.errors import ConfigError, InputError
+from longbert.errors import ConfigError, InputError, QueryWarning
 from longbert.index.excerpts import HitPassage
 from longbert.index.search import Hit
 
@@ -133,6 +134,39 @@ def test_queries_of_a_file_keep_their_ids_and_order(index: FakeIndex, tmp_path: 
 def test_queries_come_from_standard_input(index: FakeIndex) -> None:
     result = run("--queries", "-", "--format", "trec", data=b'{"id": "a", "text": "one"}\n')
     assert result.stdout.startswith("a Q0 ")
+
+
+def test_a_filter_is_handed_to_the_search(index: FakeIndex) -> None:
+    run("a text", "--filter", "label = 'neg'")
+    run("--like", "b", "--filter", "score > 0.8")
+    assert index.asked[1::2] == [
+        (["a text"], 10, None, "label = 'neg'"),
+        ("b", 10, None, "score > 0.8"),
+    ]
+
+
+def test_queries_that_find_nothing_are_told_without_their_texts(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "search_many", lambda texts, *_, **__: [[] for _ in texts])
+
+    result = run("a secret", "--format", "trec")
+    filtered = run("a secret", "--format", "trec", "--filter", "score > 0.8")
+
+    assert result.stdout == filtered.stdout == ""
+    assert result.stderr == (
+        "longbert: 1 query found nothing: no document has anything in common with it\n"
+    )
+    assert "no document that fits --filter has anything" in filtered.stderr
+
+
+def test_warnings_of_queries_are_told(index: FakeIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def like(*_: object, **__: object) -> list[Hit]:
+        warnings.warn("it means little", QueryWarning, stacklevel=1)
+        return HITS
+
+    monkeypatch.setattr(index, "like", like)
+    assert run("--like", "a", "--format", "trec").stderr == "longbert: warning: it means little\n"
 
 
 def test_like_gives_the_document_as_query_id(index: FakeIndex) -> None:
