@@ -16,12 +16,16 @@ from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary
 from longbert.engine.prepare import Prepared
 from longbert.errors import OutputError
-from longbert.index.build import build_index, index_files
+from longbert.index.build import BuiltIndex, build_index, index_files
+from longbert.index.report import IndexReport
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST, RUNS
 from longbert.store.manifest import (
     FORMAT,
     Environment,
+    IndexDescription,
     IndexEntry,
+    IndexSettings,
     Manifest,
     PartEntry,
     Receipt,
@@ -51,7 +55,8 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     Attributes:
         began: ISO 8601, UTC.
         documents: in the inputs, errors included.
-        indexed: whether the index was built.
+        indexed: whether the index was built or added to.
+        reindexed: why vectors that were in the index were indexed again; empty if they were not.
         measured: totals of the meter.
     """
 
@@ -68,13 +73,20 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     units_copied: int
     units_resumed: int
     indexed: bool
+    reindexed: str = ""
     measured: dict[str, float]
 
 
 class History(Record, frozen=True, kw_only=True):
-    """The runs into an output, oldest first."""
+    """What does not determine an output.
 
-    runs: tuple[RunEntry, ...]
+    Attributes:
+        runs: into it, oldest first.
+        index: what building its index took, when it was last built from the beginning.
+    """
+
+    runs: tuple[RunEntry, ...] = ()
+    index: IndexReport | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +116,7 @@ def finish(
         OutputError: a part has no receipt, or a file cannot be written.
     """
     before = context.output.manifest()
-    manifest = publish(context, summary.parts, prepared, before)
+    manifest, built = publish(context, summary.parts, prepared, before)
     totals = context.meter.totals()
     entry = RunEntry(
         began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
@@ -120,15 +132,18 @@ def finish(
         units_copied=summary.n_units_copied,
         units_resumed=summary.n_units_resumed,
         indexed=manifest.index is not None and (before is None or before.index != manifest.index),
+        reindexed=built.reason,
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
-    context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
+    history = read_history(context.output)
+    history = History(runs=(*history.runs, entry), index=built.report or history.index)
+    context.output.write_record(RUNS, history)
     return RunResult(manifest, entry)
 
 
 def publish(
     context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
-) -> Manifest:
+) -> tuple[Manifest, BuiltIndex]:
     """Publish parts: write the index and the manifest, then remove what it does not list.
 
     Args:
@@ -147,50 +162,55 @@ def publish(
         if receipt is None:
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
-    index: IndexEntry | None = None
-    if prepared.index is not None:
-        index = _kept_index(context, before, parts, prepared)
-        if index is None:
-            with timed(context.meter, "indexing"):
-                index = build_index(output, parts, prepared.index)
-    manifest = _manifest(context, receipts, index, prepared, before)
+    built = _index(context, parts, prepared, before)
+    manifest = _manifest(context, receipts, built.entry, prepared, before)
     if manifest != before:
         output.write_record(MANIFEST, manifest)
-    output.remove_unnamed(parts, [] if index is None else index_files(output, index))
-    return manifest
+    output.remove_unnamed(parts, [] if built.entry is None else index_files(output, built.entry))
+    return manifest, built
 
 
-def read_history(context: RunContext) -> tuple[RunEntry, ...]:
+def read_history(output: OutputFolder) -> History:
     """The runs so far; a damaged history starts over, since nothing depends on it."""
     with contextlib.suppress(OutputError):
-        data = context.output.read(RUNS)
+        data = output.read(RUNS)
         if data is not None:
-            return from_json(data, History, path=context.output.join(RUNS)).runs
-    return ()
+            return from_json(data, History, path=output.join(RUNS))
+    return History()
 
 
 def read_result(context: RunContext) -> RunResult:
     """What the last run left in the output folder."""
-    return RunResult(context.output.finished(), read_history(context)[-1])
+    return RunResult(context.output.finished(), read_history(context.output).runs[-1])
 
 
-def _kept_index(
-    context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
-) -> IndexEntry | None:
-    """The existing index, if it is complete and belongs to these parts and settings."""
-    if before is None or before.index is None:
-        return None
-    if list(before.part_names) != list(parts) or before.index_settings != prepared.index:
+def _index(
+    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
+) -> BuiltIndex:
+    """The index of these parts: the one that is there, brought up to date, or a new one."""
+    if prepared.index is None:
+        return BuiltIndex(None)
+    output = context.output
+    found = None if before is None else _usable_index(output, before, prepared.index)
+    if before is not None and found is not None and [*before.part_names] == [*parts]:
+        return BuiltIndex(before.index)
+    with timed(context.meter, "indexing"):
+        return build_index(output, parts, prepared.index, found)
+
+
+def _usable_index(
+    output: OutputFolder, manifest: Manifest, settings: IndexSettings
+) -> IndexDescription | None:
+    """The index that there is, if it is complete and was built with these settings."""
+    if manifest.index is None or manifest.index_settings != settings:
         return None
     try:
-        description = context.output.index_description(before.index)
+        description = output.index_description(manifest.index)
     except OutputError:
         return None
-    is_whole = all(
-        context.output.holds(one.file, n_bytes=one.n_bytes)
-        for one in (description.documents, description.passages)
-    )
-    return before.index if is_whole else None
+    segments = (*description.documents.segments, *description.passages.segments)
+    is_whole = all(output.holds(one.file, n_bytes=one.n_bytes) for one in segments)
+    return description if is_whole else None
 
 
 def _manifest(

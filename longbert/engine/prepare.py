@@ -7,13 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from longbert.config import RunConfig
+from longbert.config import RunConfig, parse_bytes
 from longbert.core.fingerprint import differences
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
 from longbert.index.backend import faiss_version
-from longbert.index.kinds import DEFAULT_TYPE
 from longbert.index.lexical.languages import analysis_libraries
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
@@ -69,7 +68,7 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     config = context.config
     prepared = Prepared(
         rows=row_fingerprint(config, models),
-        index=_index_settings(models),
+        index=_index_settings(config, models),
         models=_named_models(config, models),
         readers=reader_versions(),
         device=models.device,
@@ -184,10 +183,16 @@ def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _index_settings(models: Models) -> IndexSettings | None:
+def _index_settings(config: RunConfig, models: Models) -> IndexSettings | None:
     if models.metric is None:
         return None
-    return IndexSettings(metric=models.metric, type=DEFAULT_TYPE, faiss=faiss_version())
+    return IndexSettings(
+        metric=models.metric,
+        type=config.type,
+        memory_bytes=parse_bytes("memory", config.memory),
+        recall=config.recall,
+        faiss=faiss_version(),
+    )
 
 
 def _named_models(config: RunConfig, models: Models) -> NamedModels:

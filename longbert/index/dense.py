@@ -1,21 +1,21 @@
-"""Exact search for documents by the vectors of their passages."""
+"""Search for documents by the vectors of their passages."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from longbert.arrays import DoubleArray, FloatArray, IntArray
-from longbert.core.ranking import document_scores, similarities, top_documents
+from longbert.arrays import BoolArray, FloatArray, IntArray
+from longbert.core.ranking import document_scores, top_documents
 from longbert.errors import FingerprintError, ModelError
-from longbert.index.snapshot import IndexSnapshot, VectorIndex
-from longbert.index.vectors import lengths, unit_vectors
+from longbert.index.opened import VectorIndex
+from longbert.index.snapshot import IndexSnapshot
+from longbert.index.vectors import unit_vectors
 
 _CANDIDATES_PER_RESULT = 8
 _CANDIDATES_AT_LEAST = 100
 _GROWTH = 4
-_ROWS_AT_ONCE = 8192
+_FEW = 5_000
+"""Rows that are scored one and all where no more are allowed."""
 
 
 class DenseSearch:
@@ -52,36 +52,51 @@ class DenseSearch:
 
     def of_document(self, document: int) -> FloatArray:
         """A document's vector as a query. Shape: (width,)."""
-        rows = np.array([document], np.int64)
-        vector: FloatArray = self._vectors.documents.reconstruct_batch(rows)[0]
-        return vector
+        return self._vectors.documents.vectors(np.array([document], np.int64))[0]
 
     def top(
-        self, query: FloatArray, k: int, rank: str, *, left_out: int | None
+        self,
+        query: FloatArray,
+        k: int,
+        rank: str,
+        *,
+        left_out: int | None = None,
+        allowed: BoolArray | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores, whatever other queries there are.
 
         A document that is not among the candidates scores at most ``bound``, what the worst
         candidate row scored and what rounding may add. The candidates grow until the k-th
-        result is above that: at the bound, a tie could still come before it.
+        result is above that: at the bound, a tie could still come before it. An index that is
+        not exact looks harder each time, too.
+
+        Args:
+            query: shape (width,).
+            k: documents wanted.
+            rank: one of :data:`longbert.core.ranking.DENSE_RANKS`, ``"hybrid"`` aside.
+            left_out: a document that is no result.
+            allowed: documents that may be results; None: all. Shape: (documents,).
         """
         by_document = rank == "document"
-        index = self._vectors.documents if by_document else self._vectors.passages
-        description = self._vectors.description
-        entry = description.documents if by_document else description.passages
-        slack = _rounding(lengths(query[np.newaxis]), entry.longest_vector, len(query))[0]
+        table = self._vectors.documents if by_document else self._vectors.passages
+        mask = allowed
+        if allowed is not None and not by_document:
+            mask = allowed[self._snapshot.table.document]
+        n_rows = table.n_rows if mask is None else int(np.count_nonzero(mask))
+        everything = mask is not None and n_rows <= _FEW
         documents = np.zeros(0, np.int64)
         scores = np.zeros(0, np.float32)
-        n_wanted = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k)
+        n_wanted, harder = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k), 1
         while True:
-            everything = n_wanted >= index.ntotal
+            everything = everything or n_wanted >= n_rows
             if everything:
-                candidates = np.arange(len(self._snapshot.document_ids))
+                candidates = self._all(allowed)
                 bound = -np.inf
             else:
-                found, rows = index.search(query[np.newaxis], n_wanted)
-                bound = float(found[0, -1]) + slack
-                candidates = rows[0] if by_document else self._snapshot.table.document[rows[0]]
+                found = table.search(query, n_wanted, harder=harder, allowed=mask)
+                bound = found.bound + table.rounding(query)
+                rows = found.rows
+                candidates = rows if by_document else self._snapshot.table.document[rows]
             new = np.setdiff1d(candidates, documents)
             new = new[new != left_out] if left_out is not None else new
             documents = np.concatenate([documents, new])
@@ -89,35 +104,21 @@ class DenseSearch:
             top = top_documents(scores, documents, k)
             if everything or (len(top) == k and scores[top[-1]] > bound):
                 return documents[top], scores[top]
-            n_wanted *= _GROWTH
+            n_wanted, harder = n_wanted * _GROWTH, harder * 2
 
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
         if rank == "document":
-            return _exact(self._vectors.documents, query, documents)
+            return self._vectors.documents.scores(query, documents)
         rows, sizes = self._snapshot.rows_of(documents)
-        return document_scores(_exact(self._vectors.passages, query, rows), sizes, rank=rank)
+        return document_scores(self._vectors.passages.scores(query, rows), sizes, rank=rank)
 
     def passage_scores(self, query: FloatArray, document: int) -> FloatArray:
         """Score the passages of a document, by ordinal. Shape: (passages of the document,)."""
         rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
-        return _exact(self._vectors.passages, query, rows)
+        return self._vectors.passages.scores(query, rows)
 
-
-def _exact(index: Any, query: FloatArray, rows: IntArray) -> FloatArray:
-    """Score rows of an index, independent of which rows come together. Shape: (rows,)."""
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        scores[start : start + len(block)] = similarities(index.reconstruct_batch(block), query)
-    return scores
-
-
-def _rounding(query_lengths: DoubleArray, longest_vector: float, width: int) -> DoubleArray:
-    """Bound how far FAISS's float32 sum may be from the exact inner product.
-
-    At most ``width * 2**-24`` of the product of the lengths in whatever order it is summed
-    (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1); twice that,
-    to cover the rounding of our own scores.
-    """
-    return (width + 8) * 2.0**-23 * query_lengths * longest_vector
+    def _all(self, allowed: BoolArray | None) -> IntArray:
+        if allowed is not None:
+            return np.flatnonzero(allowed)
+        return np.arange(len(self._snapshot.document_ids))

@@ -62,6 +62,16 @@ def read_batches(
                     yield name, batch
 
 
+def count_rows(output: OutputFolder, table: str, part: str) -> int:
+    """Rows of a part, without reading them.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        return int(file.metadata.num_rows)
+
+
 @contextmanager
 def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> Iterator[Any]:
     """Open a committed Parquet file that must have some columns.
