@@ -263,9 +263,8 @@ def parse_bytes(name: str, size: str | None) -> int | None:
     found = _SIZE.fullmatch(size.strip())
     if found is not None:
         number, unit, binary = found.groups()
-        n_bytes = int(
-            float(number) * (1024 if binary else 1000) ** " KMGT".index(unit.upper() or " ")
-        )
+        power = " KMGT".index(unit.upper() or " ")
+        n_bytes = int(float(number) * (1024 if binary else 1000) ** power)
         if n_bytes > 0:
             return n_bytes
     raise ConfigError(f"{name} must be a size such as 500MB, 4GB or 4GiB, got {shown(size)}")

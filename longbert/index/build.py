@@ -62,13 +62,11 @@ def build_index(
         OutputError: a table is damaged, two passages have the same id, or a file cannot be written.
     """
     _check(settings)
-    documents, passages = (
-        update_table(output, table, parts, settings, None if before is None else index)
-        for table, index in (
-            ("documents", before and before.documents),
-            ("passages", before and before.passages),
-        )
+    of_documents, of_passages = (
+        (None, None) if before is None else (before.documents, before.passages)
     )
+    documents = update_table(output, "documents", parts, settings, of_documents)
+    passages = update_table(output, "passages", parts, settings, of_passages)
     _refuse_half(documents, passages)
     if documents.index is None or passages.index is None:
         return BuiltIndex(None)

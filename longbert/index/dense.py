@@ -52,7 +52,8 @@ class DenseSearch:
 
     def of_document(self, document: int) -> FloatArray:
         """A document's vector as a query. Shape: (width,)."""
-        return self._vectors.documents.vectors(np.array([document], np.int64))[0]
+        vector: FloatArray = self._vectors.documents.vectors(np.array([document], np.int64))[0]
+        return vector
 
     def top(
         self,

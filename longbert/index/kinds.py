@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,25 +20,30 @@ _LINKS = 32
 _EFFORT_OF_LINKING = 80
 _BITS_PER_CODE = 8
 _WIDTH_PER_CODE = 4
+_ITERATIONS = 10
+_ID_BYTES = 8
+_LEVEL_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IndexKind:
     """A type of FAISS index.
 
     Attributes:
+        make: an empty index of inner products, of a width and with a number of cells.
+        row_bytes: what search reads of each vector, by width.
         effort: the parameter of search that trades time for recall; empty: it is exact.
+        parameters: FAISS's class of parameters of a search.
         is_coded: it keeps codes in place of vectors, so vectors are kept beside it.
         on_gpu: whether FAISS can search it there.
-        row_bytes: what search reads of each vector, by width.
-        make: an empty index of inner products, of a width and with a number of cells.
     """
 
-    effort: str
-    is_coded: bool
-    on_gpu: bool
-    row_bytes: Callable[[int], int]
     make: Callable[[int, int], Any]
+    row_bytes: Callable[[int], int]
+    effort: str = ""
+    parameters: str = "SearchParameters"
+    is_coded: bool = False
+    on_gpu: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -108,26 +114,52 @@ def _owning(index: Any, quantizer: Any) -> Any:
 
 def _codes(width: int) -> int:
     """Codes of a vector: one for four dimensions, or fewer where four do not divide the width."""
-    per_code = next(n for n in range(_WIDTH_PER_CODE, 0, -1) if width % n == 0)
-    return width // per_code
+    return width // math.gcd(width, _WIDTH_PER_CODE)
 
-
-_ITERATIONS = 10
-_ID = 8
 
 INDEX_KINDS: dict[str, IndexKind] = {
-    "flat": IndexKind("", False, True, lambda width: 4 * width, _flat),
-    # The ground level of a graph has twice the links; levels above it hold one vector in 32.
-    "hnsw": IndexKind(
-        "efSearch", False, False, lambda width: 4 * width + 8 * _LINKS + 4 * 4, _hnsw
+    "flat": IndexKind(
+        make=_flat,
+        row_bytes=lambda width: 4 * width,
+        on_gpu=True,
     ),
-    # With the map from rows to places.
-    "ivf": IndexKind("nprobe", False, True, lambda width: 4 * width + 2 * _ID, _ivf),
-    "ivf-sq8": IndexKind("nprobe", True, True, lambda width: width + _ID, _ivf_sq8),
-    "ivf-pq": IndexKind("nprobe", True, False, lambda width: _codes(width) + _ID, _ivf_pq),
-    # One bit a dimension and two factors of float32.
+    "hnsw": IndexKind(
+        make=_hnsw,
+        # Twice the links on the ground; the levels above it hold few vectors.
+        row_bytes=lambda width: 4 * width + 4 * 2 * _LINKS + _LEVEL_BYTES,
+        effort="efSearch",
+        parameters="SearchParametersHNSW",
+    ),
+    "ivf": IndexKind(
+        make=_ivf,
+        # With the map from rows to places.
+        row_bytes=lambda width: 4 * width + 2 * _ID_BYTES,
+        effort="nprobe",
+        parameters="SearchParametersIVF",
+        on_gpu=True,
+    ),
+    "ivf-sq8": IndexKind(
+        make=_ivf_sq8,
+        row_bytes=lambda width: width + _ID_BYTES,
+        effort="nprobe",
+        parameters="SearchParametersIVF",
+        is_coded=True,
+        on_gpu=True,
+    ),
+    "ivf-pq": IndexKind(
+        make=_ivf_pq,
+        row_bytes=lambda width: _codes(width) + _ID_BYTES,
+        effort="nprobe",
+        parameters="IVFPQSearchParameters",
+        is_coded=True,
+    ),
     "ivf-rabitq": IndexKind(
-        "nprobe", True, False, lambda width: -(-width // 8) + 8 + _ID, _ivf_rabitq
+        make=_ivf_rabitq,
+        # One bit a dimension, and two factors of float32.
+        row_bytes=lambda width: -(-width // 8) + 2 * 4 + _ID_BYTES,
+        effort="nprobe",
+        parameters="IVFRaBitQSearchParameters",
+        is_coded=True,
     ),
 }
 
@@ -149,7 +181,7 @@ def index_kind(name: str) -> IndexKind:
 
 def n_cells(n_rows: int) -> int:
     """Cells for a number of vectors: about twice its root, as a power of two."""
-    return 1 << max(0, round(2 * n_rows**0.5).bit_length() - 1)
+    return 1 << max(0, round(math.log2(2 * math.sqrt(max(n_rows, 1)))))
 
 
 def search_parameters(kind: IndexKind, effort: int, selector: Any | None) -> Any:
@@ -160,14 +192,7 @@ def search_parameters(kind: IndexKind, effort: int, selector: Any | None) -> Any
         effort: value of the parameter that :attr:`IndexKind.effort` names.
         selector: of rows; None: all.
     """
-    faiss = load_faiss()
     given: dict[str, Any] = {} if selector is None else {"sel": selector}
-    if kind.effort == "efSearch":
-        return faiss.SearchParametersHNSW(efSearch=effort, **given)
-    if kind.effort == "nprobe":
-        of_type = _CELL_PARAMETERS.get(kind.make, "SearchParametersIVF")
-        return getattr(faiss, of_type)(nprobe=effort, **given)
-    return faiss.SearchParameters(**given) if given else None
-
-
-_CELL_PARAMETERS = {_ivf_pq: "IVFPQSearchParameters", _ivf_rabitq: "IVFRaBitQSearchParameters"}
+    if kind.effort:
+        given[kind.effort] = effort
+    return getattr(load_faiss(), kind.parameters)(**given) if given else None

@@ -16,8 +16,8 @@ AUTO_BYTES = 4_000_000_000
 """What ``auto`` stays below if no limit is given, and can."""
 
 _AUTO = ("ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq")
-"""What ``auto`` picks from for larger tables, fastest and largest first. ``hnsw`` is not among them:
-it takes several times as long to build."""
+"""What ``auto`` picks from for larger tables, fastest and largest first. ``hnsw`` is not among
+them: it takes several times as long to build."""
 
 _SLACK = 1.5
 """Lists of cells grow by doubling, so that on average a third of their memory is not used yet."""

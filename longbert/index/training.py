@@ -30,7 +30,7 @@ def held_out(n_rows: int) -> int:
 
 
 def split(n_rows: int) -> tuple[IntArray, IntArray]:
-    """Rows to measure with, and rows to train on: the same for the same number, apart, ascending."""
+    """Rows to measure with and rows to train on, apart, ascending; the same for each ``n_rows``."""
     n_measured, n_trained = held_out(n_rows), sample_size(n_rows)
     drawn = np.random.default_rng(_SEED).choice(n_rows, n_measured + n_trained, replace=False)
     return np.sort(drawn[:n_measured]), np.sort(drawn[n_measured:])

@@ -151,4 +151,5 @@ def _measure(
 
 def _others(rows: IntArray, own: int) -> IntArray:
     """The nearest rows other than the query's own."""
-    return rows[rows != own][:NEAREST]
+    others: IntArray = rows[rows != own][:NEAREST]
+    return others

@@ -36,6 +36,8 @@ from longbert.store.manifest import (
     to_json,
 )
 
+_PIECE_BYTES = 1 << 20
+
 
 class OutputFolder:
     """Reads and writes the files of one output folder.
@@ -90,10 +92,12 @@ class OutputFolder:
         """
         try:
             with self.filesystem.open(self.join(name)) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.sha256()
+                while piece := file.read(_PIECE_BYTES):
+                    digest.update(piece)
         except OSError as error:
             raise self._missing(name) from error
-        self._compare(name, found, sha256)
+        self._compare(name, digest.hexdigest(), sha256)
 
     def open_source(self, name: str) -> Any:
         """A file as Arrow reads it: mapped into memory where it is local; raises OSError."""
@@ -221,8 +225,8 @@ class OutputFolder:
         found = msgspec.json.decode(data).get("version")
         if found != INDEX_VERSION:
             raise OutputError(
-                f"{self.join(entry.file)} has version {found!r}, and this version of longbert reads "
-                f"and writes {INDEX_VERSION}: build the index again from the tables with "
+                f"{self.join(entry.file)} has version {found!r}, and this version of longbert "
+                f"reads and writes {INDEX_VERSION}: build the index again from the tables, with "
                 f"longbert index {self.path}"
             )
         return from_json(data, IndexDescription, path=self.join(entry.file))
