@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from longbert.arrays import BoolArray, FloatArray, IntArray
-from longbert.core.ranking import document_scores, top_documents
+from longbert.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from longbert.core.ranking import document_scores, score_ceilings, top_documents
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.opened import VectorIndex
 from longbert.index.snapshot import IndexSnapshot
@@ -14,6 +14,7 @@ from longbert.index.vectors import unit_vectors
 _CANDIDATES_PER_RESULT = 8
 _CANDIDATES_AT_LEAST = 100
 _GROWTH = 4
+_AT_ONCE = 32
 _FEW = 5_000
 """Rows that are scored one and all where no more are allowed."""
 
@@ -66,10 +67,11 @@ class DenseSearch:
     ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores, whatever other queries there are.
 
-        A document that is not among the candidates scores at most ``bound``, what the worst
-        candidate row scored and what rounding may add. The candidates grow until the k-th
-        result is above that: at the bound, a tie could still come before it. An index that is
-        not exact looks harder each time, too.
+        A row that was not found scores at most ``bound``: what the worst row found did, and what
+        rounding may add. So does a document of which no row was found, and for any other there
+        is a ceiling. The search goes on until the k-th result is above all of them: at the bound,
+        a tie could still come before it. An index that is not exact knows no such bound, and its
+        search ends with ``k`` documents, of those with a row among the nearest.
 
         Args:
             query: shape (width,).
@@ -78,34 +80,39 @@ class DenseSearch:
             left_out: a document that is no result.
             allowed: documents that may be results; None: all. Shape: (documents,).
         """
+        may = np.ones(len(self._snapshot.document_ids), np.bool_) if allowed is None else allowed
+        if left_out is not None:
+            may = may.copy()
+            may[left_out] = False
         by_document = rank == "document"
         table = self._vectors.documents if by_document else self._vectors.passages
-        mask = allowed
-        if allowed is not None and not by_document:
-            mask = allowed[self._snapshot.table.document]
+        mask = None
+        if allowed is not None:
+            mask = allowed if by_document else allowed[self._snapshot.table.document]
         n_rows = table.n_rows if mask is None else int(np.count_nonzero(mask))
-        everything = mask is not None and n_rows <= _FEW
-        documents = np.zeros(0, np.int64)
-        scores = np.zeros(0, np.float32)
         n_wanted, harder = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k), 1
-        while True:
-            everything = everything or n_wanted >= n_rows
-            if everything:
-                candidates = self._all(allowed)
-                bound = -np.inf
-            else:
-                found = table.search(query, n_wanted, harder=harder, allowed=mask)
-                bound = found.bound + table.rounding(query)
-                rows = found.rows
-                candidates = rows if by_document else self._snapshot.table.document[rows]
-            new = np.setdiff1d(candidates, documents)
-            new = new[new != left_out] if left_out is not None else new
-            documents = np.concatenate([documents, new])
-            scores = np.concatenate([scores, self.document_scores(query, new, rank)])
-            top = top_documents(scores, documents, k)
-            if everything or (len(top) == k and scores[top[-1]] > bound):
-                return documents[top], scores[top]
+        if mask is not None and n_rows <= _FEW:
+            n_wanted = n_rows
+        scored = _Scored(self, query, k, rank)
+        while n_wanted < n_rows:
+            found = table.search(query, n_wanted, harder=harder, allowed=mask)
+            slack = table.rounding(query)
+            bound = found.bound + slack
+            owners = found.rows if by_document else self._snapshot.table.document[found.rows]
+            is_kept = may[owners]
+            documents, numbers = np.unique(owners[is_kept], return_inverse=True)
+            sizes = np.ones(len(documents), np.int64)
+            if not by_document:
+                sizes = self._snapshot.starts[documents + 1] - self._snapshot.starts[documents]
+            ceilings = score_ceilings(
+                found.scores[is_kept], numbers, sizes, bound, rank="best" if by_document else rank
+            )
+            scored.add(documents, ceilings + slack)
+            if scored.is_full and (scored.worst > bound or not table.is_exact):
+                return scored.top()
             n_wanted, harder = n_wanted * _GROWTH, harder * 2
+        scored.add(np.flatnonzero(may), np.full(np.count_nonzero(may), np.inf))
+        return scored.top()
 
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
@@ -119,7 +126,45 @@ class DenseSearch:
         rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
         return self._vectors.passages.scores(query, rows)
 
-    def _all(self, allowed: BoolArray | None) -> IntArray:
-        if allowed is not None:
-            return np.flatnonzero(allowed)
-        return np.arange(len(self._snapshot.document_ids))
+
+class _Scored:
+    """Documents that have been scored so far, of which the best ``k`` are wanted."""
+
+    def __init__(self, search: DenseSearch, query: FloatArray, k: int, rank: str) -> None:
+        self._search = search
+        self._query = query
+        self._k = k
+        self._rank = rank
+        self._documents = np.zeros(0, np.int64)
+        self._scores = np.zeros(0, np.float32)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are ``k``."""
+        return len(self._documents) == self._k
+
+    @property
+    def worst(self) -> float:
+        """The score of the last of the best; minus infinity before there are ``k``."""
+        return float(self._scores[-1]) if self.is_full else -np.inf
+
+    def add(self, documents: IntArray, ceilings: DoubleArray) -> None:
+        """Score those of some documents that can be among the best by their ceilings."""
+        is_new = ~np.isin(documents, self._documents)
+        documents, ceilings = documents[is_new], ceilings[is_new]
+        order = np.argsort(-ceilings, kind="stable")
+        n_at_once = max(_AT_ONCE, self._k)
+        for start in range(0, len(order), n_at_once):
+            block = order[start : start + n_at_once]
+            if ceilings[block[0]] < self.worst:
+                return
+            new = documents[block]
+            scores = self._search.document_scores(self._query, new, self._rank)
+            scores = np.concatenate([self._scores, scores])
+            new = np.concatenate([self._documents, new])
+            top = top_documents(scores, new, self._k)
+            self._documents, self._scores = new[top], scores[top]
+
+    def top(self) -> tuple[IntArray, FloatArray]:
+        """The best documents and their scores."""
+        return self._documents, self._scores

@@ -94,11 +94,13 @@ class Found:
 
     Attributes:
         rows: best first.
+        scores: their inner products, but for rounding.
         bound: what no other row scores more than, but for rounding; a guess where the index is
             not exact.
     """
 
     rows: IntArray
+    scores: FloatArray
     bound: float
 
 
@@ -129,6 +131,7 @@ class OpenTable:
         self._owners = owners
         self._inside = inside
         self.n_rows = n_rows
+        self.width = int(segments[0].file.vectors.d)
         self.is_exact = index_kind(index.type).is_exact
         self.longest_vector = max(one.longest_vector for one in index.segments)
 
@@ -195,20 +198,20 @@ class OpenTable:
         all_scores, all_rows = np.concatenate(scores), np.concatenate(rows)
         order = np.argsort(-all_scores, kind="stable")[:n]
         bound = float(all_scores[order[-1]]) if len(order) else -np.inf
-        return Found(all_rows[order], bound)
+        return Found(all_rows[order], all_scores[order], bound)
 
     def vectors(self, rows: IntArray) -> FloatArray:
         """Vectors of some rows. Shape: (rows, width)."""
         part = np.searchsorted(self._parts, rows, side="right") - 1
         owners, inside = self._owners[part], self._inside[part] + rows - self._parts[part]
-        found: FloatArray | None = None
-        for number in np.unique(owners).tolist():
+        numbers = np.unique(owners).tolist()
+        if len(numbers) == 1:
+            return self._segments[numbers[0]].vectors(inside)
+        found = np.empty((len(rows), self.width), np.float32)
+        for number in numbers:
             here = owners == number
-            vectors = self._segments[number].vectors(inside[here])
-            if found is None:
-                found = np.empty((len(rows), vectors.shape[1]), np.float32)
-            found[here] = vectors
-        return np.zeros((0, 0), np.float32) if found is None else found
+            found[here] = self._segments[number].vectors(inside[here])
+        return found
 
     def scores(self, query: FloatVector, rows: IntArray) -> FloatArray:
         """Score rows exactly, independent of which rows come together. Shape: (rows,).

@@ -203,7 +203,7 @@ def test_columns_of_another_type_are_refused() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="cosine, dot, got 'cosin'; did you mean 'cosine'"):
         build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("cosin"))
-    with pytest.raises(ConfigError, match="index type must be one of auto, flat, .*, got 'flt'"):
+    with pytest.raises(ConfigError, match=r"index type must be one of auto, flat, .*, got 'flt'"):
         build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("dot", "flt"))
     assert all(index_kind(name) is kind for name, kind in INDEX_KINDS.items())
     assert (AUTO, *INDEX_KINDS) == INDEX_TYPES
