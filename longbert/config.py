@@ -186,9 +186,12 @@ class RunConfig:
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
-        type: of the index of vectors; ``auto`` picks one by size and memory.
-        memory: what that index may take, built and searched, such as ``4GB``; None: no limit.
-        recall: share of the true ten nearest passages that it has to find, where it is not exact.
+        type: of the index of vectors; ``auto`` picks one by size and memory; None: that of the
+            output so far, else ``auto``.
+        memory: what that index may take, built and searched, such as ``4GB``; None: the limit of
+            the output so far, else no limit.
+        recall: share of the true ten nearest passages that it has to find, where it is not exact;
+            None: that of the output so far, else 0.95.
     """
 
     inputs: tuple[str, ...]
@@ -202,9 +205,9 @@ class RunConfig:
     max_metadata_bytes: Count = 1 << 20
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
-    type: IndexTypeName = "auto"
+    type: IndexTypeName | None = None
     memory: str | None = None
-    recall: Recall = 0.95
+    recall: Recall | None = None
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:

@@ -18,9 +18,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -96,8 +96,9 @@ def write_tables(folder: Path, rows: int) -> None:
 
 def build(folder: Path, rows: int, type: str) -> dict[str, Any]:
     """Build an index, and measure time and memory."""
-    began = time.perf_counter()
-    built = build_index(_output(folder), _parts(rows), _settings(type))
+    began, before = time.perf_counter(), _anonymous_mb()
+    with _Peak() as peak:
+        built = build_index(_output(folder), _parts(rows), _settings(type))
     seconds = time.perf_counter() - began
     assert built.entry is not None
     assert built.report is not None
@@ -106,7 +107,7 @@ def build(folder: Path, rows: int, type: str) -> dict[str, Any]:
     return {
         "build_seconds": round(seconds, 1),
         "steps": built.report.passages.seconds,
-        "build_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000,
+        "build_mb": peak.mb - before,
         "build_estimate_mb": built.report.passages.build_bytes // 10**6,
         "disk_mb": segment.n_bytes // 10**6,
         "memory_mb": segment.memory_bytes // 10**6,
@@ -138,10 +139,10 @@ def search(folder: Path, rows: int, entry: dict[str, str]) -> dict[str, Any]:
     began, before = time.perf_counter(), _anonymous_mb()
     vectors = open_vectors(snapshot, index)
     opening = time.perf_counter() - began
-    _, queries = draw(ROWS_OF_PART, 1, of=rows)
-    noise = np.random.default_rng(10**6)
-    picked = noise.integers(len(queries), size=QUERIES)
-    queries = _unit(queries[picked] + 0.5 * _noise(noise, QUERIES))
+    documents, _ = draw(ROWS_OF_PART, 1, of=rows)
+    again = np.random.default_rng(10**6)
+    picked = again.integers(len(documents), size=QUERIES)
+    queries = _unit(documents[picked] + _noise(again, QUERIES))
     dense = DenseSearch(snapshot, vectors)
     load_faiss().omp_set_num_threads(1)
     measured: dict[str, Any] = {"open_ms": round(opening * 1000, 1)}
@@ -213,6 +214,25 @@ def _anonymous_mb() -> int:
     """Memory of this process that is no mapped file."""
     status = Path("/proc/self/status").read_text()
     return int(status.split("RssAnon:")[1].split()[0]) // 1000
+
+
+class _Peak:
+    """The most memory of this process that is no mapped file, while a block runs."""
+
+    def __enter__(self) -> _Peak:
+        self.mb = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.05):
+            self.mb = max(self.mb, _anonymous_mb())
 
 
 def _apart(*arguments: str) -> dict[str, Any]:

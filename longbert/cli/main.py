@@ -20,6 +20,7 @@ COMMANDS = {
     "windows": "longbert.cli.windows",
     "train": "longbert.cli.train",
     "evaluate": "longbert.cli.evaluate",
+    "index": "longbert.cli.index",
     "verify": "longbert.cli.verify",
 }
 """The module of each command, loaded by name, so that a command imports only what it needs."""

@@ -137,7 +137,7 @@ def finish(
     )
     history = read_history(context.output)
     history = History(runs=(*history.runs, entry), index=built.report or history.index)
-    context.output.write_record(RUNS, history)
+    write_history(context.output, history)
     return RunResult(manifest, entry)
 
 
@@ -177,6 +177,11 @@ def read_history(output: OutputFolder) -> History:
         if data is not None:
             return from_json(data, History, path=output.join(RUNS))
     return History()
+
+
+def write_history(output: OutputFolder, history: History) -> None:
+    """Replace what does not determine the output."""
+    output.write_record(RUNS, history)
 
 
 def read_result(context: RunContext) -> RunResult:

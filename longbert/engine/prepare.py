@@ -7,13 +7,13 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from longbert.config import RunConfig, parse_bytes
+from longbert.config import RunConfig
 from longbert.core.fingerprint import differences
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
-from longbert.index.backend import faiss_version
 from longbert.index.lexical.languages import analysis_libraries
+from longbert.index.settings import index_settings
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -66,14 +66,14 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     if os.path.isfile(output.path):
         raise ConfigError(f"output {output.path!r} is a file: name a folder")
     config = context.config
+    manifest = output.manifest()
     prepared = Prepared(
         rows=row_fingerprint(config, models),
-        index=_index_settings(config, models),
+        index=_index_settings(config, models, manifest),
         models=_named_models(config, models),
         readers=reader_versions(),
         device=models.device,
     )
-    manifest = output.manifest()
     if manifest is not None:
         environments = manifest.environments
         also = (*reader_changes(manifest, prepared), *index_changes(manifest, prepared))
@@ -183,15 +183,17 @@ def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _index_settings(config: RunConfig, models: Models) -> IndexSettings | None:
+def _index_settings(
+    config: RunConfig, models: Models, manifest: Manifest | None
+) -> IndexSettings | None:
     if models.metric is None:
         return None
-    return IndexSettings(
-        metric=models.metric,
+    return index_settings(
+        models.metric,
         type=config.type,
-        memory_bytes=parse_bytes("memory", config.memory),
+        memory=config.memory,
         recall=config.recall,
-        faiss=faiss_version(),
+        before=None if manifest is None else manifest.index_settings,
     )
 
 

@@ -206,7 +206,8 @@ class OpenTable:
         owners, inside = self._owners[part], self._inside[part] + rows - self._parts[part]
         numbers = np.unique(owners).tolist()
         if len(numbers) == 1:
-            return self._segments[numbers[0]].vectors(inside)
+            whole: FloatArray = self._segments[numbers[0]].vectors(inside)
+            return whole
         found = np.empty((len(rows), self.width), np.float32)
         for number in numbers:
             here = owners == number
