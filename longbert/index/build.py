@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from longbert.config import METRICS
 from longbert.errors import ConfigError, OutputError, nearest
 from longbert.index.backend import load_faiss
@@ -19,6 +21,7 @@ from longbert.store.manifest import (
     IndexDescription,
     IndexEntry,
     IndexSettings,
+    TableIndex,
     to_json,
 )
 
@@ -66,7 +69,8 @@ def build_index(
         (None, None) if before is None else (before.documents, before.passages)
     )
     documents = update_table(output, "documents", parts, settings, of_documents)
-    passages = update_table(output, "passages", parts, settings, of_passages)
+    left = _left(settings, documents.index)
+    passages = update_table(output, "passages", parts, left, of_passages)
     _refuse_half(documents, passages)
     if documents.index is None or passages.index is None:
         return BuiltIndex(None)
@@ -106,6 +110,14 @@ def _check(settings: IndexSettings) -> None:
             f"metric must be one of {', '.join(METRICS)}, got {settings.metric!r}"
             f"{nearest(settings.metric, METRICS)}"
         )
+
+
+def _left(settings: IndexSettings, documents: TableIndex | None) -> IndexSettings:
+    """The settings with the memory that the vectors of documents leave to those of passages."""
+    if settings.memory_bytes is None or documents is None:
+        return settings
+    taken = sum(segment.memory_bytes for segment in documents.segments)
+    return msgspec.structs.replace(settings, memory_bytes=max(settings.memory_bytes - taken, 0))
 
 
 def _refuse_half(documents: TableUpdate, passages: TableUpdate) -> None:

@@ -63,7 +63,9 @@ def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     return MemoryEstimate(build=int(_SLACK * rows) + centres + training, search=rows + centres)
 
 
-def choose_type(wanted: str, n_rows: int, width: int, memory_bytes: int | None) -> str:
+def choose_type(
+    wanted: str, n_rows: int, width: int, memory_bytes: int | None, *, table: str
+) -> str:
     """The type for some vectors.
 
     Fewer than :data:`~longbert.index.kinds.TRAINED_AT_LEAST` are always ``flat``: looking at all of
@@ -74,6 +76,7 @@ def choose_type(wanted: str, n_rows: int, width: int, memory_bytes: int | None) 
         n_rows: vectors.
         width: of a vector.
         memory_bytes: what building and searching may take; None: no limit.
+        table: for messages.
 
     Raises:
         ConfigError: the memory is too small, with what would fit.
@@ -81,32 +84,20 @@ def choose_type(wanted: str, n_rows: int, width: int, memory_bytes: int | None) 
     if wanted != AUTO:
         index_kind(wanted)
     limit = AUTO_BYTES if memory_bytes is None else memory_bytes
-    if n_rows < TRAINED_AT_LEAST:
-        candidates: tuple[str, ...] = ("flat",)
-    elif wanted != AUTO:
-        candidates = (wanted,)
-    else:
-        is_small = n_rows * width <= FLAT_NUMBERS_AT_MOST
-        candidates = ("flat", *_AUTO) if is_small else _AUTO
-    for type in candidates:
+    possible = _possible(wanted, n_rows, width)
+    for type in possible:
         if estimate(type, n_rows, width).most <= limit:
             return type
     if memory_bytes is None:
-        return candidates[-1]
-    raise ConfigError(_refusal(candidates, n_rows, width, memory_bytes))
-
-
-def _refusal(candidates: tuple[str, ...], n_rows: int, width: int, memory_bytes: int) -> str:
-    smallest = min(candidates, key=lambda type: estimate(type, n_rows, width).most)
+        return possible[-1]
     known = ("flat",) if n_rows < TRAINED_AT_LEAST else tuple(INDEX_KINDS)
     takes = {type: estimate(type, n_rows, width) for type in known}
     fits = [type for type, found in takes.items() if found.most <= memory_bytes]
     least = min(found.most for found in takes.values())
-    remedy = f"try --type {fits[-1]}" if fits else f"try --memory {megabytes(least, up=True)}"
-    return (
-        f"memory is {megabytes(memory_bytes)}, but an index of {n_rows:,} vectors of {width} of "
-        f"type {smallest} takes {megabytes(takes[smallest].build)} to build and "
-        f"{megabytes(takes[smallest].search)} to search: {remedy}"
+    remedy = f"try --type {fits[0]}" if fits else f"the least is {megabytes(least)}"
+    raise ConfigError(
+        f"memory leaves {megabytes(memory_bytes, up=False)} for the {n_rows:,} vectors of {width} "
+        f"numbers in the table {table}, which is too little for type {possible[-1]}: {remedy}"
         + "".join(
             f"\n  {type}: {megabytes(found.build)} to build, {megabytes(found.search)} to search"
             for type, found in takes.items()
@@ -114,9 +105,18 @@ def _refusal(candidates: tuple[str, ...], n_rows: int, width: int, memory_bytes:
     )
 
 
-def megabytes(n_bytes: int, *, up: bool = False) -> str:
-    """A size for people, such as ``412MB``; ``up`` rounds to what is enough."""
-    unit, size = ("GB", 10**9) if n_bytes >= 10**10 else ("MB", 10**6)
-    if n_bytes < 10**6:
-        unit, size = "kB", 10**3
-    return f"{-(-n_bytes // size) if up else round(n_bytes / size)}{unit}"
+def _possible(wanted: str, n_rows: int, width: int) -> tuple[str, ...]:
+    """Types to choose from, the most wanted first."""
+    if n_rows < TRAINED_AT_LEAST:
+        return ("flat",)
+    if wanted != AUTO:
+        return (wanted,)
+    return ("flat", *_AUTO) if n_rows * width <= FLAT_NUMBERS_AT_MOST else _AUTO
+
+
+def megabytes(n_bytes: int, *, up: bool = True) -> str:
+    """A size for people, such as ``412MB``, rounded up or down."""
+    unit, size = "GB", 10**9
+    if n_bytes < 10**10:
+        unit, size = ("MB", 10**6) if n_bytes >= 10**6 else ("kB", 10**3)
+    return f"{-(-n_bytes // size) if up else n_bytes // size:,}{unit}"

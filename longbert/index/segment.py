@@ -80,7 +80,7 @@ def tune_segment(index: Any, type: str, rows: Rows, queries: IntArray, recall: f
 
 
 def write_segment(
-    output: OutputFolder, table: str, type: str, index: Any, rows: Rows
+    output: OutputFolder, table: str, type: str, index: Any, rows: Rows, *, spread: float
 ) -> IndexSegment:
     """Write an index as a segment."""
     file, sha256, n_bytes = write_index_file(output, table, index, rows.ids)
@@ -92,5 +92,6 @@ def write_segment(
         type=type,
         memory_bytes=n_bytes - beside,
         longest_vector=rows.longest,
+        spread=spread,
         parts=rows.parts,
     )

@@ -28,8 +28,8 @@ SMALL = 20_000
 """Vectors of a later segment up to which it is flat: looking at all of them takes about 3 ms."""
 
 DRIFT_AT_MOST = 1.2
-"""Spread of later vectors, relative to those that cells were trained on, up to which these cells
-still serve."""
+"""Mean squared distance of all vectors to the centres of their cells, relative to that of the first
+segment, up to which these cells still serve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +104,12 @@ def update_table(
         if rows is None or rows.vectors.shape[1] != width:
             return _build(output, table, parts, settings, "new rows have vectors of another width")
         refuse_clash(output, table, parts, rows.ids, _living_ids(kept, files, now.keys()))
-        if INDEX_KINDS[before.type].has_cells:
-            drift = spread(files[0].searched.quantizer, rows.vectors) / before.tuning.spread
-            if drift > DRIFT_AT_MOST:
-                reason = f"new vectors lie {drift:.1f} times as far from the centres of their cells"
-                return _build(output, table, parts, settings, reason)
-        added = _added(output, table, before.type, rows, kept[0])
+        cells = files[0].searched if INDEX_KINDS[before.type].has_cells else None
+        found_spread = 0.0 if cells is None else spread(cells.quantizer, rows.vectors)
+        if _has_drifted(kept, found_spread, len(rows.ids)):
+            reason = "later vectors lie far from the centres of the cells"
+            return _build(output, table, parts, settings, reason)
+        added = _added(output, table, before.type, rows, kept[0], found_spread)
     index = TableIndex(type=before.type, tuning=before.tuning, segments=(*kept, added))
     return TableUpdate(index, width)
 
@@ -133,21 +133,21 @@ def _build(
             return TableUpdate(None)
         refuse_clash(output, table, parts, rows.ids)
         n_rows, width = rows.vectors.shape
-        type = choose_type(settings.type, n_rows, width, settings.memory_bytes)
+        type = choose_type(settings.type, n_rows, width, settings.memory_bytes, table=table)
         kind = INDEX_KINDS[type]
         queries, sample = split(n_rows)
         index = kind.make(width, n_cells(n_rows))
         tuning, tuned = Tuning(), None
         with watch.timed("training"):
-            trained_spread = train(index, rows.vectors[sample]) if kind.has_cells else 0.0
+            found_spread = train(index, rows.vectors[sample]) if kind.has_cells else 0.0
         with watch.timed("adding"):
             whole = fill(index, kind, rows)
         if not kind.is_exact:
             with watch.timed("measuring"):
                 tuned = tune_segment(index, type, rows, queries, settings.recall)
-            tuning = _tuning(tuned, len(queries), trained_spread)
+            tuning = _tuning(tuned, len(queries))
         with watch.timed("writing"):
-            segment = write_segment(output, table, type, whole, rows)
+            segment = write_segment(output, table, type, whole, rows, spread=found_spread)
     report = TableReport(
         seconds=watch.seconds,
         build_bytes=estimate(type, n_rows, width).build,
@@ -158,27 +158,40 @@ def _build(
     )
 
 
+def _has_drifted(kept: Sequence[IndexSegment], added_spread: float, n_added: int) -> bool:
+    """Whether cells no longer serve, of vectors on average."""
+    sizes = [*(one.n_rows for one in kept), n_added]
+    spreads = [*(one.spread for one in kept), added_spread]
+    return bool(np.average(spreads, weights=sizes) > DRIFT_AT_MOST * spreads[0])
+
+
 def _added(
-    output: OutputFolder, table: str, type: str, rows: Rows, first: IndexSegment
+    output: OutputFolder,
+    table: str,
+    type: str,
+    rows: Rows,
+    first: IndexSegment,
+    found_spread: float,
 ) -> IndexSegment:
     """Build a later segment: flat if it is small, else with the cells of the first."""
     type = type if len(rows.ids) > SMALL else "flat"
     kind = INDEX_KINDS[type]
-    if not kind.has_cells:
-        index = kind.make(rows.vectors.shape[1], 0)
-        return write_segment(output, table, type, fill(index, kind, rows), rows)
-    # Opened once more, since it is emptied.
-    opened = open_index_file(output, first)
-    return write_segment(output, table, type, fill(empty_like(opened.searched), kind, rows), rows)
+    if kind.has_cells:
+        # Opened once more, since it is emptied.
+        opened = open_index_file(output, first)
+        empty = empty_like(opened.searched)
+    else:
+        empty = kind.make(rows.vectors.shape[1], 0)
+    whole = fill(empty, kind, rows)
+    return write_segment(output, table, type, whole, rows, spread=found_spread)
 
 
-def _tuning(tuned: Tuned, n_queries: int, trained_spread: float) -> Tuning:
+def _tuning(tuned: Tuned, n_queries: int) -> Tuning:
     return Tuning(
         effort=tuned.chosen.effort,
         candidates=tuned.chosen.candidates,
         recall_at_10=round(tuned.chosen.recall, 4),
         n_queries=n_queries,
-        spread=trained_spread,
     )
 
 

@@ -229,6 +229,8 @@ class IndexSegment(Record, frozen=True, kw_only=True):
         memory_bytes: of what a search reads, without the vectors by which it scores candidates
             again.
         longest_vector: Euclidean length.
+        spread: mean squared distance of its vectors to the centres of their cells; 0 where the
+            index has none.
         parts: in the order of their rows. Those that the manifest no longer names are passed over.
     """
 
@@ -238,6 +240,7 @@ class IndexSegment(Record, frozen=True, kw_only=True):
     type: str
     memory_bytes: int
     longest_vector: float
+    spread: float
     parts: tuple[PartRows, ...]
 
     @property
@@ -254,15 +257,12 @@ class Tuning(Record, frozen=True, kw_only=True):
         candidates: vectors that are scored again, beyond those wanted.
         recall_at_10: share of the true ten nearest found; 1 for an exact index.
         n_queries: held-out vectors that it was measured with.
-        spread: mean squared distance of a vector to the centre of its cell, when these were
-            trained.
     """
 
     effort: int = 0
     candidates: int = 0
     recall_at_10: float = 1.0
     n_queries: int = 0
-    spread: float = 0.0
 
 
 class TableIndex(Record, frozen=True, kw_only=True):
