@@ -101,7 +101,7 @@ def build(folder: Path, rows: int, type: str) -> dict[str, Any]:
         built = build_index(_output(folder), _parts(rows), _settings(type))
     seconds = time.perf_counter() - began
     assert built.entry is not None
-    assert built.report is not None
+    assert built.report.passages is not None
     index = _output(folder).index_description(built.entry).passages
     (segment,) = index.segments
     return {

@@ -82,11 +82,11 @@ class History(Record, frozen=True, kw_only=True):
 
     Attributes:
         runs: into it, oldest first.
-        index: what building its index took, when it was last built from the beginning.
+        index: what building its index took, when that was last built from the beginning.
     """
 
     runs: tuple[RunEntry, ...] = ()
-    index: IndexReport | None = None
+    index: IndexReport = IndexReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def finish(
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
     history = read_history(context.output)
-    history = History(runs=(*history.runs, entry), index=built.report or history.index)
+    history = History(runs=(*history.runs, entry), index=built.report.after(history.index))
     write_history(context.output, history)
     return RunResult(manifest, entry)
 

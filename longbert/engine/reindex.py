@@ -59,16 +59,13 @@ def describe_index(output: OutputFolder) -> dict[str, Any]:
         raise OutputError(f"{output.path} has no index, since it holds no document")
     description = output.index_description(manifest.index)
     report = read_history(output).index
-    of_passages, of_documents = (
-        (None, None) if report is None else (report.passages, report.documents)
-    )
     parts = {*manifest.part_names}
     return {
         "settings": to_builtins(settings),
         "metric": description.metric,
         "dimensions": description.dimensions,
-        "passages": _table(description.passages, parts, of_passages),
-        "documents": _table(description.documents, parts, of_documents),
+        "passages": _table(description.passages, parts, report.passages),
+        "documents": _table(description.documents, parts, report.documents),
     }
 
 

@@ -32,12 +32,12 @@ class BuiltIndex:
 
     Attributes:
         entry: what the manifest names; None if no row has a vector.
-        report: what building it took; None where nothing was built from the beginning.
+        report: what building it took.
         reason: why an index that was there was built again, for people; empty if it was not.
     """
 
     entry: IndexEntry | None
-    report: IndexReport | None = None
+    report: IndexReport = IndexReport()
     reason: str = ""
 
 
@@ -88,7 +88,7 @@ def build_index(
     output.write(file, data)
     return BuiltIndex(
         IndexEntry(file=file, sha256=sha256),
-        IndexReport.of(passages.report, documents.report),
+        IndexReport(passages=passages.report, documents=documents.report),
         passages.reason or documents.reason,
     )
 

@@ -33,17 +33,17 @@ class TableReport(Record, frozen=True, kw_only=True):
 
 
 class IndexReport(Record, frozen=True, kw_only=True):
-    """What building an index took."""
+    """What building an index took; None for a table that was not built from the beginning."""
 
-    passages: TableReport
-    documents: TableReport
+    passages: TableReport | None = None
+    documents: TableReport | None = None
 
-    @classmethod
-    def of(cls, passages: TableReport | None, documents: TableReport | None) -> IndexReport | None:
-        """None unless both tables were built from the beginning."""
-        if passages is None or documents is None:
-            return None
-        return cls(passages=passages, documents=documents)
+    def after(self, earlier: IndexReport) -> IndexReport:
+        """This report, and an earlier one of what was not built again."""
+        return IndexReport(
+            passages=self.passages or earlier.passages,
+            documents=self.documents or earlier.documents,
+        )
 
 
 def trial_reports(trials: Sequence[Trial]) -> tuple[TrialReport, ...]:

@@ -10,7 +10,7 @@ from longbert.arrays import FloatMatrix, IntArray
 from longbert.index.backend import load_faiss, on_gpu
 from longbert.index.kinds import n_cells
 
-HELD_OUT = 1_000
+HELD_OUT = 500
 """Vectors that recall is measured with; training never sees them."""
 
 _PER_CELL = 64
