@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -37,7 +37,7 @@ class BuiltIndex:
     """
 
     entry: IndexEntry | None
-    report: IndexReport = IndexReport()
+    report: IndexReport = field(default_factory=IndexReport)
     reason: str = ""
 
 

@@ -183,6 +183,7 @@ def write_output(
     *,
     width: int,
     metric: str = "cosine",
+    type: str = "flat",
     parts: int = 2,
     text_of: Callable[[str, int], str] = text_of,
 ) -> MemoryFiles:
@@ -192,7 +193,7 @@ def write_output(
     for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
         own = [docs[place] for place in places]
         write_part(files, "out", name, own, width=width, text_of=text_of)
-    built = build_index(OutputFolder(files, "out"), names, index_settings(metric))
+    built = build_index(OutputFolder(files, "out"), names, index_settings(metric, type))
     write_manifest(files, "out", names, built.entry)
     return files
 
