@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,15 +10,16 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from longbert.config import flat_settings
 from longbert.engine.context import RunContext
+from longbert.engine.history import History, RunEntry, read_history, write_history
 from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary
 from longbert.engine.prepare import Prepared
 from longbert.errors import OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
-from longbert.index.report import IndexReport
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST, RUNS
+from longbert.store.layout import MANIFEST
 from longbert.store.manifest import (
     FORMAT,
     Environment,
@@ -29,8 +29,6 @@ from longbert.store.manifest import (
     Manifest,
     PartEntry,
     Receipt,
-    Record,
-    from_json,
 )
 
 
@@ -47,46 +45,6 @@ class RunInfo:
     runner: str
     workers: int | None = None
     began: float = field(default_factory=time.time)
-
-
-class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """An entry in the history of runs.
-
-    Attributes:
-        began: ISO 8601, UTC.
-        documents: in the inputs, errors included.
-        indexed: whether the index was built or added to.
-        reindexed: why vectors that were in the index were indexed again; empty if they were not.
-        measured: totals of the meter.
-    """
-
-    began: str
-    seconds: float
-    runner: str
-    workers: int | None
-    device: str
-    inputs: tuple[str, ...]
-    documents: int
-    unchanged: int
-    removed: int
-    units: int
-    units_copied: int
-    units_resumed: int
-    indexed: bool
-    reindexed: str = ""
-    measured: dict[str, float]
-
-
-class History(Record, frozen=True, kw_only=True):
-    """What does not determine an output.
-
-    Attributes:
-        runs: into it, oldest first.
-        index: what building its index took, when that was last built from the beginning.
-    """
-
-    runs: tuple[RunEntry, ...] = ()
-    index: IndexReport = IndexReport()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +82,7 @@ def finish(
         runner=info.runner,
         workers=info.workers,
         device=prepared.device,
-        inputs=tuple(context.config.inputs),
+        settings=flat_settings(context.config),
         documents=summary.n_documents,
         unchanged=summary.n_unchanged,
         removed=summary.n_removed,
@@ -142,7 +100,12 @@ def finish(
 
 
 def publish(
-    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
+    context: RunContext,
+    parts: Sequence[str],
+    prepared: Prepared,
+    before: Manifest | None,
+    *,
+    afresh: bool = False,
 ) -> tuple[Manifest, BuiltIndex]:
     """Publish parts: write the index and the manifest, then remove what it does not list.
 
@@ -151,6 +114,7 @@ def publish(
         parts: names, in order.
         prepared: the run's fingerprints and models.
         before: the manifest so far.
+        afresh: whether the index has to be that of a first run, of one segment.
 
     Raises:
         OutputError: a part has no receipt, or a file cannot be written or removed.
@@ -162,26 +126,12 @@ def publish(
         if receipt is None:
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
-    built = _index(context, parts, prepared, before)
+    built = _index(context, parts, prepared, before, afresh=afresh)
     manifest = _manifest(context, receipts, built.entry, prepared, before)
     if manifest != before:
         output.write_record(MANIFEST, manifest)
     output.remove_unnamed(parts, [] if built.entry is None else index_files(output, built.entry))
     return manifest, built
-
-
-def read_history(output: OutputFolder) -> History:
-    """The runs so far; a damaged history starts over, since nothing depends on it."""
-    with contextlib.suppress(OutputError):
-        data = output.read(RUNS)
-        if data is not None:
-            return from_json(data, History, path=output.join(RUNS))
-    return History()
-
-
-def write_history(output: OutputFolder, history: History) -> None:
-    """Replace what does not determine the output."""
-    output.write_record(RUNS, history)
 
 
 def read_result(context: RunContext) -> RunResult:
@@ -190,13 +140,20 @@ def read_result(context: RunContext) -> RunResult:
 
 
 def _index(
-    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
+    context: RunContext,
+    parts: Sequence[str],
+    prepared: Prepared,
+    before: Manifest | None,
+    *,
+    afresh: bool,
 ) -> BuiltIndex:
     """The index of these parts: the one that is there, brought up to date, or a new one."""
     if prepared.index is None:
         return BuiltIndex(None)
     output = context.output
     found = None if before is None else _usable_index(output, before, prepared.index)
+    if found is not None and afresh and not found.is_fresh(parts):
+        found = None
     if before is not None and found is not None and [*before.part_names] == [*parts]:
         return BuiltIndex(before.index)
     with timed(context.meter, "indexing"):
@@ -248,7 +205,7 @@ def _manifest(
             for receipt in receipts
         ),
         index=index,
-    )
+    ).sealed()
 
 
 def _environments(

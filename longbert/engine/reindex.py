@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from longbert.engine.finish import read_history, write_history
+from longbert.engine.history import read_history, write_history
 from longbert.errors import OutputError
 from longbert.index.build import build_index, index_files
 from longbert.index.report import TableReport
@@ -38,9 +38,8 @@ def rebuild_index(
     manifest, before = _with_vectors(output)
     settings = index_settings(before.metric, type=type, memory=memory, recall=recall, before=before)
     built = build_index(output, manifest.part_names, settings)
-    output.write_record(
-        MANIFEST, msgspec.structs.replace(manifest, index=built.entry, index_settings=settings)
-    )
+    manifest = msgspec.structs.replace(manifest, index=built.entry, index_settings=settings)
+    output.write_record(MANIFEST, manifest.sealed())
     history = read_history(output)
     write_history(output, msgspec.structs.replace(history, index=built.report))
     files = () if built.entry is None else index_files(output, built.entry)

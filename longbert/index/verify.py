@@ -10,13 +10,16 @@ from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexEntry, TableIndex
 
 
-def index_problems(output: OutputFolder, parts: Sequence[str], entry: IndexEntry) -> Iterator[str]:
+def index_problems(
+    output: OutputFolder, parts: Sequence[str], entry: IndexEntry, *, with_tables: bool = True
+) -> Iterator[str]:
     """Compare an index with its checksums and with the tables it was built from.
 
     Args:
         output: the folder.
         parts: that the manifest names, in order.
         entry: of the index in the manifest.
+        with_tables: whether to read the tables, which must be whole.
 
     Yields:
         Each problem, with a remedy.
@@ -29,7 +32,8 @@ def index_problems(output: OutputFolder, parts: Sequence[str], entry: IndexEntry
         ):
             for segment in index.segments:
                 output.check_file(segment.file, segment.sha256)
-            yield from _table_problems(output, table, index, parts)
+            if with_tables:
+                yield from _table_problems(output, table, index, parts)
     except OutputError as error:
         yield str(error)
 

@@ -7,7 +7,7 @@ bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -299,6 +299,14 @@ class IndexDescription(Record, frozen=True, kw_only=True):
         tables = (self.passages, self.documents)
         return tuple(segment.file for table in tables for segment in table.segments)
 
+    def is_fresh(self, parts: Sequence[str]) -> bool:
+        """Whether it consists of one segment a table, as if it had just been built from parts."""
+        for table in (self.passages, self.documents):
+            held = [part.name for part in table.segments[0].parts]
+            if len(table.segments) > 1 or held != [name for name in parts if name in {*held}]:
+                return False
+        return True
+
 
 class Claim(Record, frozen=True, kw_only=True):
     """Which configuration a folder belongs to before its first run has finished."""
@@ -321,6 +329,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         counts: sums over the parts.
         parts: in order.
         index: None without vectors.
+        seal: digest of everything else, by which a change by hand is found.
     """
 
     format: int
@@ -334,11 +343,23 @@ class Manifest(Record, frozen=True, kw_only=True):
     counts: dict[str, int]
     parts: tuple[PartEntry, ...]
     index: IndexEntry | None
+    seal: str = ""
 
     @property
     def part_names(self) -> tuple[str, ...]:
         """In order."""
         return tuple(part.name for part in self.parts)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it is as a run wrote it."""
+        return self.seal == self.sealed().seal
+
+    def sealed(self) -> Manifest:
+        """The same content with its seal."""
+        content = to_builtins(self)
+        del content["seal"]
+        return msgspec.structs.replace(self, seal=fingerprint(content))
 
 
 def to_builtins(record: Record) -> dict[str, Any]:
