@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from longbert.errors import ConfigError
 from longbert.index.kinds import AUTO, INDEX_KINDS, TRAINED_AT_LEAST, index_kind, n_cells
+from longbert.index.segment import ROWS_AT_ONCE
 from longbert.index.training import sample_size
 
 FLAT_NUMBERS_AT_MOST = 20_000_000
@@ -58,8 +59,8 @@ def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     if not kind.has_cells:
         return MemoryEstimate(build=rows, search=rows)
     centres = 4 * width * n_cells(n_rows)
-    # The sample, and its copy inside FAISS.
-    training = 2 * 4 * width * sample_size(n_rows)
+    # The sample, its copy inside FAISS, and a block of vectors.
+    training = 4 * width * (2 * sample_size(n_rows) + ROWS_AT_ONCE)
     return MemoryEstimate(build=int(_SLACK * rows) + centres + training, search=rows + centres)
 
 

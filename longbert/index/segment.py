@@ -15,7 +15,7 @@ from longbert.index.tuning import NEAREST, Tuned, exact_nearest, steps, tune
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexSegment
 
-_ROWS_AT_ONCE = 65_536
+ROWS_AT_ONCE = 65_536
 _EFFORTS = {"nprobe": (1, 4_096), "efSearch": (16, 4_096)}
 _CANDIDATES = (32, 4_096)
 
@@ -31,7 +31,7 @@ def fill(index: Any, kind: IndexKind, rows: Rows) -> Any:
     """
     if kind.is_exact:
         return flat_view(rows.path, *rows.vectors.shape)
-    n_at_once = _ROWS_AT_ONCE if kind.has_cells else len(rows.vectors)
+    n_at_once = ROWS_AT_ONCE if kind.has_cells else len(rows.vectors)
     for start in range(0, len(rows.vectors), n_at_once):
         index.add(rows.vectors[start : start + n_at_once])
     if kind.is_coded:

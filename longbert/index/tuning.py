@@ -15,7 +15,7 @@ from longbert.index.backend import load_faiss, on_gpu
 NEAREST = 10
 """Neighbours by which recall is measured."""
 
-_ROWS_AT_ONCE = 65_536
+_ROWS_AT_ONCE = 16_384
 _HALVES = 2
 _LITTLE = 0.005
 """Gain in recall below which more candidates are worth more than more effort."""
