@@ -26,9 +26,9 @@ def test_auto_goes_by_size_and_memory() -> None:
 
     assert auto(52_000) == "flat"
     assert auto(53_000) == auto(MILLION) == "ivf"
-    assert auto(MILLION, 1_100_000_000) == "ivf-sq8"
-    assert auto(MILLION, 600_000_000) == "ivf-pq"
-    assert auto(MILLION, 520_000_000) == "ivf-rabitq"
+    assert auto(MILLION, 1_150_000_000) == "ivf-sq8"
+    assert auto(MILLION, 690_000_000) == "ivf-pq"
+    assert auto(MILLION, 630_000_000) == "ivf-rabitq"
     assert auto(52_000, 82_000_000) == "flat"
     # Nothing was asked for, so nothing is refused.
     assert estimate("ivf-rabitq", 100 * MILLION, 384).most > AUTO_BYTES
