@@ -4,8 +4,10 @@ The vectors are drawn, since what is measured is the index: topics, documents ar
 passages around documents, most of it in 48 dimensions, as in vectors of sentences, and a little in
 all. Queries are further passages of documents that are there. Times of queries are those of the
 processor on one thread, and that of building over all threads: other work on the machine changes
-them little, and the clock shows as much where there is none. Each size and type is built from tables by longbert's own code
-in a process of its own, and searched in another one, as a query would be::
+them little, and the clock shows as much where there is none.
+
+Each size and type is built from tables by longbert's own code in a process of its own, and searched
+in another one, as a query would be::
 
     python benchmarks/index/index_scale.py FOLDER --rows 1000000 --types flat,ivf,ivf-sq8
 

@@ -14,7 +14,6 @@ from longbert.cli.options import PATH, format_option, vector_options
 from longbert.cli.streams import standard_output
 from longbert.cli.wording import counted
 from longbert.config import DEFAULT_OUTPUT
-from longbert.index.memory import megabytes
 
 _EXAMPLES = """
 \b
@@ -31,8 +30,8 @@ _ROWS: dict[str, Callable[[dict[str, Any]], str]] = {
     "vectors": lambda table: f"{table['vectors']:,}",
     "of rows that are gone": lambda table: f"{table['removed_vectors']:,}",
     "segments": lambda table: f"{len(table['segments']):,}",
-    "on disk": lambda table: megabytes(table["disk_bytes"]),
-    "read by searches": lambda table: megabytes(table["memory_bytes"]),
+    "on disk": lambda table: _size(table["disk_bytes"]),
+    "read by searches": lambda table: _size(table["memory_bytes"]),
     "recall@10": lambda table: _recall(table),
     "effort": lambda table: f"{table['effort']:,}" if table["effort"] else "-",
     "query, p50 and p99": lambda table: _times(table),
@@ -92,6 +91,12 @@ def _write_table(described: dict[str, Any], stream: IO[str]) -> None:
         trials = (described[name]["built"] or {}).get("trials", ())
         if trials:
             console.print(_chart(name, trials))
+
+
+def _size(n_bytes: int) -> str:
+    from longbert.index.memory import megabytes
+
+    return megabytes(n_bytes)
 
 
 def _recall(table: dict[str, Any]) -> str:

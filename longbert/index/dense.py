@@ -11,11 +11,11 @@ from longbert.index.opened import VectorIndex
 from longbert.index.snapshot import IndexSnapshot
 from longbert.index.vectors import unit_vectors
 
-_CANDIDATES_PER_RESULT = 8
-_CANDIDATES_AT_LEAST = 100
-_GROWTH = 4
-_AT_ONCE = 32
-_FEW = 5_000
+CANDIDATES_PER_RESULT = 8
+CANDIDATES_AT_LEAST = 100
+GROWTH = 4
+AT_ONCE = 32
+FEW = 5_000
 """Rows that are scored one and all where no more are allowed."""
 
 
@@ -90,8 +90,8 @@ class DenseSearch:
         if allowed is not None:
             mask = allowed if by_document else allowed[self._snapshot.table.document]
         n_rows = table.n_rows if mask is None else int(np.count_nonzero(mask))
-        n_wanted, harder = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k), 1
-        if mask is not None and n_rows <= _FEW:
+        n_wanted, harder = max(CANDIDATES_AT_LEAST, CANDIDATES_PER_RESULT * k), 1
+        if mask is not None and n_rows <= FEW:
             n_wanted = n_rows
         scored = _Scored(self, query, k, rank)
         while n_wanted < n_rows:
@@ -110,7 +110,7 @@ class DenseSearch:
             scored.add(documents, ceilings + slack)
             if scored.is_full and (scored.worst > bound or not table.is_exact):
                 return scored.top()
-            n_wanted, harder = n_wanted * _GROWTH, harder * 2
+            n_wanted, harder = n_wanted * GROWTH, harder * 2
         scored.add(np.flatnonzero(may), np.full(np.count_nonzero(may), np.inf))
         return scored.top()
 
@@ -153,7 +153,7 @@ class _Scored:
         is_new = ~np.isin(documents, self._documents)
         documents, ceilings = documents[is_new], ceilings[is_new]
         order = np.argsort(-ceilings, kind="stable")
-        n_at_once = max(_AT_ONCE, self._k)
+        n_at_once = max(AT_ONCE, self._k)
         for start in range(0, len(order), n_at_once):
             block = order[start : start + n_at_once]
             if ceilings[block[0]] < self.worst:

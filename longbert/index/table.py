@@ -18,7 +18,7 @@ from longbert.index.kinds import INDEX_KINDS, IndexKind, index_kind, search_para
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexSegment, TableIndex
 
-_ROWS_AT_ONCE = 8192
+ROWS_AT_ONCE = 8192
 _GPU_RESULTS_AT_MOST = 2048
 
 
@@ -221,8 +221,8 @@ class OpenTable:
             OutputError: a vector is not finite.
         """
         scores = np.empty(len(rows), np.float32)
-        for start in range(0, len(rows), _ROWS_AT_ONCE):
-            block = rows[start : start + _ROWS_AT_ONCE]
+        for start in range(0, len(rows), ROWS_AT_ONCE):
+            block = rows[start : start + ROWS_AT_ONCE]
             scores[start : start + len(block)] = similarities(self.vectors(block), query)
         if not np.isfinite(scores).all():
             raise OutputError(

@@ -31,9 +31,9 @@ def dense_search(files: MemoryFiles) -> tuple[DenseSearch, list[str]]:
 def test_allowed_documents_are_ranked_as_if_there_were_no_others(
     rank: str, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dense_module, "_FEW", few)
-    monkeypatch.setattr(dense_module, "_CANDIDATES_AT_LEAST", 2)
-    monkeypatch.setattr(dense_module, "_CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr(dense_module, "FEW", few)
+    monkeypatch.setattr(dense_module, "CANDIDATES_AT_LEAST", 2)
+    monkeypatch.setattr(dense_module, "CANDIDATES_PER_RESULT", 1)
     draw = np.random.default_rng(0)
     docs = drawn_docs("d", 600, WIDTH)
     search, ids = dense_search(write_output(docs, width=WIDTH))
@@ -91,7 +91,7 @@ def test_no_document_scores_above_its_ceiling(data: st.DataObject) -> None:
 def test_documents_that_cannot_be_among_the_best_are_not_scored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dense_module, "_AT_ONCE", 1)
+    monkeypatch.setattr(dense_module, "AT_ONCE", 1)
     centre = np.ones(WIDTH)
     docs = []
     for number in range(50):

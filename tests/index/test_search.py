@@ -64,10 +64,10 @@ def found(hits: Sequence[Hit]) -> list[tuple[str, float]]:
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start with few candidates, so that small tests see them grow."""
-    monkeypatch.setattr(dense_module, "_CANDIDATES_AT_LEAST", 1)
-    monkeypatch.setattr(dense_module, "_CANDIDATES_PER_RESULT", 1)
-    monkeypatch.setattr(dense_module, "_GROWTH", 2)
-    monkeypatch.setattr(table_module, "_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(dense_module, "CANDIDATES_AT_LEAST", 1)
+    monkeypatch.setattr(dense_module, "CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr(dense_module, "GROWTH", 2)
+    monkeypatch.setattr(table_module, "ROWS_AT_ONCE", 5)
 
 
 # The fixture holds for all examples alike.
