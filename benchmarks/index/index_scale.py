@@ -32,17 +32,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longbert.arrays import FloatArray
+from longbert.arrays import FloatArray, IntArray
 from longbert.core.passages import passage_id
 from longbert.index.backend import load_faiss
 from longbert.index.build import build_index
 from longbert.index.dense import DenseSearch
-from longbert.index.lexical.corpus import LexicalCorpus
-from longbert.index.opened import open_vectors
-from longbert.index.snapshot import IndexSnapshot
-from longbert.index.tables import read_document_ids, read_passage_table
+from longbert.index.opened import VectorIndex
+from longbert.index.table import OpenTable
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.manifest import IndexEntry, IndexSettings
 
 WIDTH = 384
@@ -126,28 +125,18 @@ def build(folder: Path, rows: int, type: str) -> dict[str, Any]:
 def search(folder: Path, rows: int, entry: dict[str, str]) -> dict[str, Any]:
     """Open an index, and measure time, memory and recall of queries."""
     output, parts = _output(folder), _parts(rows)
-    ids = read_document_ids(output, parts)
-    table = read_passage_table(output, parts, {one: row for row, one in enumerate(ids)})
-    order = np.lexsort((table.ordinal, table.document))
-    index = IndexEntry(**entry)
-    snapshot = IndexSnapshot(
-        output=output,
-        parts=parts,
-        document_ids=ids,
-        table=table,
-        index=index,
-        words=LexicalCorpus([]),
-        rows=order,
-        starts=np.searchsorted(table.document[order], np.arange(len(ids) + 1)),
-    )
     began, before = time.perf_counter(), _anonymous_mb()
-    vectors = open_vectors(snapshot, index)
+    description = output.index_description(IndexEntry(**entry))
+    files = {name: HeldFile(output, name) for name in description.files}
+    passages = OpenTable.open(files, description.passages, parts)
+    documents = OpenTable.open(files, description.documents, parts)
+    vectors = VectorIndex(description, passages, documents)
     opening = time.perf_counter() - began
-    documents, _ = draw(ROWS_OF_PART, 1, of=rows)
+    centres, _ = draw(ROWS_OF_PART, 1, of=rows)
     again = np.random.default_rng(10**6)
-    picked = again.integers(len(documents), size=QUERIES)
-    queries = _unit(documents[picked] + _noise(again, QUERIES))
-    dense = DenseSearch(snapshot, vectors)
+    picked = again.integers(len(centres), size=QUERIES)
+    queries = _unit(centres[picked] + _noise(again, QUERIES))
+    dense = DenseSearch(_Snapshot(rows), vectors)  # type: ignore[arg-type]
     load_faiss().omp_set_num_threads(1)
     measured: dict[str, Any] = {"open_ms": round(opening * 1000, 1)}
     for rank, k in (("best", K), ("best-mean", K), ("best-mean", 50)):
@@ -166,6 +155,23 @@ def search(folder: Path, rows: int, entry: dict[str, str]) -> dict[str, Any]:
     shares = [np.isin(one, two).mean() for one, two in zip(truth, found, strict=True)]
     measured["recall_queries"] = round(float(np.mean(shares)), 4)
     return measured
+
+
+class _Snapshot:
+    """Stands for the tables: every document has twenty passages."""
+
+    def __init__(self, rows: int) -> None:
+        self.n_documents = rows // PASSAGES
+
+    def documents_of(self, passages: IntArray) -> IntArray:
+        return passages // PASSAGES
+
+    def rows_of(self, documents: IntArray) -> tuple[IntArray, IntArray]:
+        rows = documents[:, np.newaxis] * PASSAGES + np.arange(PASSAGES)
+        return rows.ravel(), np.full(len(documents), PASSAGES)
+
+    def ids(self, documents: IntArray) -> list[str]:
+        return [f"{number:09}" for number in documents.tolist()]
 
 
 def _nearest(folder: Path, rows: int, queries: Floats) -> npt.NDArray[np.int64]:

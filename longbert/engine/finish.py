@@ -88,6 +88,7 @@ def finish(
         removed=summary.n_removed,
         units=summary.n_units,
         units_copied=summary.n_units_copied,
+        units_reindexed=summary.n_units_reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=manifest.index is not None and (before is None or before.index != manifest.index),
         reindexed=built.reason,
@@ -130,7 +131,8 @@ def publish(
     manifest = _manifest(context, receipts, built.entry, prepared, before)
     if manifest != before:
         output.write_record(MANIFEST, manifest)
-    output.remove_unnamed(parts, [] if built.entry is None else index_files(output, built.entry))
+    files = [] if built.entry is None else index_files(output, built.entry)
+    output.remove_unnamed(manifest.parts, files)
     return manifest, built
 
 
@@ -192,6 +194,7 @@ def _manifest(
         environments=_environments(context, receipts, prepared, before),
         readers=dict(prepared.readers),
         index_settings=prepared.index,
+        lexical_settings=prepared.lexical,
         written_with={"pyarrow": pa.__version__, "unit_bytes": str(context.config.unit_bytes)},
         models=prepared.models,
         counts=dict(counts),
@@ -199,6 +202,7 @@ def _manifest(
             PartEntry(
                 name=receipt.part,
                 fingerprint=receipt.fingerprint,
+                lexical=receipt.lexical,
                 counts=receipt.counts,
                 files=receipt.files,
             )

@@ -19,6 +19,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         began: ISO 8601, UTC.
         settings: of the run, as :func:`longbert.config.run_config` takes them.
         documents: in the inputs, errors included.
+        units_reindexed: parts that kept their rows and got new words for search.
         indexed: whether the index was built or added to.
         reindexed: why vectors that were in the index were indexed again; empty if they were not.
         measured: totals of the meter.
@@ -35,6 +36,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     removed: int
     units: int
     units_copied: int
+    units_reindexed: int
     units_resumed: int
     indexed: bool
     reindexed: str = ""

@@ -43,7 +43,7 @@ def rebuild_index(
     history = read_history(output)
     write_history(output, msgspec.structs.replace(history, index=built.report))
     files = () if built.entry is None else index_files(output, built.entry)
-    output.remove_unnamed(manifest.part_names, files)
+    output.remove_unnamed(manifest.parts, files)
 
 
 def describe_index(output: OutputFolder) -> dict[str, Any]:

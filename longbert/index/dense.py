@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from longbert.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from longbert.core.ranking import document_scores, score_ceilings, top_documents
+from longbert.core.ranking import Ids, document_scores, score_ceilings, top_documents
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.opened import VectorIndex
 from longbert.index.snapshot import IndexSnapshot
@@ -80,7 +80,7 @@ class DenseSearch:
             left_out: a document that is no result.
             allowed: documents that may be results; None: all. Shape: (documents,).
         """
-        may = np.ones(len(self._snapshot.document_ids), np.bool_) if allowed is None else allowed
+        may = np.ones(self._snapshot.n_documents, np.bool_) if allowed is None else allowed
         if left_out is not None:
             may = may.copy()
             may[left_out] = False
@@ -88,22 +88,24 @@ class DenseSearch:
         table = self._vectors.documents if by_document else self._vectors.passages
         mask = None
         if allowed is not None:
-            mask = allowed if by_document else allowed[self._snapshot.table.document]
+            mask = allowed
+            if not by_document:
+                mask = allowed[self._snapshot.documents_of(np.arange(table.n_rows))]
         n_rows = table.n_rows if mask is None else int(np.count_nonzero(mask))
         n_wanted, harder = max(CANDIDATES_AT_LEAST, CANDIDATES_PER_RESULT * k), 1
         if mask is not None and n_rows <= FEW:
             n_wanted = n_rows
-        scored = _Scored(self, query, k, rank)
+        scored = _Scored(self, query, k, rank, self._snapshot.ids)
         while n_wanted < n_rows:
             found = table.search(query, n_wanted, harder=harder, allowed=mask)
             slack = table.rounding(query)
             bound = found.bound + slack
-            owners = found.rows if by_document else self._snapshot.table.document[found.rows]
+            owners = found.rows if by_document else self._snapshot.documents_of(found.rows)
             is_kept = may[owners]
             documents, numbers = np.unique(owners[is_kept], return_inverse=True)
             sizes = np.ones(len(documents), np.int64)
             if not by_document:
-                sizes = self._snapshot.starts[documents + 1] - self._snapshot.starts[documents]
+                _, sizes = self._snapshot.rows_of(documents)
             ceilings = score_ceilings(
                 found.scores[is_kept], numbers, sizes, bound, rank="best" if by_document else rank
             )
@@ -130,11 +132,12 @@ class DenseSearch:
 class _Scored:
     """Documents that have been scored so far, of which the best ``k`` are wanted."""
 
-    def __init__(self, search: DenseSearch, query: FloatArray, k: int, rank: str) -> None:
+    def __init__(self, search: DenseSearch, query: FloatArray, k: int, rank: str, ids: Ids) -> None:
         self._search = search
         self._query = query
         self._k = k
         self._rank = rank
+        self._ids = ids
         self._documents = np.zeros(0, np.int64)
         self._scores = np.zeros(0, np.float32)
 
@@ -162,7 +165,7 @@ class _Scored:
             scores = self._search.document_scores(self._query, new, self._rank)
             scores = np.concatenate([self._scores, scores])
             new = np.concatenate([self._documents, new])
-            top = top_documents(scores, new, self._k)
+            top = top_documents(scores, new, self._k, self._ids)
             self._documents, self._scores = new[top], scores[top]
 
     def top(self) -> tuple[IntArray, FloatArray]:

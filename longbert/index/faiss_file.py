@@ -1,4 +1,4 @@
-"""FAISS files: written piece by piece, and mapped into memory where they are local.
+"""FAISS files: written piece by piece, and searched where they lie, without a copy.
 
 Every file is an ``IndexIDMap``, so it opens in plain FAISS, whose search returns the ids of the
 tables. What is inside knows vectors by their rows.
@@ -20,6 +20,7 @@ from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import INDEX_KINDS
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.layout import index_file
 from longbert.store.manifest import IndexSegment
 
@@ -96,44 +97,39 @@ def write_index_file(
     return name, sha256, n_bytes
 
 
-def open_index_file(output: OutputFolder, segment: IndexSegment) -> OpenFile:
-    """Open a file; a local one is mapped into memory, any other is read into it.
+def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
+    """Open a file without copying it: what is held is what is searched.
 
     Raises:
         OutputError: it is missing, damaged, or has other vectors than it should.
     """
-    path = output.join(segment.file)
-    if not output.exists(segment.file):
-        raise OutputError(f"{path} is missing: {_REMEDY}")
-    if not output.holds(segment.file, n_bytes=segment.n_bytes):
+    content = held.read()
+    if len(content) != segment.n_bytes:
         raise OutputError(
-            f"{path} is damaged: it does not have the {segment.n_bytes:,} bytes that were written: "
-            f"{_REMEDY}"
+            f"{held.path} is damaged: it has {len(content):,} bytes, not the {segment.n_bytes:,} "
+            f"that were written: {_REMEDY}"
         )
     faiss = load_faiss()
+    data = np.frombuffer(content, np.uint8)
+    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), len(data))
     try:
-        local = output.filesystem.local_path(path)
-        if local is not None:
-            with_ids = faiss.read_index(local, faiss.IO_FLAG_MMAP_IFC)
-        else:
-            with output.filesystem.open(path) as file:
-                with_ids = faiss.read_index(faiss.PyCallbackIOReader(file.read))
-    except (RuntimeError, OSError) as error:
+        with_ids = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
         raise OutputError(
-            f"{path} cannot be read by FAISS {faiss.__version__} "
+            f"{held.path} cannot be read by FAISS {faiss.__version__} "
             f"({str(error).splitlines()[0]}): {_REMEDY}"
         ) from None
     if not isinstance(with_ids, faiss.IndexIDMap) or with_ids.ntotal != segment.n_rows:
         raise OutputError(
-            f"{path} has {with_ids.ntotal} vectors, but its description says {segment.n_rows}: "
-            f"{_REMEDY}"
+            f"{held.path} has {with_ids.ntotal} vectors, but its description says "
+            f"{segment.n_rows}: {_REMEDY}"
         )
     vectors = faiss.downcast_index(with_ids.index)
     searched = vectors
     if INDEX_KINDS[segment.type].is_coded:
         searched = faiss.downcast_index(vectors.base_index)
     ids = faiss.vector_to_array(with_ids.id_map)
-    return OpenFile(searched, vectors, ids, with_ids)
+    return OpenFile(searched, vectors, ids, (with_ids, data))
 
 
 def beside_vectors(codes: Any, vectors: Any) -> Any:

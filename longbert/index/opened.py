@@ -9,7 +9,7 @@ import numpy as np
 from longbert.errors import OutputError
 from longbert.index.snapshot import IndexSnapshot
 from longbert.index.table import OpenTable
-from longbert.store.manifest import IndexDescription, IndexEntry
+from longbert.store.manifest import IndexDescription
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,20 +21,20 @@ class VectorIndex:
     documents: OpenTable
 
 
-def open_vectors(snapshot: IndexSnapshot, index: IndexEntry) -> VectorIndex:
-    """Map the vectors of a snapshot into memory.
+def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> VectorIndex:
+    """Open the vectors of a snapshot, from the files that it holds.
 
     Raises:
         OutputError: a file is damaged, or of other rows than the tables.
     """
-    output = snapshot.output
-    description = output.index_description(index)
-    passages = OpenTable.open(output, description.passages, snapshot.parts)
-    documents = OpenTable.open(output, description.documents, snapshot.parts)
-    fits = np.array_equal(passages.ids, snapshot.table.passage_ids)
-    if not fits or documents.n_rows != len(snapshot.document_ids):
+    parts = snapshot.manifest.part_names
+    passages = OpenTable.open(snapshot.index_files, description.passages, parts)
+    documents = OpenTable.open(snapshot.index_files, description.documents, parts)
+    named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
+    fits = np.array_equal(passages.ids, np.concatenate(named))
+    if not fits or documents.n_rows != snapshot.n_documents:
         raise OutputError(
-            f"the index in {output.path} has other rows than its tables: "
+            f"the index in {snapshot.output.path} has other rows than its tables: "
             "remove the folder index and run longbert again"
         )
     return VectorIndex(description, passages, documents)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from longbert.errors import OutputError
 from longbert.index.backend import load_faiss, on_gpu
 from longbert.index.faiss_file import OpenFile, open_index_file
 from longbert.index.kinds import INDEX_KINDS, IndexKind, index_kind, search_parameters
-from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.manifest import IndexSegment, TableIndex
 
 ROWS_AT_ONCE = 8192
@@ -136,11 +136,13 @@ class OpenTable:
         self.longest_vector = max(one.longest_vector for one in index.segments)
 
     @classmethod
-    def open(cls, output: OutputFolder, index: TableIndex, parts: Sequence[str]) -> OpenTable:
+    def open(
+        cls, files: Mapping[str, HeldFile], index: TableIndex, parts: Sequence[str]
+    ) -> OpenTable:
         """Open all segments.
 
         Args:
-            output: the folder.
+            files: of the index, by name.
             index: of the table.
             parts: that the manifest names, in order.
 
@@ -160,7 +162,7 @@ class OpenTable:
                 if part.name in numbers:
                     owners[numbers[part.name]], inside[numbers[part.name]] = number, first
             own = np.array([places.get(part.name, -1) for part in segment.parts], np.int64)
-            file = open_index_file(output, segment)
+            file = open_index_file(files[segment.file], segment)
             segments.append(OpenSegment(file, INDEX_KINDS[segment.type], firsts, own))
         return cls(index, segments, starts[:-1], owners, inside, int(starts[-1]))
 

@@ -21,6 +21,7 @@ from longbert.index.segment import fill, tune_segment, write_segment
 from longbert.index.training import split, spread, train
 from longbert.index.tuning import Tuned
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.manifest import IndexSegment, IndexSettings, TableIndex, Tuning
 from longbert.store.parquet import count_rows
 
@@ -92,7 +93,7 @@ def update_table(
     if plan.reason:
         return _build(output, table, parts, settings, plan.reason)
     kept = [before.segments[place] for place in plan.kept]
-    files = [open_index_file(output, one) for one in kept]
+    files = [open_index_file(HeldFile(output, one.file), one) for one in kept]
     width = files[0].vectors.d
     if not plan.built:
         return TableUpdate(before, width)
@@ -178,7 +179,7 @@ def _added(
     kind = INDEX_KINDS[type]
     if kind.has_cells:
         # Opened once more, since it is emptied.
-        opened = open_index_file(output, first)
+        opened = open_index_file(HeldFile(output, first.file), first)
         empty = empty_like(opened.searched)
     else:
         empty = kind.make(rows.vectors.shape[1], 0)

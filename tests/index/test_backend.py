@@ -5,12 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes.memory_files import MemoryFiles
-from support.vectors import clustered, indexed, write_rows
+from support.vectors import clustered, indexed, open_table, write_rows
 
 from longbert.index.backend import load_faiss, on_gpu
 from longbert.index.kinds import INDEX_KINDS
-from longbert.index.table import OpenTable
-from longbert.store.folder import OutputFolder
 
 WIDTH = 16
 
@@ -56,7 +54,7 @@ def test_training_truth_and_search_use_the_gpu(type: str, monkeypatch: pytest.Mo
     kind = INDEX_KINDS[type]
     assert len(gpu.moved) == kind.has_cells + (not kind.is_exact)
     gpu.moved.clear()
-    table = OpenTable.open(OutputFolder(files, "out"), plain.passages, ["a"])
+    table = open_table(files, plain, ["a"])
     query = clustered(1, WIDTH, seed=3)[0]
     allowed = np.ones(2_000, np.bool_)
     np.testing.assert_array_equal(

@@ -10,15 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 from fakes.memory_files import MemoryFiles
-from support.vectors import clustered, indexed, one_segment, write_rows
+from support.vectors import clustered, indexed, one_segment, open_table, write_rows
 
 from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
 from longbert.index.faiss_file import flat_head, open_index_file
 from longbert.index.kinds import INDEX_KINDS
-from longbert.index.table import OpenTable
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 
 WIDTH = 16
 
@@ -66,10 +66,10 @@ def test_local_files_are_mapped_and_others_read(type: str, tmp_path: Path) -> No
     local = local_folder(tmp_path, files)
     query = clustered(1, WIDTH, seed=5)[0]
 
-    mapped = OpenTable.open(local, description.passages, ["a"])
+    mapped = open_table(local.filesystem, description, ["a"], local.path)
     name = os.path.basename(one_segment(description).file)
     assert name in Path("/proc/self/maps").read_text()
-    read = OpenTable.open(OutputFolder(files, "out"), description.passages, ["a"])
+    read = open_table(files, description, ["a"])
 
     one, other = mapped.search(query, 20), read.search(query, 20)
     np.testing.assert_array_equal(one.rows, other.rows)
@@ -83,23 +83,25 @@ def test_a_file_of_another_size_or_kind_is_refused() -> None:
     output = OutputFolder(files, "out")
     whole = files.data[f"out/{segment.file}"]
     for data, message in (
-        (whole[: len(whole) // 2], r"is damaged: it does not have the \d.* bytes"),
+        (whole[: len(whole) // 2], r"is damaged: it has \d.* bytes, not the \d"),
         (b"?" * len(whole), "cannot be read by FAISS"),
     ):
         files.data[f"out/{segment.file}"] = data
         with pytest.raises(OutputError, match=rf"{segment.file} {message}.*run longbert again"):
-            open_index_file(output, segment)
+            open_index_file(HeldFile(output, segment.file), segment)
     half = len(whole) // 2
     files.data[f"out/{segment.file}"] = whole[:half]
     with pytest.raises(OutputError, match="cannot be read by FAISS"):
-        open_index_file(output, msgspec.structs.replace(segment, n_bytes=half))
+        open_index_file(
+            HeldFile(output, segment.file), msgspec.structs.replace(segment, n_bytes=half)
+        )
     files.data[f"out/{segment.file}"] = whole
     fewer = msgspec.structs.replace(segment, parts=())
     with pytest.raises(OutputError, match="has 100 vectors, but its description says 0"):
-        open_index_file(output, fewer)
+        open_index_file(HeldFile(output, segment.file), fewer)
     del files.data[f"out/{segment.file}"]
     with pytest.raises(OutputError, match="is missing"):
-        open_index_file(output, segment)
+        open_index_file(HeldFile(output, segment.file), segment)
 
 
 def test_a_vector_that_was_damaged_is_no_result() -> None:
@@ -112,6 +114,6 @@ def test_a_vector_that_was_damaged_is_no_result() -> None:
     start = data.index(clustered(100, WIDTH)[5].tobytes())
     data[start : start + len(nan)] = nan
     files.data[path] = bytes(data)
-    table = OpenTable.open(OutputFolder(files, "out"), description.passages, ["a"])
+    table = open_table(files, description, ["a"])
     with pytest.raises(OutputError, match=r"vector with NaN or infinity, so it is damaged: remove"):
         table.scores(clustered(1, WIDTH)[0], np.arange(100))

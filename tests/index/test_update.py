@@ -9,7 +9,7 @@ from fakes.local_files import Death, FailingFiles
 from fakes.memory_files import MemoryFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.vectors import clustered, indexed, one_segment, write_rows
+from support.vectors import clustered, indexed, one_segment, open_table, write_rows
 from support.written_tables import Doc, Floats, index_settings, write_part
 
 import longbert.index.update as update_module
@@ -18,7 +18,6 @@ from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
 from longbert.index.build import build_index
 from longbert.index.kinds import INDEX_KINDS
-from longbert.index.table import OpenTable
 from longbert.index.verify import index_problems
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
@@ -26,10 +25,6 @@ from longbert.store.manifest import IndexDescription, IndexEntry
 
 WIDTH = 16
 APPROXIMATE = [name for name, kind in INDEX_KINDS.items() if not kind.is_exact]
-
-
-def table_of(files: Any, index: IndexDescription, parts: list[str]) -> OpenTable:
-    return OpenTable.open(OutputFolder(files, "out"), index.passages, parts)
 
 
 def all_vectors(docs: list[Doc]) -> Floats:
@@ -53,10 +48,10 @@ def test_a_flat_index_answers_as_a_fresh_one_after_any_changes(data: st.DataObje
             parts[name] = write_rows(files, name, n_rows, WIDTH, seed=data.draw(st.integers(0, 3)))
         names = list(parts)
         index = indexed(files, names, "flat", index)
-        table = table_of(files, index, names)
+        table = open_table(files, index, names)
         vectors = np.concatenate([all_vectors(docs) for docs in parts.values()])
         np.testing.assert_array_equal(table.vectors(np.arange(len(vectors))), vectors)
-        fresh = table_of(files, indexed(files, names, "flat"), names)
+        fresh = open_table(files, indexed(files, names, "flat"), names)
         np.testing.assert_array_equal(table.ids, fresh.ids)
         mask = np.arange(len(vectors)) % 3 != 0
         for query in clustered(3, WIDTH, seed=9):
@@ -88,7 +83,7 @@ def test_an_approximate_index_finds_what_it_measured_also_after_changes(
     (old,) = first.passages.segments
     assert [one.type for one in third.passages.segments] == [type, type, "flat"]
     assert third.passages.segments[0] == old
-    table = table_of(files, third, ["a", "c", "d"])
+    table = open_table(files, third, ["a", "c", "d"])
     vectors = np.concatenate([all_vectors(docs[name]) for name in "acd"])
     np.testing.assert_array_equal(table.vectors(np.arange(len(vectors))), vectors)
     shares = []
@@ -111,7 +106,7 @@ def entry(files: MemoryFiles) -> IndexEntry:
 def test_masked_rows_are_never_found(type: str, share: float) -> None:
     files = MemoryFiles()
     vectors = all_vectors(write_rows(files, "a", 2_000, WIDTH))
-    table = table_of(files, indexed(files, ["a"], type), ["a"])
+    table = open_table(files, indexed(files, ["a"], type), ["a"])
     allowed = np.random.default_rng(0).random(len(vectors)) < share
     shares = []
     for row in range(0, 2_000, 100):
@@ -163,7 +158,7 @@ def test_a_removal_writes_no_vectors() -> None:
     written = {*files.data}
     assert indexed(files, ["a"], "flat", first) == first
     assert {*files.data} == written
-    assert table_of(files, first, ["a"]).n_rows == 1_000
+    assert open_table(files, first, ["a"]).n_rows == 1_000
 
 
 @pytest.mark.parametrize(

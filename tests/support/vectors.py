@@ -7,8 +7,10 @@ from typing import Any
 import numpy as np
 
 from longbert.index.build import build_index
+from longbert.index.table import OpenTable
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.manifest import IndexDescription, IndexSegment
 
 from .written_tables import Doc, Floats, index_settings, write_part
@@ -65,3 +67,12 @@ def one_segment(description: IndexDescription) -> IndexSegment:
     """The only segment of the passages."""
     (segment,) = description.passages.segments
     return segment
+
+
+def open_table(
+    files: FileSystem, index: IndexDescription, parts: list[str], folder: str = "out"
+) -> OpenTable:
+    """The vectors of passages, opened."""
+    output = OutputFolder(files, folder)
+    held = {name: HeldFile(output, name) for name in index.files}
+    return OpenTable.open(held, index.passages, parts)
