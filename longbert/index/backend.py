@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from longbert.errors import LongbertError
 
@@ -42,7 +42,9 @@ def faiss_version() -> str:
     check_distributions(installed)
     if not installed:
         raise LongbertError(f"the similarity index needs FAISS, which is not installed: {_INSTALL}")
-    return importlib.metadata.version(installed[0])
+    from importlib.metadata import version
+
+    return version(installed[0])
 
 
 def check_distributions(installed: Iterable[str]) -> None:
@@ -59,9 +61,24 @@ def check_distributions(installed: Iterable[str]) -> None:
         )
 
 
+def on_gpu(index: Any) -> Any:
+    """A copy of an index on the first GPU that FAISS sees; the index itself where there is none.
+
+    Builds of FAISS for the processor have no notion of a GPU.
+    """
+    faiss = load_faiss()
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        return index
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
+
+
 def _is_installed(distribution: str) -> bool:
+    # It takes as long to import as the rest of this module, and words are searched without it.
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import distribution as find
+
     try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        find(distribution)
+    except PackageNotFoundError:
         return False
     return True

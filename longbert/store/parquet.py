@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.layout import part_file
 from longbert.store.tables import TABLES
 
@@ -35,16 +36,25 @@ def from_parquet(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
 
 
-def read_table(output: OutputFolder, table: str, part: str) -> pa.Table:
+def read_table(
+    output: OutputFolder, table: str, part: str, columns: Sequence[str] = ()
+) -> pa.Table:
     """The committed rows of a part.
+
+    Args:
+        output: the folder.
+        table: its name.
+        part: its name.
+        columns: those wanted; empty: all.
 
     Raises:
         OutputError: they are missing or damaged.
     """
-    with open_table(output, part_file(table, part)) as file:
-        rows = file.read(use_threads=False)
+    with open_table(output, part_file(table, part), columns) as file:
+        rows = file.read(columns=list(columns) or None, use_threads=False)
         # Parquet has another name for the elements of lists, which would be written back.
-        return rows.cast(TABLES[table].schema(_width(rows)))
+        schema = TABLES[table].schema(_width(rows))
+        return rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
 
 
 def read_batches(
@@ -63,6 +73,32 @@ def read_batches(
             ):
                 if len(batch):
                     yield name, batch
+
+
+def read_held(held: HeldFile, columns: Sequence[str]) -> pa.Table:
+    """Some columns of a table whose file a reader holds.
+
+    Raises:
+        OutputError: it is damaged, or on another machine and not there any more.
+    """
+    try:
+        file = pq.ParquetFile(pa.BufferReader(held.read()), pre_buffer=False)
+        return file.read(list(columns), use_threads=False).select(list(columns))
+    except (KeyError, ValueError) as error:
+        raise OutputError(
+            f"{held.path} is damaged ({error}): run longbert again with the same inputs to "
+            "recreate it"
+        ) from error
+
+
+def count_rows(output: OutputFolder, table: str, part: str) -> int:
+    """Rows of a part, without reading them.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        return int(file.metadata.num_rows)
 
 
 def _width(rows: pa.Table) -> int | None:

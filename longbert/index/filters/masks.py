@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any as Anything
@@ -30,8 +30,8 @@ from longbert.index.filters.fields import (
     unknown_field,
 )
 from longbert.index.filters.grammar import parse_filter
-from longbert.store.folder import OutputFolder
-from longbert.store.parquet import read_batches
+from longbert.store.held import HeldFile
+from longbert.store.parquet import read_held
 from longbert.store.tables import TABLES
 
 _COMPARE = {
@@ -49,7 +49,7 @@ _NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"
 """As JSON writes numbers, which is how metadata keeps them."""
 
 
-def matching_documents(output: OutputFolder, parts: Sequence[str], text: str) -> BoolArray:
+def matching_documents(parts: Sequence[Mapping[str, HeldFile]], text: str) -> BoolArray:
     """Find the documents that a filter lets through, part after part.
 
     A document passes if one of its predicted labels makes the filter true, or if the filter is
@@ -57,8 +57,7 @@ def matching_documents(output: OutputFolder, parts: Sequence[str], text: str) ->
     anew. A comparison with something that a document does not have is false.
 
     Args:
-        output: the folder.
-        parts: that its manifest names, in order.
+        parts: the tables of each, by name, in order.
         text: the filter.
 
     Returns:
@@ -70,7 +69,7 @@ def matching_documents(output: OutputFolder, parts: Sequence[str], text: str) ->
     """
     expression = parse_filter(text)
     check_fields(expression, text)
-    reader = _Reader(output, expression)
+    reader = _Reader(expression)
     masks = [
         reader.matching(parts[start : start + PARTS_AT_ONCE])
         for start in range(0, len(parts), PARTS_AT_ONCE)
@@ -145,15 +144,14 @@ class _Reader:
         metadata_keys: seen so far.
     """
 
-    output: OutputFolder
     expression: Expression
     metadata_keys: set[str] = field(default_factory=set)
 
-    def matching(self, parts: Sequence[str]) -> BoolArray:
+    def matching(self, parts: Sequence[Mapping[str, HeldFile]]) -> BoolArray:
         """The documents of some parts that the expression is true of. Shape: (documents,)."""
         return self._read(parts).true_documents(self.expression)
 
-    def _read(self, parts: Sequence[str]) -> _Rows:
+    def _read(self, parts: Sequence[Mapping[str, HeldFile]]) -> _Rows:
         wanted = list(comparisons(self.expression))
         names = {one.field.name for one in wanted if not is_metadata(one.field)}
         columns = {"document_id", *(names & DOCUMENT_FIELDS.keys())}
@@ -188,11 +186,10 @@ class _Reader:
             entities = pa.table({"document_id": rows["document_id"], "entity": joined})
         return _Rows(documents, labels, owner, entities)
 
-    def _table(self, table: str, parts: Sequence[str], columns: Sequence[str]) -> Anything:
-        batches = [batch for _, batch in read_batches(self.output, table, parts, columns)]
-        if batches:
-            return pa.Table.from_batches(batches).select(list(columns))
-        return _schema(table, columns).empty_table()
+    def _table(
+        self, table: str, parts: Sequence[Mapping[str, HeldFile]], columns: Sequence[str]
+    ) -> Anything:
+        return pa.concat_tables(read_held(part[table], columns) for part in parts)
 
 
 def _schema(table: str, columns: Sequence[str]) -> Anything:

@@ -20,6 +20,7 @@ from longbert.index.filters.expression import And, Any, Comparison, Expression, 
 from longbert.index.filters.grammar import parse_filter
 from longbert.index.filters.masks import matching_documents
 from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
 from longbert.store.parquet import to_parquet
 from longbert.store.tables import TABLES
 
@@ -37,8 +38,10 @@ class Doc:
     entities: list[tuple[str, str]] = field(default_factory=list)
 
 
-def written(parts: list[list[Doc]]) -> OutputFolder:
+def held(parts: list[list[Doc]]) -> list[dict[str, HeldFile]]:
     files = MemoryFiles()
+    output = OutputFolder(files, "out")
+    tables: list[dict[str, HeldFile]] = []
     for number, docs in enumerate(parts):
         rows: dict[str, list[dict[str, Anything]]] = {
             "documents": [
@@ -70,15 +73,12 @@ def written(parts: list[list[Doc]]) -> OutputFolder:
             schema = pa.schema([pa.field(f.name, f.type) for f in TABLES[table].schema(None)])
             data = to_parquet(pa.Table.from_pylist(own, schema))
             files.write(f"out/{table}/part-{number}.parquet", data)
-    return OutputFolder(files, "out")
-
-
-def names(parts: list[list[Doc]]) -> list[str]:
-    return [f"part-{number}" for number in range(len(parts))]
+        tables.append({one: HeldFile(output, f"{one}/part-{number}.parquet") for one in rows})
+    return tables
 
 
 def found(parts: list[list[Doc]], text: str) -> list[str]:
-    mask = matching_documents(written(parts), names(parts), text)
+    mask = matching_documents(held(parts), text)
     docs = [doc.document_id for part in parts for doc in part]
     assert mask.shape == (len(docs),)
     return [name for name, fits in zip(docs, mask, strict=True) if fits]
@@ -189,7 +189,7 @@ def test_filters_are_true_as_the_slow_way_says(parts: list[list[Doc]], text: str
     # Every key of the metadata is known.
     parts.append([Doc("last", metadata={"label": "x", "a b": "y"})])
     try:
-        mask = matching_documents(written(parts), names(parts), text)
+        mask = matching_documents(held(parts), text)
     except ConfigError as error:
         if "one predicted label cannot have two values" not in str(error):
             raise
@@ -251,7 +251,7 @@ def test_parts_are_read_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(masks, "PARTS_AT_ONCE", 2)
     parts = [[Doc(f"{number}", n_chars=number)] for number in range(5)]
     assert found(parts, "n_chars in (0, 3, 4)") == ["0", "3", "4"]
-    assert matching_documents(written([]), [], "n_chars > 1").tolist() == []
+    assert matching_documents([], "n_chars > 1").tolist() == []
 
 
 @pytest.mark.parametrize(
