@@ -13,7 +13,7 @@ import numpy as np
 
 from longbert.arrays import DoubleArray, FloatArray
 
-WEIGHTS: Mapping[str, float] = {"runs": 1.0, "documents": 0.5, "dense": 0.7}
+WEIGHTS: Mapping[str, float] = {"runs": 1.0, "sentences": 1.0, "documents": 0.5, "dense": 0.8}
 """Weight of each kind of search in the default ranking."""
 
 PASSAGE_WEIGHTS: Mapping[str, float] = {"words": 1.0, "dense": 0.7}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from longbert.arrays import FloatArray, IntArray
-from longbert.core.fusion import combined, combined_passages
+from longbert.core.fusion import WEIGHTS, combined, combined_passages
 from longbert.core.ranking import (
     DENSE_IN_HYBRID,
     DENSE_RANKS,
@@ -23,6 +23,7 @@ from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
 from longbert.index.lexical.corpus import LexicalMatch
+from longbert.index.sentences import SentenceSearch, query_parts
 from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
 from longbert.index.tables import read_texts
 from longbert.store.folder import OutputFolder
@@ -61,10 +62,11 @@ class _Query:
     """A query as each kind of search takes it; None where it does not take part.
 
     Attributes:
+        vectors: of its parts, that of the whole last. Shape: (parts, width).
         left_out: a document that is no result.
     """
 
-    vector: FloatArray | None
+    vectors: FloatArray | None
     match: LexicalMatch | None
     left_out: int | None
 
@@ -84,23 +86,29 @@ class Index:
     no score depends on the other queries of a call.
     """
 
-    def __init__(self, snapshot: IndexSnapshot, *, encode: Encode) -> None:
+    def __init__(
+        self, snapshot: IndexSnapshot, *, encode: Encode, weights: Mapping[str, float] = WEIGHTS
+    ) -> None:
         self._snapshot = snapshot
         self._encode = encode
+        self._weights = weights
         self._positions: dict[str, int] | None = None
 
     @classmethod
-    def open(cls, output: OutputFolder, *, encode: Encode) -> Index:
+    def open(
+        cls, output: OutputFolder, *, encode: Encode, weights: Mapping[str, float] = WEIGHTS
+    ) -> Index:
         """Open the indexes that the manifest of an output folder names.
 
         Args:
             output: the folder.
             encode: makes queries into vectors, by the model that made the output.
+            weights: of the kinds of search that are fused; a kind that is not named is left out.
 
         Raises:
             OutputError: there is no finished output, or a file is damaged.
         """
-        return cls(open_snapshot(output), encode=encode)
+        return cls(open_snapshot(output), encode=encode, weights=weights)
 
     @property
     def document_ids(self) -> Sequence[str]:
@@ -130,6 +138,10 @@ class Index:
             )
         return DenseSearch(self._snapshot, open_vectors(self._snapshot, index))
 
+    @property
+    def _by_sentence(self) -> SentenceSearch:
+        return SentenceSearch(self._dense)
+
     def search(self, text: str, k: int = 10, rank: str | None = None) -> list[Hit]:
         """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
         return self.search_many([text], k, rank)[0]
@@ -142,11 +154,12 @@ class Index:
         Args:
             texts: of any length.
             k: documents wanted, at least 1; fewer if there are not that many.
-            rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document
-                and in its best run of passages; ``"best"``: by the vector of the best passage;
-                ``"best-mean"``: by the mean of the three best; ``"document"``: by the vector of
-                the whole document; ``"hybrid"``: ``lexical`` and ``best-mean`` together; None:
-                :attr:`default_rank`.
+            rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document,
+                in its best run of passages, and in the best pair of passages for each sentence of
+                the query; ``"best"``: by the vectors of the best passage for each sentence and
+                for the whole query; ``"best-mean"``: by the mean of the three best;
+                ``"document"``: by the vector of the whole document; ``"hybrid"``: ``lexical`` and
+                ``best`` together; None: :attr:`default_rank`.
 
         Raises:
             ConfigError: a text is empty, or ``k`` or ``rank`` is out of range.
@@ -161,8 +174,8 @@ class Index:
         for start in range(0, len(texts), _QUERIES_AT_ONCE):
             some = texts[start : start + _QUERIES_AT_ONCE]
             found = [
-                self._found(_Query(vector, self._match(text, rank), left_out=None), k, rank)
-                for text, vector in zip(some, self._vectors(some, rank), strict=True)
+                self._found(_Query(vectors, self._match(text, rank), left_out=None), k, rank)
+                for text, vectors in zip(some, self._vectors(some, rank), strict=True)
             ]
             hits.extend(self._hits(found))
         return hits
@@ -176,9 +189,11 @@ class Index:
         """
         rank = self._checked(k, rank)
         position = self._position(document_id)
-        vector = self._dense.of_document(position) if rank in DENSE_RANKS else None
+        vectors = None
+        if rank in DENSE_RANKS:
+            vectors = self._dense.of_document(position)[np.newaxis]
         match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
-        found = self._found(_Query(vector, match, left_out=position), k, rank)
+        found = self._found(_Query(vectors, match, left_out=position), k, rank)
         return self._hits([found])[0]
 
     def _checked(self, k: int, rank: str | None) -> str:
@@ -192,43 +207,59 @@ class Index:
     def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[FloatArray | None]:
         if rank not in DENSE_RANKS:
             return [None] * len(texts)
-        return list(self._dense.queries(self._encode(texts), n_texts=len(texts)))
+        parts = [[text] if rank == "document" else query_parts(text) for text in texts]
+        flat = [part for of_text in parts for part in of_text]
+        vectors = self._dense.queries(self._encode(flat), n_texts=len(flat))
+        return np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
 
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
 
     def _ranked(self, query: _Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
         """The best ``k`` documents and their scores."""
-        if query.vector is not None and rank not in LEXICAL_RANKS:
-            return self._dense.top(query.vector, k, rank, left_out=query.left_out)
-        if query.vector is None and query.match is None:
+        if query.vectors is not None and rank not in LEXICAL_RANKS:
+            return self._by_sentence.top(query.vectors, k, rank, left_out=query.left_out)
+        if query.vectors is None and query.match is None:
             return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        candidates = self._candidates(query, max(_DEPTH, 2 * k))
-        by_kind = {}
-        if query.match is not None:
-            by_kind["runs"] = query.match.runs[candidates]
-            by_kind["documents"] = query.match.documents[candidates]
-        if query.vector is not None:
-            by_kind["dense"] = self._dense.document_scores(
-                query.vector, candidates, DENSE_IN_HYBRID
+        lexical = self._lexical_scores(query)
+        candidates = self._candidates(query, lexical, max(_DEPTH, 2 * k))
+        by_kind = {kind: scores[candidates] for kind, scores in lexical.items()}
+        if self._is_fused("dense") and query.vectors is not None:
+            by_kind["dense"] = self._by_sentence.document_scores(
+                query.vectors, candidates, DENSE_IN_HYBRID
             )
-        scores = combined(by_kind)
+        scores = combined(by_kind, self._weights)
         top = top_documents(scores, candidates, k)
         return candidates[top], scores[top]
 
-    def _candidates(self, query: _Query, depth: int) -> IntArray:
+    def _is_fused(self, kind: str) -> bool:
+        return kind in self._weights
+
+    def _lexical_scores(self, query: _Query) -> dict[str, FloatArray]:
+        """Scores of all documents by each kind of search by words."""
+        if query.match is None:
+            return {}
+        by_kind = {
+            "runs": query.match.runs,
+            "sentences": query.match.sentences,
+            "documents": query.match.documents,
+        }
+        return {kind: scores for kind, scores in by_kind.items() if self._is_fused(kind)}
+
+    def _candidates(
+        self, query: _Query, lexical: Mapping[str, FloatArray], depth: int
+    ) -> IntArray:
         """The best documents of each kind of search, ascending."""
         found = []
-        if query.match is not None:
-            everything = np.arange(len(self._snapshot.document_ids))
-            for scores in (query.match.runs, query.match.documents):
-                kept = np.where(scores > 0, scores, -np.inf)
-                if query.left_out is not None:
-                    kept[query.left_out] = -np.inf
-                found.append(top_documents(kept, everything, depth))
-        if query.vector is not None:
+        everything = np.arange(len(self._snapshot.document_ids))
+        for scores in lexical.values():
+            kept = np.where(scores > 0, scores, -np.inf)
+            if query.left_out is not None:
+                kept[query.left_out] = -np.inf
+            found.append(top_documents(kept, everything, depth))
+        if self._is_fused("dense") and query.vectors is not None:
             documents, _ = self._dense.top(
-                query.vector, depth, DENSE_IN_HYBRID, left_out=query.left_out
+                query.vectors[-1], depth, DENSE_IN_HYBRID, left_out=query.left_out
             )
             found.append(documents)
         return np.unique(np.concatenate(found))
@@ -237,8 +268,8 @@ class Index:
         by_kind = {}
         if query.match is not None:
             by_kind["words"] = query.match.passages(document)
-        if query.vector is not None:
-            by_kind["dense"] = self._dense.passage_scores(query.vector, document)
+        if query.vectors is not None:
+            by_kind["dense"] = self._dense.passage_scores(query.vectors[-1], document)
         return combined_passages(by_kind)
 
     def _found(self, query: _Query, k: int, rank: str) -> list[_Found]:
