@@ -219,9 +219,9 @@ class Index:
         """The best ``k`` documents and their scores."""
         if query.vectors is not None and rank not in LEXICAL_RANKS:
             return self._by_sentence.top(query.vectors, k, rank, left_out=query.left_out)
-        if query.vectors is None and query.match is None:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         lexical = self._lexical_scores(query)
+        if query.vectors is None and not lexical:
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
         candidates = self._candidates(query, lexical, max(_DEPTH, 2 * k))
         by_kind = {kind: scores[candidates] for kind, scores in lexical.items()}
         if self._is_fused("dense") and query.vectors is not None:
