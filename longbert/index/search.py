@@ -11,17 +11,16 @@ from functools import cached_property
 import numpy as np
 
 from longbert.arrays import FloatArray, IntArray
-from longbert.core.fusion import WEIGHTS, combined, combined_passages
+from longbert.core.fusion import WEIGHTS, combined_passages
 from longbert.core.ranking import (
-    DENSE_IN_HYBRID,
     DENSE_RANKS,
     LEXICAL_RANKS,
     check_rank,
-    top_documents,
 )
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
+from longbert.index.hybrid import Query, fused
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.sentences import SentenceSearch, query_parts
 from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
@@ -33,8 +32,6 @@ Encode = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
 
 _QUERIES_AT_ONCE = 128
-_DEPTH = 50
-"""Best documents of each kind of search that are fused, or twice the documents wanted."""
 _IDS_COMPARED = 20_000
 
 
@@ -55,20 +52,6 @@ class Hit:
     passages: tuple[HitPassage, ...]
     title: str = ""
     n_chars: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """A query as each kind of search takes it; None where it does not take part.
-
-    Attributes:
-        vectors: of its parts, that of the whole last. Shape: (parts, width).
-        left_out: a document that is no result.
-    """
-
-    vectors: FloatArray | None
-    match: LexicalMatch | None
-    left_out: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +157,7 @@ class Index:
         for start in range(0, len(texts), _QUERIES_AT_ONCE):
             some = texts[start : start + _QUERIES_AT_ONCE]
             found = [
-                self._found(_Query(vectors, self._match(text, rank), left_out=None), k, rank)
+                self._found(Query(vectors, self._match(text, rank), left_out=None), k, rank)
                 for text, vectors in zip(some, self._vectors(some, rank), strict=True)
             ]
             hits.extend(self._hits(found))
@@ -193,7 +176,7 @@ class Index:
         if rank in DENSE_RANKS:
             vectors = self._dense.of_document(position)[np.newaxis]
         match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
-        found = self._found(_Query(vectors, match, left_out=position), k, rank)
+        found = self._found(Query(vectors, match, left_out=position), k, rank)
         return self._hits([found])[0]
 
     def _checked(self, k: int, rank: str | None) -> str:
@@ -215,56 +198,14 @@ class Index:
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
 
-    def _ranked(self, query: _Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
+    def _ranked(self, query: Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
         """The best ``k`` documents and their scores."""
         if query.vectors is not None and rank not in LEXICAL_RANKS:
             return self._by_sentence.top(query.vectors, k, rank, left_out=query.left_out)
-        lexical = self._lexical_scores(query)
-        if query.vectors is None and not lexical:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        candidates = self._candidates(query, lexical, max(_DEPTH, 2 * k))
-        by_kind = {kind: scores[candidates] for kind, scores in lexical.items()}
-        if self._is_fused("dense") and query.vectors is not None:
-            by_kind["dense"] = self._by_sentence.document_scores(
-                query.vectors, candidates, DENSE_IN_HYBRID
-            )
-        scores = combined(by_kind, self._weights)
-        top = top_documents(scores, candidates, k)
-        return candidates[top], scores[top]
+        dense = None if query.vectors is None else self._by_sentence
+        return fused(query, k, dense, weights=self._weights)
 
-    def _is_fused(self, kind: str) -> bool:
-        return kind in self._weights
-
-    def _lexical_scores(self, query: _Query) -> dict[str, FloatArray]:
-        """Scores of all documents by each kind of search by words."""
-        if query.match is None:
-            return {}
-        by_kind = {
-            "runs": query.match.runs,
-            "sentences": query.match.sentences,
-            "documents": query.match.documents,
-        }
-        return {kind: scores for kind, scores in by_kind.items() if self._is_fused(kind)}
-
-    def _candidates(
-        self, query: _Query, lexical: Mapping[str, FloatArray], depth: int
-    ) -> IntArray:
-        """The best documents of each kind of search, ascending."""
-        found = []
-        everything = np.arange(len(self._snapshot.document_ids))
-        for scores in lexical.values():
-            kept = np.where(scores > 0, scores, -np.inf)
-            if query.left_out is not None:
-                kept[query.left_out] = -np.inf
-            found.append(top_documents(kept, everything, depth))
-        if self._is_fused("dense") and query.vectors is not None:
-            documents, _ = self._dense.top(
-                query.vectors[-1], depth, DENSE_IN_HYBRID, left_out=query.left_out
-            )
-            found.append(documents)
-        return np.unique(np.concatenate(found))
-
-    def _passage_scores(self, query: _Query, document: int) -> FloatArray:
+    def _passage_scores(self, query: Query, document: int) -> FloatArray:
         by_kind = {}
         if query.match is not None:
             by_kind["words"] = query.match.passages(document)
@@ -272,7 +213,7 @@ class Index:
             by_kind["dense"] = self._dense.passage_scores(query.vectors[-1], document)
         return combined_passages(by_kind)
 
-    def _found(self, query: _Query, k: int, rank: str) -> list[_Found]:
+    def _found(self, query: Query, k: int, rank: str) -> list[_Found]:
         weights = {} if query.match is None else query.match.term_weights
         return [
             _Found(score, Wanted(document, self._passage_scores(query, document), weights))

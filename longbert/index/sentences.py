@@ -62,13 +62,15 @@ class SentenceSearch:
                 return documents[top], scores[top]
             n_wanted *= _GROWTH
 
+    def near(self, query: FloatArray, k: int, rank: str, *, left_out: int | None) -> IntArray:
+        """The best ``k`` documents for the whole query, in any order: candidates to score."""
+        return self._dense.top(query[-1], k, rank, left_out=left_out)[0]
+
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
         if len(query) == 1:
             return self._dense.document_scores(query[0], documents, rank)
-        return _mean(
-            np.array([self._dense.document_scores(one, documents, rank) for one in query])
-        )
+        return _mean(np.array([self._dense.document_scores(one, documents, rank) for one in query]))
 
 
 def _mean(scores: FloatArray) -> FloatArray:

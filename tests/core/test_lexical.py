@@ -89,10 +89,7 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
     # The first sentence has the first two terms, the second one the others and a part of these.
     shares = np.array([[1, 0.5, 0, 0], [0, 0.5, 1, 1]])
     by_sentence = [
-        [
-            max(slow_bm25(one, share, 2 * mean_length(passages), k1=RUN_K1, b=RUN_B))
-            for one in pairs
-        ]
+        [max(slow_bm25(one, share, 2 * mean_length(passages), k1=RUN_K1, b=RUN_B)) for one in pairs]
         for share in (shares * idf).tolist()
     ]
 
@@ -111,9 +108,7 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
         rtol=1e-5,
         atol=1e-7,
     )
-    np.testing.assert_allclose(
-        found.sentences, np.sum(by_sentence, axis=0), rtol=1e-5, atol=1e-7
-    )
+    np.testing.assert_allclose(found.sentences, np.sum(by_sentence, axis=0), rtol=1e-5, atol=1e-7)
     for number, document in enumerate(documents):
         scores = score_passages(postings, weights, layout, totals, document=number)
         slow = slow_bm25(document, idf, mean_length(passages), k1=RUN_K1, b=RUN_B)
