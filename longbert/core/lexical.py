@@ -331,7 +331,7 @@ class _RunGains:
             self.numbers[used],
             weights=self.gains[used] * of_terms[used],
             minlength=int(self.runs.starts[-1]),
-        )
+        ).astype(np.float64, copy=False)
         return self.runs.best(scores)
 
 
