@@ -33,6 +33,7 @@ _EXAMPLES = """
 Examples:
   longbert query "what was agreed on pricing?"
   longbert query "termination for convenience" --index out -k 3 --format jsonl
+  longbert query "who pays for repairs?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2
   longbert query --like contracts/2021-07.txt --rank document
   longbert query --queries queries.jsonl -k 100 --format trec > run.trec
 """
@@ -67,6 +68,18 @@ Examples:
     "their three best, by the vector of the whole document, or by words and passages together "
     "(hybrid).  [default: hybrid; lexical without vectors]",
 )
+@click.option(
+    "--rerank",
+    metavar="MODEL",
+    help="Put the first 50 documents into a new order by a cross-encoder (a checkpoint for "
+    "sequence classification, as a folder or hub id), which reads the query beside each passage "
+    "that is shown.  [default: none]",
+)
+@click.option(
+    "--rerank-label",
+    metavar="LABEL",
+    help="The label that means relevant, for a cross-encoder of several.",
+)
 @query_prompt_option("what the run recorded")
 @format_option(
     tuple(FORMATS),
@@ -80,6 +93,8 @@ def query(
     folder: str,
     k: int,
     rank: str | None,
+    rerank: str | None,
+    rerank_label: str | None,
     query_prompt: str | None,
     format_: str,
 ) -> None:
@@ -99,9 +114,14 @@ def query(
             f"TEXT must be one argument, got {len(text)}: quote it, as in "
             f"longbert query {shlex.quote(' '.join(text))}"
         )
+    if like is not None and rerank is not None:
+        raise ConfigError(
+            "--rerank reads a query beside each passage, and --like has a whole document for a "
+            "query: leave out one of them"
+        )
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
-    results = _search(index, texts, like, k, rank)
+    results = _search(index, texts, like, k, rank, rerank, rerank_label)
     with standard_output(for_programs=format_ != "table") as stream:
         write_results(results, stream, format=format_)
 
@@ -126,8 +146,17 @@ def _read(path: str) -> bytes:
 
 
 def _search(
-    index: Index, texts: dict[str, str], like: str | None, k: int, rank: str | None
+    index: Index,
+    texts: dict[str, str],
+    like: str | None,
+    k: int,
+    rank: str | None,
+    rerank: str | None,
+    rerank_label: str | None,
 ) -> Results:
     if like is not None:
         return [(like, index.like(like, k, rank))]
-    return list(zip(texts, index.search_many(list(texts.values()), k, rank), strict=True))
+    found = index.search_many(
+        list(texts.values()), k, rank, rerank=rerank, rerank_label=rerank_label
+    )
+    return list(zip(texts, found, strict=True))

@@ -13,8 +13,7 @@ from longbert.cli.wording import escaped, one_line
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from longbert.index.excerpts import HitPassage
-    from longbert.index.search import Hit
+    from longbert.index.excerpts import Hit, HitPassage
 
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""

@@ -47,8 +47,27 @@ class HitPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A document found.
+
+    Attributes:
+        rank: counts from 1.
+        passages: that fit best, best first.
+        title: its first line.
+        n_chars: of its text.
+    """
+
+    rank: int
+    document_id: str
+    score: float
+    passages: tuple[HitPassage, ...]
+    title: str = ""
+    n_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What is shown of one document; see :class:`longbert.index.search.Hit`."""
+    """What is shown of one document; see :class:`Hit`."""
 
     title: str
     n_chars: int

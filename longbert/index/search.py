@@ -19,9 +19,10 @@ from longbert.core.ranking import (
 )
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
-from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
+from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
 from longbert.index.hybrid import Query, fused
 from longbert.index.lexical.corpus import LexicalMatch
+from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
 from longbert.index.sentences import SentenceSearch, query_parts
 from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
 from longbert.index.tables import read_texts
@@ -33,25 +34,6 @@ Encode = Callable[[Sequence[str]], FloatArray]
 
 _QUERIES_AT_ONCE = 128
 _IDS_COMPARED = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A document found.
-
-    Attributes:
-        rank: counts from 1.
-        passages: that fit best, best first.
-        title: its first line.
-        n_chars: of its text.
-    """
-
-    rank: int
-    document_id: str
-    score: float
-    passages: tuple[HitPassage, ...]
-    title: str = ""
-    n_chars: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +52,42 @@ class Index:
     """
 
     def __init__(
-        self, snapshot: IndexSnapshot, *, encode: Encode, weights: Mapping[str, float] = WEIGHTS
+        self,
+        snapshot: IndexSnapshot,
+        *,
+        encode: Encode,
+        load_reranker: LoadReranker | None = None,
+        weights: Mapping[str, float] = WEIGHTS,
     ) -> None:
         self._snapshot = snapshot
         self._encode = encode
+        self._load_reranker = load_reranker
         self._weights = weights
         self._positions: dict[str, int] | None = None
 
     @classmethod
     def open(
-        cls, output: OutputFolder, *, encode: Encode, weights: Mapping[str, float] = WEIGHTS
+        cls,
+        output: OutputFolder,
+        *,
+        encode: Encode,
+        load_reranker: LoadReranker | None = None,
+        weights: Mapping[str, float] = WEIGHTS,
     ) -> Index:
         """Open the indexes that the manifest of an output folder names.
 
         Args:
             output: the folder.
             encode: makes queries into vectors, by the model that made the output.
+            load_reranker: loads a model that reads query and passage together; None: there is none.
             weights: of the kinds of search that are fused; a kind that is not named is left out.
 
         Raises:
             OutputError: there is no finished output, or a file is damaged.
         """
-        return cls(open_snapshot(output), encode=encode, weights=weights)
+        return cls(
+            open_snapshot(output), encode=encode, load_reranker=load_reranker, weights=weights
+        )
 
     @property
     def document_ids(self) -> Sequence[str]:
@@ -125,12 +121,26 @@ class Index:
     def _by_sentence(self) -> SentenceSearch:
         return SentenceSearch(self._dense)
 
-    def search(self, text: str, k: int = 10, rank: str | None = None) -> list[Hit]:
+    def search(
+        self,
+        text: str,
+        k: int = 10,
+        rank: str | None = None,
+        *,
+        rerank: str | None = None,
+        rerank_label: str | None = None,
+    ) -> list[Hit]:
         """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
-        return self.search_many([text], k, rank)[0]
+        return self.search_many([text], k, rank, rerank=rerank, rerank_label=rerank_label)[0]
 
     def search_many(
-        self, texts: Sequence[str], k: int = 10, rank: str | None = None
+        self,
+        texts: Sequence[str],
+        k: int = 10,
+        rank: str | None = None,
+        *,
+        rerank: str | None = None,
+        rerank_label: str | None = None,
     ) -> list[list[Hit]]:
         """Find the ``k`` documents that fit each text best.
 
@@ -143,9 +153,13 @@ class Index:
                 for the whole query; ``"best-mean"``: by the mean of the three best;
                 ``"document"``: by the vector of the whole document; ``"hybrid"``: ``lexical`` and
                 ``best`` together; None: :attr:`default_rank`.
+            rerank: a cross-encoder, a folder or hub id, that puts the first 50 documents, or
+                ``k``, into a new order by the passages that are shown; None: none does.
+            rerank_label: of a cross-encoder of several labels, the one that means relevant.
 
         Raises:
-            ConfigError: a text is empty, or ``k`` or ``rank`` is out of range.
+            ConfigError: a text is empty, or ``k``, ``rank`` or ``rerank_label`` is out of range.
+            ModelError: the cross-encoder cannot be found or used.
             OutputError: ``rank`` needs vectors, and there are none.
             FingerprintError: the encoder's vectors do not fit the index.
         """
@@ -153,15 +167,19 @@ class Index:
         for text in texts:
             if not text.strip():
                 raise ConfigError("the query text is empty: give at least one word")
+        model = self._reranker(rerank, rerank_label)
+        depth = k if model is None else max(k, RERANKED)
         hits: list[list[Hit]] = []
         for start in range(0, len(texts), _QUERIES_AT_ONCE):
             some = texts[start : start + _QUERIES_AT_ONCE]
             found = [
-                self._found(Query(vectors, self._match(text, rank), left_out=None), k, rank)
+                self._found(Query(vectors, self._match(text, rank), left_out=None), depth, rank)
                 for text, vectors in zip(some, self._vectors(some, rank), strict=True)
             ]
             hits.extend(self._hits(found))
-        return hits
+        if model is None:
+            return hits
+        return [reranked(text, own, k, model) for text, own in zip(texts, hits, strict=True)]
 
     def like(self, document_id: str, k: int = 10, rank: str | None = None) -> list[Hit]:
         """Find the documents most similar to one in the output, which is itself left out.
@@ -186,6 +204,17 @@ class Index:
         if k < 1:
             raise ConfigError(f"k must be at least 1, got {k}")
         return rank
+
+    def _reranker(self, name: str | None, label: str | None) -> Rerank | None:
+        if name is None and label is not None:
+            raise ConfigError(f"rerank_label is {shown(label)}, but rerank names no model: name it")
+        if name is None:
+            return None
+        if self._load_reranker is None:
+            raise ConfigError(
+                "rerank names a model, and this index was opened without any: leave it out"
+            )
+        return self._load_reranker(name, label)
 
     def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[FloatArray | None]:
         if rank not in DENSE_RANKS:

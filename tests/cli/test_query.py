@@ -17,8 +17,7 @@ from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
 from longbert.errors import ConfigError, InputError
-from longbert.index.excerpts import HitPassage
-from longbert.index.search import Hit
+from longbert.index.excerpts import Hit, HitPassage
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),

@@ -27,7 +27,8 @@ import longbert.index.search as search_module
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.build import build_index
-from longbert.index.search import Hit, Index
+from longbert.index.excerpts import Hit
+from longbert.index.search import Index
 from longbert.store.folder import OutputFolder
 
 WIDTH = 6
