@@ -46,8 +46,13 @@ def combined(
     Args:
         scores: of the same candidates, by kind of search. Shape of each: (candidates,).
         weights: at least those of the kinds given.
+
+    Returns:
+        Shape: (candidates,); empty without any kind.
     """
     kinds = sorted(scores)
+    if not kinds:
+        return np.zeros(0, np.float32)
     total = sum(weights[kind] for kind in kinds)
     added = sum(weights[kind] * standardised(scores[kind]) for kind in kinds)
     return np.asarray(added / total, np.float32)

@@ -6,13 +6,12 @@ A kind retrieves and aggregates by itself, in :mod:`longbert.core.lexical` and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from longbert.arrays import FloatArray, IntArray
-from longbert.core.fusion import WEIGHTS, combined
+from longbert.core.fusion import combined
 from longbert.core.ranking import DENSE_IN_HYBRID, top_documents
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.sentences import SentenceSearch
@@ -36,46 +35,45 @@ class Query:
     left_out: int | None
 
 
-def fused(
-    query: Query,
-    k: int,
-    dense: SentenceSearch | None,
-    *,
-    weights: Mapping[str, float] = WEIGHTS,
-) -> tuple[IntArray, FloatArray]:
+def fused(query: Query, k: int, dense: SentenceSearch | None) -> tuple[IntArray, FloatArray]:
     """The best ``k`` documents by all kinds of search together, and their scores.
 
     Args:
         query: with what kinds are to take part.
         k: documents wanted.
         dense: that the query's vectors are for; None where it has none.
-        weights: by kind; one that is not named is left out.
     """
-    lexical = _lexical_scores(query.match, weights)
-    vectors = query.vectors if "dense" in weights else None
-    depth = max(_DEPTH, 2 * k)
-    found = [_best(scores, depth, query.left_out) for scores in lexical.values()]
-    if dense is not None and vectors is not None:
-        found.append(dense.near(vectors, depth, DENSE_IN_HYBRID, left_out=query.left_out))
-    if not found:
-        return np.zeros(0, np.int64), np.zeros(0, np.float32)
-    candidates = np.unique(np.concatenate(found))
-    by_kind = {kind: scores[candidates] for kind, scores in lexical.items()}
-    if dense is not None and vectors is not None:
-        by_kind["dense"] = dense.document_scores(vectors, candidates, DENSE_IN_HYBRID)
-    scores = combined(by_kind, weights)
+    candidates, by_kind = candidate_scores(query, k, dense)
+    scores = combined(by_kind)
     top = top_documents(scores, candidates, k)
     return candidates[top], scores[top]
 
 
-def _lexical_scores(
-    match: LexicalMatch | None, weights: Mapping[str, float]
-) -> dict[str, FloatArray]:
-    """Scores of all documents by each kind of search by words."""
-    if match is None:
-        return {}
-    by_kind = {"runs": match.runs, "sentences": match.sentences, "documents": match.documents}
-    return {kind: scores for kind, scores in by_kind.items() if kind in weights}
+def candidate_scores(
+    query: Query, k: int, dense: SentenceSearch | None
+) -> tuple[IntArray, dict[str, FloatArray]]:
+    """The best documents of each kind of search, ascending, and what all kinds say of them.
+
+    Args:
+        query, k, dense: as in :func:`fused`.
+
+    Returns:
+        Documents, and their scores by kind. Shape of all: (candidates,).
+    """
+    depth = max(_DEPTH, 2 * k)
+    lexical: dict[str, FloatArray] = {}
+    if query.match is not None:
+        lexical["runs"] = query.match.runs
+        lexical["sentences"] = query.match.sentences
+        lexical["documents"] = query.match.documents
+    found = [_best(scores, depth, query.left_out) for scores in lexical.values()]
+    if dense is not None and query.vectors is not None:
+        found.append(dense.near(query.vectors, depth, DENSE_IN_HYBRID, left_out=query.left_out))
+    candidates = np.unique(np.concatenate([np.zeros(0, np.int64), *found]))
+    by_kind = {kind: scores[candidates] for kind, scores in lexical.items()}
+    if dense is not None and query.vectors is not None:
+        by_kind["dense"] = dense.document_scores(query.vectors, candidates, DENSE_IN_HYBRID)
+    return candidates, by_kind
 
 
 def _best(scores: FloatArray, depth: int, left_out: int | None) -> IntArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from longbert.arrays import FloatArray, IntArray
-from longbert.core.fusion import WEIGHTS, combined_passages
+from longbert.core.fusion import combined_passages
 from longbert.core.ranking import (
     DENSE_RANKS,
     LEXICAL_RANKS,
@@ -20,7 +20,7 @@ from longbert.core.ranking import (
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
-from longbert.index.hybrid import Query, fused
+from longbert.index.hybrid import Query, candidate_scores, fused
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
 from longbert.index.sentences import SentenceSearch, query_parts
@@ -57,12 +57,10 @@ class Index:
         *,
         encode: Encode,
         load_reranker: LoadReranker | None = None,
-        weights: Mapping[str, float] = WEIGHTS,
     ) -> None:
         self._snapshot = snapshot
         self._encode = encode
         self._load_reranker = load_reranker
-        self._weights = weights
         self._positions: dict[str, int] | None = None
 
     @classmethod
@@ -72,7 +70,6 @@ class Index:
         *,
         encode: Encode,
         load_reranker: LoadReranker | None = None,
-        weights: Mapping[str, float] = WEIGHTS,
     ) -> Index:
         """Open the indexes that the manifest of an output folder names.
 
@@ -80,14 +77,11 @@ class Index:
             output: the folder.
             encode: makes queries into vectors, by the model that made the output.
             load_reranker: loads a model that reads query and passage together; None: there is none.
-            weights: of the kinds of search that are fused; a kind that is not named is left out.
 
         Raises:
             OutputError: there is no finished output, or a file is damaged.
         """
-        return cls(
-            open_snapshot(output), encode=encode, load_reranker=load_reranker, weights=weights
-        )
+        return cls(open_snapshot(output), encode=encode, load_reranker=load_reranker)
 
     @property
     def document_ids(self) -> Sequence[str]:
@@ -181,6 +175,23 @@ class Index:
             return hits
         return [reranked(text, own, k, model) for text, own in zip(texts, hits, strict=True)]
 
+    def kind_scores(self, text: str, k: int = 10) -> tuple[list[str], dict[str, FloatArray]]:
+        """What each kind of search says of a query, before their scores are fused.
+
+        Args:
+            text: of any length.
+            k: documents wanted, which decides how many are candidates.
+
+        Returns:
+            The ids of the candidates, and their scores by kind (a key of
+            :data:`longbert.core.fusion.WEIGHTS`). Shape of each: (candidates,).
+        """
+        rank = self.default_rank
+        (vectors,) = self._vectors([text], rank)
+        query = Query(vectors, self._match(text, rank), left_out=None)
+        candidates, by_kind = candidate_scores(query, k, self._sentences_of(query))
+        return [self.document_ids[one] for one in candidates.tolist()], by_kind
+
     def like(self, document_id: str, k: int = 10, rank: str | None = None) -> list[Hit]:
         """Find the documents most similar to one in the output, which is itself left out.
 
@@ -231,8 +242,10 @@ class Index:
         """The best ``k`` documents and their scores."""
         if query.vectors is not None and rank not in LEXICAL_RANKS:
             return self._by_sentence.top(query.vectors, k, rank, left_out=query.left_out)
-        dense = None if query.vectors is None else self._by_sentence
-        return fused(query, k, dense, weights=self._weights)
+        return fused(query, k, self._sentences_of(query))
+
+    def _sentences_of(self, query: Query) -> SentenceSearch | None:
+        return None if query.vectors is None else self._by_sentence
 
     def _passage_scores(self, query: Query, document: int) -> FloatArray:
         by_kind = {}
