@@ -78,7 +78,7 @@ def test_a_long_passage_scores_what_its_best_window_does(models: Build) -> None:
 
     alone = model.scores("in Berlin?", [" ".join(words[one : one + size]) for one in starts])
 
-    assert len(alone) > 3
+    assert len(alone) == 3
     assert model.scores("in Berlin?", [" ".join(words)])[0] == alone.max()
 
 
