@@ -21,6 +21,7 @@ Results = Sequence[tuple[str, Sequence["Hit"]]]
 _PASSAGE_CHARS = 200
 _BAR_CELLS = 10
 _SPACES = re.compile(r"\s+")
+_CUT_WORD = re.compile(r"\s\S{1,30}$")
 
 
 def write_results(results: Results, stream: IO[str], *, format: str) -> None:
@@ -121,7 +122,11 @@ def _cut(passage: HitPassage) -> tuple[int, int]:
     first, last = passage.strongest or (0, 0)
     start = 0 if last <= _PASSAGE_CHARS else first
     stop = min(len(text), max(start + _PASSAGE_CHARS, min(last, start + 2 * _PASSAGE_CHARS)))
-    return start, start + len(text[start:stop].rstrip())
+    shown = text[start:stop]
+    if stop < len(text) and not text[stop].isspace():
+        # A word that is cut is left out, unless it is all there is.
+        shown = _CUT_WORD.sub("", shown) or shown
+    return start, start + len(shown.rstrip())
 
 
 def _bar(start: int, stop: int, n_chars: int) -> str:
