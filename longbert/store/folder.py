@@ -223,13 +223,14 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
-        """Remove longbert's own files that the manifest does not name.
+    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> Iterator[str]:
+        """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
 
-        Raises:
-            OutputError: one cannot be removed.
+        Args:
+            parts: that it names.
+            index_files: that it names.
         """
         kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
@@ -237,10 +238,19 @@ class OutputFolder:
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and f"{folder}/{name}" not in kept:
-                    self._remove(path)
+                    yield f"{folder}/{name}"
         for name in TOP_FILES:
             if self.exists(name + TEMPORARY_SUFFIX):
-                self._remove(self.join(name + TEMPORARY_SUFFIX))
+                yield name + TEMPORARY_SUFFIX
+
+    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
+        """Remove what :meth:`unnamed` finds.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        for name in self.unnamed(parts, index_files):
+            self._remove(self.join(name))
 
     def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
         data = self.read(name)
