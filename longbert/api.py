@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from longbert.engine.finish import RunResult
     from longbert.engine.meter import Meter
     from longbert.engine.verify.problems import Problem
-    from longbert.index.search import Hit, Index
+    from longbert.index.excerpts import Hit
+    from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
     from longbert.store.folder import OutputFolder
 

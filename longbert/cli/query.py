@@ -34,6 +34,7 @@ _EXAMPLES = """
 Examples:
   longbert query "what was agreed on pricing?"
   longbert query "termination for convenience" --index out -k 3 --format jsonl
+  longbert query "who pays for repairs?" --rerank cross-encoder/ms-marco-MiniLM-L6-v2
   longbert query --like contracts/2021-07.txt --rank document
   longbert query "late payment" --filter "label = 'neg' and score > 0.8"
   longbert query --queries queries.jsonl -k 100 --format trec > run.trec
@@ -64,6 +65,18 @@ Examples:
 )
 @rank_option
 @filter_option
+@click.option(
+    "--rerank",
+    metavar="MODEL",
+    help="Put the first 50 documents into a new order by a cross-encoder (a checkpoint for "
+    "sequence classification, as a folder or hub id), which reads the query beside each passage "
+    "that is shown.  [default: none]",
+)
+@click.option(
+    "--rerank-label",
+    metavar="LABEL",
+    help="The label that means relevant, for a cross-encoder of several.",
+)
 @query_prompt_option("what the run recorded")
 @format_option(
     tuple(FORMATS),
@@ -78,6 +91,8 @@ def query(
     k: int,
     rank: str | None,
     filter: str | None,
+    rerank: str | None,
+    rerank_label: str | None,
     query_prompt: str | None,
     format_: str,
 ) -> None:
@@ -97,10 +112,15 @@ def query(
             f"TEXT must be one argument, got {len(text)}: quote it, as in "
             f"longbert query {shlex.quote(' '.join(text))}"
         )
+    if like is not None and rerank is not None:
+        raise ConfigError(
+            "--rerank reads a query beside each passage, and --like has a whole document for a "
+            "query: leave out one of them"
+        )
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
     with telling_warnings():
-        results = _search(index, texts, like, k, rank, filter)
+        results = _search(index, texts, like, k, rank, filter, rerank, rerank_label)
     if n_without := sum(not hits for _, hits in results):
         which = counted(n_without, "query", "queries")
         fitting = "no document" if filter is None else "no document that fits --filter"
@@ -135,8 +155,12 @@ def _search(
     k: int,
     rank: str | None,
     filter: str | None,
+    rerank: str | None,
+    rerank_label: str | None,
 ) -> Results:
     if like is not None:
         return [(like, index.like(like, k, rank, filter=filter))]
-    found = index.search_many(list(texts.values()), k, rank, filter=filter)
+    found = index.search_many(
+        list(texts.values()), k, rank, filter=filter, rerank=rerank, rerank_label=rerank_label
+    )
     return list(zip(texts, found, strict=True))

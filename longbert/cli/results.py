@@ -13,8 +13,7 @@ from longbert.cli.wording import escaped, one_line
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from longbert.index.excerpts import HitPassage
-    from longbert.index.search import Hit
+    from longbert.index.excerpts import Hit, HitPassage
 
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""
@@ -22,6 +21,7 @@ Results = Sequence[tuple[str, Sequence["Hit"]]]
 _PASSAGE_CHARS = 200
 _BAR_CELLS = 10
 _SPACES = re.compile(r"\s+")
+_CUT_WORD = re.compile(r"\s\S{1,30}$")
 
 
 def write_results(results: Results, stream: IO[str], *, format: str) -> None:
@@ -122,7 +122,11 @@ def _cut(passage: HitPassage) -> tuple[int, int]:
     first, last = passage.strongest or (0, 0)
     start = 0 if last <= _PASSAGE_CHARS else first
     stop = min(len(text), max(start + _PASSAGE_CHARS, min(last, start + 2 * _PASSAGE_CHARS)))
-    return start, start + len(text[start:stop].rstrip())
+    shown = text[start:stop]
+    if stop < len(text) and not text[stop].isspace():
+        # A word that is cut is left out, unless it is all there is.
+        shown = _CUT_WORD.sub("", shown) or shown
+    return start, start + len(shown.rstrip())
 
 
 def _bar(start: int, stop: int, n_chars: int) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from longbert.arrays import DoubleArray, FloatArray
 
-WEIGHTS: Mapping[str, float] = {"runs": 1.0, "documents": 0.5, "dense": 0.7}
+WEIGHTS: Mapping[str, float] = {"runs": 1.0, "sentences": 1.0, "documents": 0.5, "dense": 0.8}
 """Weight of each kind of search in the default ranking."""
 
 PASSAGE_WEIGHTS: Mapping[str, float] = {"words": 1.0, "dense": 0.7}
@@ -46,8 +46,13 @@ def combined(
     Args:
         scores: of the same candidates, by kind of search. Shape of each: (candidates,).
         weights: at least those of the kinds given.
+
+    Returns:
+        Shape: (candidates,); empty without any kind.
     """
     kinds = sorted(scores)
+    if not kinds:
+        return np.zeros(0, np.float32)
     total = sum(weights[kind] for kind in kinds)
     added = sum(weights[kind] * standardised(scores[kind]) for kind in kinds)
     return np.asarray(added / total, np.float32)

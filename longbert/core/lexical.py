@@ -1,12 +1,15 @@
 """BM25 over documents and over runs of passages, from postings of passages.
 
 Postings say in which passages a term stands, and how often. Documents and runs are sums of
-passages, so one set of postings serves all three. A run is two neighbouring blocks of
-``BLOCK_PASSAGES`` passages of one document; a document of a single block is one run. Runs
-overlap by half, so that no stretch of text is far from the middle of one.
+passages, so one set of postings serves them all. A run is two neighbouring blocks of passages of
+one document; a document of a single block is one run. Runs overlap by half, so that no stretch of
+text is far from the middle of one.
 
-All three use the document frequency of a term: among runs of a transcript, a word of one topic
-is frequent, and yet it tells its document from the others.
+The whole query is looked for in long runs, where a document speaks of all of it, and each of its
+sentences in pairs of passages, where a document speaks of that; the latter add up.
+
+All use the document frequency of a term: among runs of a transcript, a word of one topic is
+frequent, and yet it tells its document from the others.
 """
 
 from __future__ import annotations
@@ -20,7 +23,10 @@ import numpy as np
 from longbert.arrays import DoubleArray, FloatArray, IntArray, UnsignedArray
 
 BLOCK_PASSAGES = 6
-"""Passages of a block, half a run."""
+"""Passages of a block, half a run, for the whole query."""
+
+SENTENCE_BLOCK_PASSAGES = 1
+"""The same for a sentence of the query."""
 
 PAIR_WEIGHT = 0.5
 """Weight of a pair of neighbouring words beside that of a word."""
@@ -48,39 +54,74 @@ class Layout:
         return len(self.starts) - 1
 
     @cached_property
-    def block_starts(self) -> IntArray:
-        """First block of every document, and the end. Shape: (documents + 1,)."""
-        n_blocks = -(-np.diff(self.starts) // BLOCK_PASSAGES)
-        return np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
+    def runs(self) -> Runs:
+        """Runs for the whole query."""
+        return Runs(self, BLOCK_PASSAGES)
 
     @cached_property
-    def run_starts(self) -> IntArray:
-        """First run of every document, and the end. Shape: (documents + 1,)."""
-        n_runs = np.maximum(np.diff(self.block_starts) - 1, np.minimum(np.diff(self.starts), 1))
-        return np.concatenate([[0], np.cumsum(n_runs)]).astype(np.int64)
+    def sentence_runs(self) -> Runs:
+        """Runs for a sentence of the query."""
+        return Runs(self, SENTENCE_BLOCK_PASSAGES)
 
     @cached_property
     def document_words(self) -> IntArray:
         """Terms of every document. Shape: (documents,)."""
-        sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
-        words: IntArray = sums[self.starts[1:]] - sums[self.starts[:-1]]
+        words: IntArray = self.words_before[self.starts[1:]] - self.words_before[self.starts[:-1]]
         return words
 
     @cached_property
-    def run_words(self) -> IntArray:
-        """Terms of every run. Shape: (runs,)."""
-        sums = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
-        n_runs = np.diff(self.run_starts)
-        documents = np.repeat(np.arange(self.n_documents), n_runs)
-        first = np.arange(int(n_runs.sum())) - self.run_starts[documents]
-        begin = self.starts[documents] + first * BLOCK_PASSAGES
-        end = np.minimum(begin + 2 * BLOCK_PASSAGES, self.starts[documents + 1])
-        words: IntArray = sums[end] - sums[begin]
-        return words
+    def words_before(self) -> IntArray:
+        """Terms before every passage, and all. Shape: (passages + 1,)."""
+        sums: IntArray = np.concatenate([[0], np.cumsum(self.words, dtype=np.int64)])
+        return sums
 
     def documents_of(self, passages: IntArray) -> IntArray:
         """Document of each passage."""
         return np.searchsorted(self.starts, passages, side="right") - 1
+
+
+@dataclass(frozen=True)
+class Runs:
+    """How the passages of a part make runs.
+
+    Attributes:
+        layout: of the part.
+        block_passages: passages of a block, half a run.
+    """
+
+    layout: Layout
+    block_passages: int
+
+    @cached_property
+    def block_starts(self) -> IntArray:
+        """First block of every document, and the end. Shape: (documents + 1,)."""
+        n_blocks = -(-np.diff(self.layout.starts) // self.block_passages)
+        return np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """First run of every document, and the end. Shape: (documents + 1,)."""
+        n_passages = np.diff(self.layout.starts)
+        n_runs = np.maximum(np.diff(self.block_starts) - 1, np.minimum(n_passages, 1))
+        return np.concatenate([[0], np.cumsum(n_runs)]).astype(np.int64)
+
+    @cached_property
+    def words(self) -> IntArray:
+        """Terms of every run. Shape: (runs,)."""
+        documents = np.repeat(np.arange(self.layout.n_documents), np.diff(self.starts))
+        first = np.arange(int(self.starts[-1])) - self.starts[documents]
+        begin = self.layout.starts[documents] + first * self.block_passages
+        end = np.minimum(begin + 2 * self.block_passages, self.layout.starts[documents + 1])
+        words: IntArray = self.layout.words_before[end] - self.layout.words_before[begin]
+        return words
+
+    def best(self, scores: DoubleArray) -> DoubleArray:
+        """The best of each document's runs, 0 without any. Shape: (documents,)."""
+        best = np.zeros(self.layout.n_documents)
+        filled = np.flatnonzero(np.diff(self.starts))
+        if len(filled):
+            best[filled] = np.maximum.reduceat(scores, self.starts[filled])
+        return best
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +155,9 @@ class Totals:
         return cls(
             documents=layout.n_documents,
             passages=len(layout.words),
-            runs=int(layout.run_starts[-1]),
+            runs=int(layout.runs.starts[-1]),
             words=int(layout.words.sum(dtype=np.int64)),
-            run_words=int(layout.run_words.sum()),
+            run_words=int(layout.runs.words.sum()),
         )
 
 
@@ -171,10 +212,13 @@ class PartScores:
     Attributes:
         documents: BM25 of the whole document. Shape: (documents,).
         runs: BM25 of its best run. Shape: (documents,).
+        sentences: sum over the sentences of the query of the best run for each.
+            Shape: (documents,).
     """
 
     documents: FloatArray
     runs: FloatArray
+    sentences: FloatArray
 
 
 def score_documents(
@@ -184,7 +228,8 @@ def score_documents(
 
     Args:
         postings: of the terms of a query.
-        weights: of these terms, inverse frequency included. Shape: (terms,).
+        weights: of these terms in each sentence of the query, inverse frequency included. Shape:
+            (sentences, terms).
         layout: of the part.
         totals: of the corpus.
     """
@@ -192,31 +237,32 @@ def score_documents(
     sizes = np.array([len(one.passages) for one in postings], np.int64)
     if not sizes.sum():
         nothing = np.zeros(n_documents, np.float32)
-        return PartScores(nothing, nothing)
-    passages = np.concatenate([one.passages for one in postings]).astype(np.int64)
-    counts = np.concatenate([one.counts for one in postings]).astype(np.float64)
-    terms = np.repeat(np.arange(len(postings)), sizes)
-    documents = layout.documents_of(passages)
+        return PartScores(nothing, nothing, nothing)
+    found = _Occurrences(
+        terms=np.repeat(np.arange(len(postings)), sizes),
+        passages=np.concatenate([one.passages for one in postings]).astype(np.int64),
+        counts=np.concatenate([one.counts for one in postings]).astype(np.float64),
+    )
+    in_query = weights.sum(axis=0)
 
-    places, in_document = _sums(terms * n_documents + documents, counts)
+    places, counts = _sums(
+        found.terms * n_documents + layout.documents_of(found.passages), found.counts
+    )
     term, document = np.divmod(places, n_documents)
     ratio = layout.document_words[document] / _mean(totals.words, totals.documents)
-    gain = _bm25(in_document, ratio, k1=DOCUMENT_K1, b=DOCUMENT_B)
-    by_document = np.bincount(document, weights=gain * weights[term], minlength=n_documents)
+    gain = _bm25(counts, ratio, k1=DOCUMENT_K1, b=DOCUMENT_B)
+    by_document = np.bincount(document, weights=gain * in_query[term], minlength=n_documents)
 
-    n_blocks = int(layout.block_starts[-1])
-    block = layout.block_starts[documents] + (passages - layout.starts[documents]) // BLOCK_PASSAGES
-    places, in_block = _sums(terms * n_blocks + block, counts)
-    term, block = np.divmod(places, n_blocks)
-    document = np.searchsorted(layout.block_starts, block, side="right") - 1
-    term, run, in_run = _runs(term, block, document, in_block, layout)
-    ratio = layout.run_words[run] / _mean(totals.run_words, totals.runs)
-    gain = _bm25(in_run, ratio, k1=RUN_K1, b=RUN_B)
-    by_run = np.bincount(run, weights=gain * weights[term], minlength=int(layout.run_starts[-1]))
-    best = np.zeros(n_documents)
-    filled = np.flatnonzero(np.diff(layout.run_starts))
-    best[filled] = np.maximum.reduceat(by_run, layout.run_starts[filled])
-    return PartScores(by_document.astype(np.float32), best.astype(np.float32))
+    in_runs = _in_runs(found, layout.runs, _mean(totals.run_words, totals.runs))
+    # Pairs of passages are as many as passages, nearly, and twice as long.
+    mean_words = 2 * _mean(totals.words, totals.passages)
+    in_pairs = _in_runs(found, layout.sentence_runs, mean_words)
+    by_sentence = sum(in_pairs.best(one) for one in weights)
+    return PartScores(
+        documents=by_document.astype(np.float32),
+        runs=in_runs.best(in_query).astype(np.float32),
+        sentences=np.asarray(by_sentence, np.float32),
+    )
 
 
 def score_passages(
@@ -259,24 +305,67 @@ def _sums(keys: IntArray, values: DoubleArray) -> tuple[IntArray, DoubleArray]:
     return keys[firsts], np.add.reduceat(values, firsts)
 
 
-def _runs(
-    term: IntArray, block: IntArray, document: IntArray, counts: DoubleArray, layout: Layout
+@dataclass(frozen=True, slots=True)
+class _Occurrences:
+    """Terms in passages, ordered by term and passage. Shape of each: (n,)."""
+
+    terms: IntArray
+    passages: IntArray
+    counts: DoubleArray
+
+
+@dataclass(frozen=True, slots=True)
+class _RunGains:
+    """What terms give to runs, before their weights. Shape of each array: (n,)."""
+
+    terms: IntArray
+    numbers: IntArray
+    gains: DoubleArray
+    runs: Runs
+
+    def best(self, weights: DoubleArray) -> DoubleArray:
+        """Each document's best run, terms weighted. Shape: (documents,)."""
+        of_terms = weights[self.terms]
+        used = np.flatnonzero(of_terms)
+        scores = np.bincount(
+            self.numbers[used],
+            weights=self.gains[used] * of_terms[used],
+            minlength=int(self.runs.starts[-1]),
+        ).astype(np.float64, copy=False)
+        return self.runs.best(scores)
+
+
+def _in_runs(found: _Occurrences, runs: Runs, mean_words: float) -> _RunGains:
+    documents = runs.layout.documents_of(found.passages)
+    within = (found.passages - runs.layout.starts[documents]) // runs.block_passages
+    n_blocks = int(runs.block_starts[-1])
+    places, counts = _sums(
+        found.terms * n_blocks + runs.block_starts[documents] + within, found.counts
+    )
+    terms, numbers, in_run = _run_counts(*np.divmod(places, n_blocks), counts, runs)
+    ratio = runs.words[numbers] / mean_words
+    return _RunGains(terms, numbers, _bm25(in_run, ratio, k1=RUN_K1, b=RUN_B), runs)
+
+
+def _run_counts(
+    term: IntArray, block: IntArray, counts: DoubleArray, runs: Runs
 ) -> tuple[IntArray, IntArray, DoubleArray]:
     """Counts of terms in runs, from those in blocks, ordered by term and block.
 
     Run ``i`` of a document holds its blocks ``i`` and ``i + 1``. A block begins the run of its
     own number, with what follows; if the term is not in the block before, it also ends a run.
     """
+    document = np.searchsorted(runs.block_starts, block, side="right") - 1
     same = (term[1:] == term[:-1]) & (document[1:] == document[:-1])
     follows = np.concatenate([same & (block[1:] == block[:-1] + 1), [False]])
     in_run = counts.copy()
     in_run[follows] += counts[1:][follows[:-1]]
-    first_block = layout.block_starts[document]
-    first_run = layout.run_starts[document]
-    n_runs = layout.run_starts[document + 1] - first_run
+    first_block = runs.block_starts[document]
+    first_run = runs.starts[document]
+    n_runs = runs.starts[document + 1] - first_run
     begins = block - first_block < n_runs
     has_before = np.concatenate([[False], follows[:-1]])
     ends = (block > first_block) & ~has_before
     terms = np.concatenate([term[begins], term[ends]])
-    runs = (first_run + block - first_block)[begins], (first_run + block - first_block - 1)[ends]
-    return terms, np.concatenate(runs), np.concatenate([in_run[begins], counts[ends]])
+    numbers = (first_run + block - first_block)[begins], (first_run + block - first_block - 1)[ends]
+    return terms, np.concatenate(numbers), np.concatenate([in_run[begins], counts[ends]])

@@ -21,7 +21,7 @@ DENSE_RANKS = ("hybrid", "best", "best-mean", "document")
 LEXICAL_RANKS = ("hybrid", "lexical")
 """Those that compare words."""
 
-DENSE_IN_HYBRID = "best-mean"
+DENSE_IN_HYBRID = "best"
 """How vectors rank documents where words do, too."""
 
 Ids = Callable[[IntArray], Sequence[str]]

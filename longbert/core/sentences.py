@@ -25,6 +25,9 @@ _ABBREVIATIONS = frozenset(
 _WORD_BEFORE = re.compile(r"[\w.]+$")
 _LONGEST_WORD = 20
 
+QUERY_SENTENCES = 16
+"""Most parts that a query is cut into."""
+
 
 def sentence_starts(text: str) -> list[int]:
     """Where sentences begin, ascending; none in white space.
@@ -48,6 +51,25 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
         (start, start + len(text[start:end].rstrip()))
         for start, end in pairwise([*starts, len(text)])
     ]
+
+
+def query_sentences(text: str) -> list[tuple[int, int]]:
+    """The sentences of a query as half-open spans, each with a letter or digit.
+
+    Of a longer query, neighbours are put together, so that there are at most
+    :data:`QUERY_SENTENCES`; one span where no sentence has any letter.
+    """
+    spans = [
+        (start, end)
+        for start, end in sentence_spans(text)
+        if any(char.isalnum() for char in text[start:end])
+    ]
+    if not spans:
+        return [(0, len(text))]
+    together = -(-len(spans) // QUERY_SENTENCES)
+    firsts = spans[::together]
+    lasts = [*spans[together - 1 :: together], spans[-1]]
+    return [(start, end) for (start, _), (_, end) in zip(firsts, lasts, strict=False)]
 
 
 def widened(text: str, start: int, end: int, *, limit_chars: int) -> tuple[int, int]:

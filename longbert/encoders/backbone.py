@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from longbert.encoders.batch import TokenWindow, WindowBatch, pad_windows
+from longbert.encoders.batch import TokenWindow, WindowBatch, pad_pairs, pad_windows
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.runtime.base import EncoderModule
 from longbert.encoders.runtime.device import precision_name
@@ -80,6 +80,17 @@ class Backbone:
             windows, self.tokenizer, padded_length=padded_length, pads_left=self._pads_left
         )
 
+    def batch_pairs(
+        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], padded_length: int
+    ) -> WindowBatch:
+        """Put padding beside pairs of texts; see :func:`longbert.encoders.batch.pad_pairs`."""
+        return pad_pairs(
+            pairs,
+            pad_id=self.tokenizer.pad_id,
+            padded_length=padded_length,
+            pads_left=self._pads_left,
+        )
+
     def hidden_states(self, batch: WindowBatch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
         """Hidden states, those of the last layer last. Shape of each: (batch, positions, width).
 
@@ -88,7 +99,7 @@ class Backbone:
             all_layers: whether to return those of the layers below, too, from the embeddings up.
         """
         return self._runtime.hidden_states(
-            batch.input_ids, batch.attention_mask, all_layers=all_layers
+            batch.input_ids, batch.attention_mask, batch.token_types, all_layers=all_layers
         )
 
     def _use(self, encoder: EncoderModule) -> None:

@@ -63,6 +63,8 @@ class WindowBatch:
         content_starts: position of each row's first content token.
         n_prefix, n_suffix: special tokens before and after the content; the tokens of a prompt
             count among those before.
+        token_types: which of two texts a token belongs to; None where there is one. Shape:
+            (batch, positions).
     """
 
     windows: Sequence[TokenWindow]
@@ -71,6 +73,7 @@ class WindowBatch:
     content_starts: Sequence[int]
     n_prefix: int
     n_suffix: int
+    token_types: IntArray | None = None
 
 
 def pad_windows(
@@ -102,4 +105,37 @@ def pad_windows(
         content_starts=content_starts,
         n_prefix=n_prefix,
         n_suffix=n_suffix,
+    )
+
+
+def pad_pairs(
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    *,
+    pad_id: int,
+    padded_length: int,
+    pads_left: bool,
+) -> WindowBatch:
+    """Put padding beside pairs of texts.
+
+    Args:
+        pairs: ids of each, special tokens included, and their types.
+        pad_id: id that fills a row up.
+        padded_length: positions of every row.
+        pads_left: whether padding comes before the tokens.
+    """
+    shape = len(pairs), padded_length
+    ids = np.full(shape, pad_id, dtype=np.int64)
+    types, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    for row, (own, own_types) in enumerate(pairs):
+        first = padded_length - len(own) if pads_left else 0
+        here = slice(first, first + len(own))
+        ids[row, here], types[row, here], mask[row, here] = own, own_types, 1
+    return WindowBatch(
+        windows=(),
+        input_ids=ids,
+        attention_mask=mask,
+        content_starts=(),
+        n_prefix=0,
+        n_suffix=0,
+        token_types=types,
     )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from longbert.arrays import FloatMatrix
+from longbert.arrays import FloatArray, FloatMatrix
 from longbert.config import ModelConfig, Precision
 from longbert.errors import FingerprintError, ModelError
+from longbert.index.reranking import Rerank
 from longbert.index.search import Index
+from longbert.readers.fields import replace_surrogates
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import Manifest, NamedModels
@@ -42,8 +45,22 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
         return encoder.embed_queries(texts)
 
     output = OutputFolder(filesystem, folder)
-    index = Index.open(output, encode=encode)
+    index = Index.open(output, encode=encode, load_reranker=_load_reranker)
     return index
+
+
+@lru_cache(1)
+def _load_reranker(name: str, label: str | None) -> Rerank:
+    """Load a cross-encoder; the last one is kept."""
+    from longbert.encoders.cross_encoder import load_cross_encoder
+
+    model = load_cross_encoder(name, label=label)
+
+    def rerank(query: str, passages: Sequence[str]) -> FloatArray:
+        clean, _ = replace_surrogates(query)
+        return model.scores(clean, passages)
+
+    return rerank
 
 
 def _query_encoder(output: OutputFolder, manifest: Manifest, query_prompt: str | None) -> Encoder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,8 @@ _NEIGHBOURS = 2
 """Passages that are read before and after one that is shown."""
 
 _TITLE_CHARS = 80
+
+_HEADING = re.compile(r"^#{1,6}\s+")
 
 _MARKED_FROM = 0.25
 """Least weight of a word that is marked, as a share of the query's weightiest."""
@@ -47,8 +50,27 @@ class HitPassage:
 
 
 @dataclass(frozen=True, slots=True)
+class Hit:
+    """A document found.
+
+    Attributes:
+        rank: counts from 1.
+        passages: that fit best, best first.
+        title: its first line.
+        n_chars: of its text.
+    """
+
+    rank: int
+    document_id: str
+    score: float
+    passages: tuple[HitPassage, ...]
+    title: str = ""
+    n_chars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Excerpt:
-    """What is shown of one document; see :class:`longbert.index.search.Hit`."""
+    """What is shown of one document; see :class:`Hit`."""
 
     title: str
     n_chars: int
@@ -166,5 +188,6 @@ def _marked(
 
 def _first_line(text: str) -> str:
     lines = text.strip().splitlines()
-    line = " ".join(lines[0].split()) if lines else ""
+    # Without the mark that Markdown puts before a heading.
+    line = " ".join(_HEADING.sub("", lines[0]).split()) if lines else ""
     return line if len(line) <= _TITLE_CHARS else line[: _TITLE_CHARS - 1].rstrip() + "…"

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from longbert.index.excerpts import HitPassage
-from longbert.index.search import Hit
+from longbert.index.excerpts import Hit, HitPassage
 
 RUN_TAG = "longbert"
 """The last column of a TREC run."""

@@ -11,19 +11,20 @@ from functools import cached_property
 import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
-from longbert.core.fusion import combined, combined_passages
+from longbert.core.fusion import combined_passages
 from longbert.core.ranking import (
-    DENSE_IN_HYBRID,
     DENSE_RANKS,
     LEXICAL_RANKS,
     check_rank,
-    top_documents,
 )
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
-from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
+from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
+from longbert.index.hybrid import Query, candidate_scores, fused
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.opened import open_vectors
+from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
+from longbert.index.sentences import SentenceSearch, query_parts
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
@@ -33,41 +34,7 @@ Encode = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
 
 _QUERIES_AT_ONCE = 128
-_DEPTH = 50
-"""Best documents of each kind of search that are fused, or twice the documents wanted."""
 _IDS_COMPARED = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A document found.
-
-    Attributes:
-        rank: counts from 1.
-        passages: that fit best, best first.
-        title: its first line.
-        n_chars: of its text.
-    """
-
-    rank: int
-    document_id: str
-    score: float
-    passages: tuple[HitPassage, ...]
-    title: str = ""
-    n_chars: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """A query as each kind of search takes it; None where it does not take part.
-
-    Attributes:
-        allowed: documents that may be found; None: all. Shape: (documents,).
-    """
-
-    vector: FloatArray | None
-    match: LexicalMatch | None
-    allowed: BoolArray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,24 +55,38 @@ class Index:
     was opened, until :meth:`reload`.
     """
 
-    def __init__(self, snapshot: IndexSnapshot, *, encode: Encode) -> None:
+    def __init__(
+        self,
+        snapshot: IndexSnapshot,
+        *,
+        encode: Encode,
+        load_reranker: LoadReranker | None = None,
+    ) -> None:
         self._snapshot = snapshot
         self._encode = encode
+        self._load_reranker = load_reranker
         self._positions: dict[str, int] | None = None
         self._last_filter: tuple[IndexSnapshot, str, BoolArray] | None = None
 
     @classmethod
-    def open(cls, output: OutputFolder, *, encode: Encode) -> Index:
+    def open(
+        cls,
+        output: OutputFolder,
+        *,
+        encode: Encode,
+        load_reranker: LoadReranker | None = None,
+    ) -> Index:
         """Open the indexes that the manifest of an output folder names.
 
         Args:
             output: the folder.
             encode: makes queries into vectors, by the model that made the output.
+            load_reranker: loads a model that reads query and passage together; None: there is none.
 
         Raises:
             OutputError: there is no finished output, or a file is damaged.
         """
-        return cls(open_snapshot(output), encode=encode)
+        return cls(open_snapshot(output), encode=encode, load_reranker=load_reranker)
 
     def reload(self) -> bool:
         """Turn to what the last run into the folder has published.
@@ -159,11 +140,25 @@ class Index:
             )
         return DenseSearch(self._snapshot, open_vectors(self._snapshot, description))
 
+    @property
+    def _by_sentence(self) -> SentenceSearch:
+        return SentenceSearch(self._dense, self._snapshot.ids)
+
     def search(
-        self, text: str, k: int = 10, rank: str | None = None, *, filter: str | None = None
+        self,
+        text: str,
+        k: int = 10,
+        rank: str | None = None,
+        *,
+        filter: str | None = None,
+        rerank: str | None = None,
+        rerank_label: str | None = None,
     ) -> list[Hit]:
         """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
-        return self.search_many([text], k, rank, filter=filter)[0]
+        (hits,) = self.search_many(
+            [text], k, rank, filter=filter, rerank=rerank, rerank_label=rerank_label
+        )
+        return hits
 
     def search_many(
         self,
@@ -172,31 +167,58 @@ class Index:
         rank: str | None = None,
         *,
         filter: str | None = None,
+        rerank: str | None = None,
+        rerank_label: str | None = None,
     ) -> list[list[Hit]]:
         """Find the ``k`` documents that fit each text best.
 
         Args:
             texts: of any length.
             k: documents wanted, at least 1; fewer if there are not that many.
-            rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document
-                and in its best run of passages; ``"best"``: by the vector of the best passage;
-                ``"best-mean"``: by the mean of the three best; ``"document"``: by the vector of
-                the whole document; ``"hybrid"``: ``lexical`` and ``best-mean`` together; None:
-                :attr:`default_rank`.
+            rank: ``"lexical"``: by words and pairs of neighbouring words, in the whole document,
+                in its best run of passages, and in the best pair of passages for each sentence of
+                the query; ``"best"``: by the vectors of the best passage for each sentence and
+                for the whole query; ``"best-mean"``: by the mean of the three best;
+                ``"document"``: by the vector of the whole document; ``"hybrid"``: ``lexical`` and
+                ``best`` together; None: :attr:`default_rank`.
             filter: which documents may be found, as in ``"label = 'neg' and score > 0.8"``; it
                 is applied before the documents are ranked. None: all.
+            rerank: a cross-encoder, a folder or hub id, that puts the first 50 documents, or
+                ``k``, into a new order by the passages that are shown; None: none does.
+            rerank_label: of a cross-encoder of several labels, the one that means relevant.
 
         Raises:
-            ConfigError: a text is empty, ``k`` or ``rank`` is out of range, or the filter is not
-                in the language or names an unknown field.
+            ConfigError: a text is empty, ``k``, ``rank`` or ``rerank_label`` is out of range, or
+                the filter is not in the language or names an unknown field.
+            ModelError: the cross-encoder cannot be found or used.
             OutputError: ``rank`` needs vectors, and there are none.
             FingerprintError: the encoder's vectors do not fit the index.
         """
         rank = self._checked(k, rank)
+        model = self._reranker(rerank, rerank_label)
+        depth = k if model is None else max(k, RERANKED)
         hits: list[list[Hit]] = []
         for queries in self._queries(texts, rank, filter):
-            hits.extend(self._hits([self._found(query, k, rank) for query in queries]))
-        return hits
+            hits.extend(self._hits([self._found(query, depth, rank) for query in queries]))
+        if model is None:
+            return hits
+        return [reranked(text, own, k, model) for text, own in zip(texts, hits, strict=True)]
+
+    def kind_scores(self, text: str, k: int = 10) -> tuple[list[str], dict[str, FloatArray]]:
+        """What each kind of search says of a query, before their scores are fused.
+
+        Args:
+            text: of any length.
+            k: documents wanted, which decides how many are candidates.
+
+        Returns:
+            The ids of the candidates, and their scores by kind (a key of
+            :data:`longbert.core.fusion.WEIGHTS`). Shape of each: (candidates,).
+        """
+        ((query,),) = self._queries([text], self.default_rank, None)
+        ids = self._snapshot.ids
+        candidates, by_kind = candidate_scores(query, k, self._sentences_of(query), ids)
+        return ids(candidates), by_kind
 
     def rankings(
         self,
@@ -233,14 +255,16 @@ class Index:
         others = np.ones(len(self.document_ids), np.bool_)
         others[position] = False
         allowed = self._allowed(filter)
-        vector = self._dense.of_document(position) if rank in DENSE_RANKS else None
+        vectors = None
+        if rank in DENSE_RANKS:
+            vectors = self._dense.of_document(position)[np.newaxis]
         match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
-        query = _Query(vector, match, others if allowed is None else others & allowed)
+        query = Query(vectors, match, others if allowed is None else others & allowed)
         return self._hits([self._found(query, k, rank)])[0]
 
     def _queries(
         self, texts: Sequence[str], rank: str, filter: str | None
-    ) -> Iterator[list[_Query]]:
+    ) -> Iterator[list[Query]]:
         """The queries, block after block."""
         for text in texts:
             if not text.strip():
@@ -249,8 +273,8 @@ class Index:
         for start in range(0, len(texts), _QUERIES_AT_ONCE):
             some = texts[start : start + _QUERIES_AT_ONCE]
             yield [
-                _Query(vector, self._match(text, rank), allowed)
-                for text, vector in zip(some, self._vectors(some, rank), strict=True)
+                Query(vectors, self._match(text, rank), allowed)
+                for text, vectors in zip(some, self._vectors(some, rank), strict=True)
             ]
 
     def _allowed(self, filter: str | None) -> BoolArray | None:
@@ -275,59 +299,46 @@ class Index:
             raise ConfigError(f"k must be at least 1, got {k}")
         return rank
 
+    def _reranker(self, name: str | None, label: str | None) -> Rerank | None:
+        if name is None and label is not None:
+            raise ConfigError(f"rerank_label is {shown(label)}, but rerank names no model: name it")
+        if name is None:
+            return None
+        if self._load_reranker is None:
+            raise ConfigError(
+                "rerank names a model, and this index was opened without any: leave it out"
+            )
+        return self._load_reranker(name, label)
+
     def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[FloatArray | None]:
         if rank not in DENSE_RANKS:
             return [None] * len(texts)
-        return list(self._dense.queries(self._encode(texts), n_texts=len(texts)))
+        parts = [[text] if rank == "document" else query_parts(text) for text in texts]
+        flat = [part for of_text in parts for part in of_text]
+        vectors = self._dense.queries(self._encode(flat), n_texts=len(flat))
+        return np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
 
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
 
-    def _ranked(self, query: _Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
+    def _ranked(self, query: Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
         """The best ``k`` documents and their scores."""
-        if query.vector is not None and rank not in LEXICAL_RANKS:
-            return self._dense.top(query.vector, k, rank, allowed=query.allowed)
-        if query.vector is None and query.match is None:
-            return np.zeros(0, np.int64), np.zeros(0, np.float32)
-        candidates = self._candidates(query, max(_DEPTH, 2 * k))
-        by_kind = {}
-        if query.match is not None:
-            by_kind["runs"] = query.match.runs[candidates]
-            by_kind["documents"] = query.match.documents[candidates]
-        if query.vector is not None:
-            by_kind["dense"] = self._dense.document_scores(
-                query.vector, candidates, DENSE_IN_HYBRID
-            )
-        scores = combined(by_kind)
-        top = top_documents(scores, candidates, k, self._snapshot.ids)
-        return candidates[top], scores[top]
+        if query.vectors is not None and rank not in LEXICAL_RANKS:
+            return self._by_sentence.top(query.vectors, k, rank, allowed=query.allowed)
+        return fused(query, k, self._sentences_of(query), self._snapshot.ids)
 
-    def _candidates(self, query: _Query, depth: int) -> IntArray:
-        """The best documents of each kind of search, ascending."""
-        found = []
-        if query.match is not None:
-            everything = np.arange(self._snapshot.n_documents)
-            for scores in (query.match.runs, query.match.documents):
-                kept = np.where(scores > 0, scores, -np.inf)
-                if query.allowed is not None:
-                    kept[~query.allowed] = -np.inf
-                found.append(top_documents(kept, everything, depth, self._snapshot.ids))
-        if query.vector is not None:
-            documents, _ = self._dense.top(
-                query.vector, depth, DENSE_IN_HYBRID, allowed=query.allowed
-            )
-            found.append(documents)
-        return np.array(sorted({one for some in found for one in some.tolist()}), np.int64)
+    def _sentences_of(self, query: Query) -> SentenceSearch | None:
+        return None if query.vectors is None else self._by_sentence
 
-    def _passage_scores(self, query: _Query, document: int) -> FloatArray:
+    def _passage_scores(self, query: Query, document: int) -> FloatArray:
         by_kind = {}
         if query.match is not None:
             by_kind["words"] = query.match.passages(document)
-        if query.vector is not None:
-            by_kind["dense"] = self._dense.passage_scores(query.vector, document)
+        if query.vectors is not None:
+            by_kind["dense"] = self._dense.passage_scores(query.vectors[-1], document)
         return combined_passages(by_kind)
 
-    def _found(self, query: _Query, k: int, rank: str) -> list[_Found]:
+    def _found(self, query: Query, k: int, rank: str) -> list[_Found]:
         weights = {} if query.match is None else query.match.term_weights
         return [
             _Found(score, Wanted(document, self._passage_scores(query, document), weights))

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from click.testing import CliRunner, Result
 from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
+from longbert.encoders.cross_encoder import load_cross_encoder
 from longbert.errors import ConfigError, InputError, QueryWarning
-from longbert.index.excerpts import HitPassage
-from longbert.index.search import Hit
+from longbert.index.excerpts import Hit, HitPassage
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
@@ -35,9 +36,18 @@ class FakeIndex:
         self.asked: list[tuple[Any, ...]] = []
 
     def search_many(
-        self, texts: list[str], k: int, rank: str, *, filter: str | None
+        self,
+        texts: list[str],
+        k: int,
+        rank: str,
+        *,
+        filter: str | None,
+        rerank: str | None,
+        rerank_label: str | None,
     ) -> list[list[Hit]]:
-        self.asked.append((texts, k, rank) if filter is None else (texts, k, rank, filter))
+        more = () if filter is None else (filter,)
+        models = () if rerank is None else (rerank, rerank_label)
+        self.asked.append((texts, k, rank, *more, *models))
         return [HITS[:k] for _ in texts]
 
     def like(self, document_id: str, k: int, rank: str, *, filter: str | None) -> list[Hit]:
@@ -271,3 +281,34 @@ def test_a_long_passage_is_shown_from_its_strongest_sentence(
     table = written([("query", [Hit(1, "a.txt", 1.0, (passage,))])], "table")
 
     assert "…The price is due." in table
+
+
+def test_a_model_that_reorders_is_handed_on(index: FakeIndex) -> None:
+    run("a text", "--rerank", "org/model", "--rerank-label", "yes", "-k", "1", "--format", "json")
+
+    assert index.asked[1] == (["a text"], 1, None, "org/model", "yes")
+
+
+def test_a_document_is_no_query_beside_a_passage(index: FakeIndex) -> None:
+    with pytest.raises(ConfigError, match="leave out one of them"):
+        run("--like", "a", "--rerank", "org/model")
+
+
+def test_an_output_is_reordered_by_a_real_model(
+    models: Callable[..., Path], tmp_path: Path
+) -> None:
+    for name, text in {"sale": "The price of the house is high.", "May": "It rains."}.items():
+        (tmp_path / f"{name}.txt").write_text(text)
+    output = tmp_path / "out"
+    classifier = str(models("bert", task="classify"))
+    api.run(tmp_path, output=output, runner="none", embed="none", classify=classifier)
+    model = str(models("bert", task="classify", labels=("LABEL_0",), seed=5))
+
+    result = run("price in May", "--index", str(output), "--rerank", model, "--format", "jsonl")
+
+    hits = [json.loads(line) for line in result.stdout.splitlines()]
+    scores = load_cross_encoder(model).scores(
+        "price in May", [hit["passages"][0]["text"] for hit in hits]
+    )
+    found = np.array([hit["score"] for hit in hits], np.float32)
+    assert found.tolist() == sorted(scores.tolist(), reverse=True)

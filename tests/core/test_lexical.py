@@ -14,6 +14,7 @@ from longbert.core.lexical import (
     DOCUMENT_K1,
     RUN_B,
     RUN_K1,
+    SENTENCE_BLOCK_PASSAGES,
     Layout,
     Postings,
     Totals,
@@ -43,8 +44,8 @@ def postings_of(documents: list[Document], term: int) -> Postings:
     return Postings(passages, counts[passages])
 
 
-def runs_of(document: Document) -> list[Document]:
-    blocks = [document[i : i + BLOCK_PASSAGES] for i in range(0, len(document), BLOCK_PASSAGES)]
+def runs_of(document: Document, block_passages: int = BLOCK_PASSAGES) -> list[Document]:
+    blocks = [document[i : i + block_passages] for i in range(0, len(document), block_passages)]
     return [a + b for a, b in pairwise(blocks)] or blocks
 
 
@@ -84,8 +85,15 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
     runs = [[flat(run) for run in runs_of(one)] for one in documents]
     passages = [passage for one in documents for passage in one]
     mean_run = mean_length([run for one in runs for run in one])
+    pairs = [[flat(run) for run in runs_of(one, SENTENCE_BLOCK_PASSAGES)] for one in documents]
+    # The first sentence has the first two terms, the second one the others and a part of these.
+    shares = np.array([[1, 0.5, 0, 0], [0, 0.5, 1, 1]])
+    by_sentence = [
+        [max(slow_bm25(one, share, 2 * mean_length(passages), k1=RUN_K1, b=RUN_B)) for one in pairs]
+        for share in (shares * idf).tolist()
+    ]
 
-    found = score_documents(postings, weights, layout, totals)
+    found = score_documents(postings, shares * weights, layout, totals)
 
     assert [document_frequency(one, layout) for one in postings] == frequencies
     np.testing.assert_allclose(
@@ -100,6 +108,7 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
         rtol=1e-5,
         atol=1e-7,
     )
+    np.testing.assert_allclose(found.sentences, np.sum(by_sentence, axis=0), rtol=1e-5, atol=1e-7)
     for number, document in enumerate(documents):
         scores = score_passages(postings, weights, layout, totals, document=number)
         slow = slow_bm25(document, idf, mean_length(passages), k1=RUN_K1, b=RUN_B)
@@ -113,7 +122,7 @@ def test_parts_score_as_the_whole(documents: list[Document], data: st.DataObject
     parts = [documents[:cut], documents[cut:]]
     layouts = [layout_of(one) for one in parts]
     totals = Totals.of(layouts[0]) + Totals.of(layouts[1])
-    weights = np.array([1.0, 0.5, 0.25, 2.0])
+    weights = np.array([[1.0, 0.5, 0.0, 2.0], [0.0, 0.0, 0.25, 0.5]])
 
     whole = score_documents(
         [postings_of(documents, term) for term in range(N_TERMS)],
@@ -131,6 +140,7 @@ def test_parts_score_as_the_whole(documents: list[Document], data: st.DataObject
     assert Totals.of(layout_of(documents)) == totals
     assert [*found[0].documents, *found[1].documents] == whole.documents.tolist()
     assert [*found[0].runs, *found[1].runs] == whole.runs.tolist()
+    assert [*found[0].sentences, *found[1].sentences] == whole.sentences.tolist()
 
 
 @given(st.lists(PASSAGE, min_size=1, max_size=9))

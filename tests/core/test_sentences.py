@@ -1,10 +1,19 @@
 """Borders of sentences, and spans widened to them."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.sentences import sentence_spans, sentence_starts, strongest, widened
+from longbert.core.sentences import (
+    QUERY_SENTENCES,
+    query_sentences,
+    sentence_spans,
+    sentence_starts,
+    strongest,
+    widened,
+)
 
 TEXTS = st.text(st.sampled_from("ab A.。!\n \u3000'’é"), max_size=60)
 
@@ -60,3 +69,23 @@ def test_a_span_in_a_long_sentence_is_widened_to_words() -> None:
 @pytest.mark.parametrize(("scores", "place"), [([], None), ([0, 0], None), ([0, 2, 2], 1)])
 def test_strongest(scores: list[float], place: int | None) -> None:
     assert strongest(scores) == place
+
+
+@given(st.text(alphabet="ab. !\n…", max_size=200))
+def test_the_sentences_of_a_query_hold_its_letters_in_few_parts(text: str) -> None:
+    spans = query_sentences(text)
+
+    assert 1 <= len(spans) <= QUERY_SENTENCES
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans))
+    shown = "".join(text[start:end] for start, end in spans)
+    assert [one for one in shown if one.isalnum()] == [one for one in text if one.isalnum()]
+
+
+def test_a_query_is_cut_into_sentences_with_letters() -> None:
+    text = "Who pays? … The tenant. !!"
+
+    assert [text[a:b] for a, b in query_sentences(text)] == ["Who pays?", "The tenant."]
+    assert query_sentences("?!") == [(0, 2)]
+    long = "One. " * (3 * QUERY_SENTENCES - 1)
+    assert len(query_sentences(long)) == QUERY_SENTENCES
+    assert query_sentences(long)[-1][1] == len(long) - 1

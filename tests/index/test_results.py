@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longbert.index.excerpts import Hit, HitPassage
 from longbert.index.results import hit_record, hit_records, hits_table, trec_lines
-from longbert.index.search import Hit, HitPassage
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),

@@ -26,7 +26,8 @@ import longbert.index.table as table_module
 from longbert.core.fusion import combined
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
-from longbert.index.search import Hit, Index
+from longbert.index.excerpts import Hit
+from longbert.index.search import Index
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import lexical_file
 

@@ -40,13 +40,16 @@ _BOTH_SIDED = frozenset({"bert-generation", "xlnet"})
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", ".model", ".codes")
 
 
-def check_architecture(config: Mapping[str, Any], task: Task, *, name: str) -> None:
+def check_architecture(
+    config: Mapping[str, Any], task: Task, *, name: str, option: str | None = None
+) -> None:
     """Check that a model is an encoder, with a head that fits a task.
 
     Args:
         config: its ``config.json``.
         task: that it was named for.
         name: as the user gave it.
+        option: that it was given with, without the dashes; None: the task's.
 
     Raises:
         ModelError: it is no encoder, or has no such head.
@@ -78,13 +81,14 @@ def check_architecture(config: Mapping[str, Any], task: Task, *, name: str) -> N
         for other in TASKS.values()
         if other.architecture and _has_head_for(other, architectures)
     ]
+    option = option or task.name
     remedy = (
         f"give it as --{fitting[0]}"
-        if fitting
-        else f"--{task.name} needs a checkpoint of {task.architecture}"
+        if fitting and option == task.name
+        else f"--{option} needs a checkpoint of {task.architecture}"
     )
     raise ModelError(
-        f"{name} was given as --{task.name}, but its config.json names "
+        f"{name} was given as --{option}, but its config.json names "
         f"{', '.join(architectures) or 'no architecture'}: {remedy}"
     )
 

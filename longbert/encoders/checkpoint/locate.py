@@ -59,7 +59,12 @@ class ModelFolder:
 
 
 def find_model(
-    name: str, *, task: str, config: ModelConfig, with_weights: bool = True
+    name: str,
+    *,
+    task: str,
+    config: ModelConfig,
+    with_weights: bool = True,
+    option: str | None = None,
 ) -> ModelFolder:
     """Find a model and check, without loading it, that it fits a task and is safe to load.
 
@@ -68,6 +73,7 @@ def find_model(
         task: name of a task of :data:`longbert.tasks.TASKS`.
         config: for what the user trusts.
         with_weights: whether weights are needed, too; if not, none are downloaded or checked.
+        option: that it was given with, for messages; None: the task's.
 
     Raises:
         ModelError: not found, no weights, pickled weights only, no tokenizer, not an encoder, no
@@ -85,7 +91,7 @@ def find_model(
         if with_weights:
             check_files(path, head)
         return replace(folder, head=head)
-    check_architecture(folder.config, TASKS[task], name=name)
+    check_architecture(folder.config, TASKS[task], name=name, option=option)
     if TASKS[task].architecture is not None:
         check_labels(folder.config, name=name)
     if with_weights:

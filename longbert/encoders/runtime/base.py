@@ -29,13 +29,20 @@ class Runtime(Protocol):
     attention: str
 
     def hidden_states(
-        self, input_ids: IntArray, attention_mask: IntArray, *, all_layers: bool = False
+        self,
+        input_ids: IntArray,
+        attention_mask: IntArray,
+        token_types: IntArray | None = None,
+        *,
+        all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Run padded windows, without gradients.
 
         Args:
             input_ids: Shape: (batch, positions).
             attention_mask: 1 for tokens, 0 for padding. Shape: (batch, positions).
+            token_types: which of two texts a token belongs to; None where there is one, and
+                without effect on models that make no difference. Shape: (batch, positions).
             all_layers: whether to return the states below the last layer, too.
 
         Returns:
@@ -83,7 +90,12 @@ class EncoderModule(nn.Module, ABC):
 
     @abstractmethod
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, *, all_layers: bool = False
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_types: Tensor | None = None,
+        *,
+        all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Hidden states, as :meth:`Runtime.hidden_states` returns them."""
 

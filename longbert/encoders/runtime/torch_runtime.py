@@ -28,12 +28,18 @@ class TorchRuntime:
         self._encoder = encoder.to(device=device, dtype=dtype)
 
     def hidden_states(
-        self, input_ids: IntArray, attention_mask: IntArray, *, all_layers: bool = False
+        self,
+        input_ids: IntArray,
+        attention_mask: IntArray,
+        token_types: IntArray | None = None,
+        *,
+        all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Run padded windows, without gradients."""
-        ids, mask = (
-            torch.from_numpy(array).to(self._device) for array in (input_ids, attention_mask)
+        ids, mask, types = (
+            None if array is None else torch.from_numpy(array).to(self._device)
+            for array in (input_ids, attention_mask, token_types)
         )
         with torch.inference_mode():
-            states: tuple[Tensor, ...] = self._encoder(ids, mask, all_layers=all_layers)
+            states: tuple[Tensor, ...] = self._encoder(ids, mask, types, all_layers=all_layers)
         return states

@@ -5,6 +5,7 @@ No other module knows the models of transformers.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,6 +65,7 @@ class TransformersEncoder(EncoderModule):
         self.width = int(config.hidden_size)
         self.n_layers = int(config.num_hidden_layers)
         self.n_positions = _n_positions(base)
+        self._has_types = _has_types(base)
         self.n_ids = int(base.get_input_embeddings().num_embeddings)
         self.architecture = {
             key: value
@@ -72,11 +74,20 @@ class TransformersEncoder(EncoderModule):
         }
 
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor, *, all_layers: bool = False
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        token_types: Tensor | None = None,
+        *,
+        all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Hidden states; the last one is what the base model returns as its own."""
+        own = {} if token_types is None or not self._has_types else {"token_type_ids": token_types}
         output = self._base(
-            input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=all_layers
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            output_hidden_states=all_layers,
+            **own,
         )
         last: Tensor = output.last_hidden_state
         return (*output.hidden_states[:-1], last) if all_layers else (last,)
@@ -259,6 +270,12 @@ def _taken_apart(
 
 def _lacks_sdpa(error: ValueError) -> bool:
     return "scaled_dot_product_attention" in str(error)
+
+
+def _has_types(base: Any) -> bool:
+    """Whether tokens of two texts are told apart: there may be a single type, or none."""
+    takes_them = "token_type_ids" in inspect.signature(base.forward).parameters
+    return takes_them and getattr(base.config, "type_vocab_size", 2) > 1
 
 
 def _n_positions(base: Any) -> int | None:

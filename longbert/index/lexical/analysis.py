@@ -8,7 +8,6 @@ terms, chances of a single such pair are about 1 in 4,000.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,6 +16,7 @@ import numpy as np
 
 from longbert.arrays import IntArray, TermArray
 from longbert.core.lexical import PAIR_WEIGHT
+from longbert.core.sentences import query_sentences
 from longbert.index.lexical.languages import AUTO, UNSTEMMED, detect_language, term_of
 from longbert.index.lexical.words import words_of
 
@@ -47,12 +47,12 @@ class QueryTerm:
 
     Attributes:
         variants: its numbers in the languages of the index, in ascending order.
-        weight: times it stands in the query, less for pairs.
+        weights: times it stands in each sentence of the query, less for pairs.
         is_pair: of words.
     """
 
     variants: tuple[int, ...]
-    weight: float
+    weights: tuple[float, ...]
     is_pair: bool
 
 
@@ -91,13 +91,22 @@ def query_terms(text: str, *, languages: Sequence[str]) -> tuple[QueryTerm, ...]
         text: of any length.
         languages: of the index.
     """
-    analysed = [analyse(text, language=one).terms for one in sorted(set(languages) or {UNSTEMMED})]
-    words = zip(*(one.tolist() for one in analysed), strict=True)
-    neighbours = zip(*(pairs(one[:-1], one[1:]).tolist() for one in analysed), strict=True)
+    sentences = query_sentences(text)
+    analysed = [analyse(text, language=one) for one in sorted(set(languages) or {UNSTEMMED})]
+    starts = [start for start, _ in sentences]
+    # What stands before the first sentence goes with it. A pair stands where its first word does.
+    places = np.searchsorted(starts[1:], analysed[0].starts, side="right").tolist()
+    words = zip(*(one.terms.tolist() for one in analysed), strict=True)
+    neighbours = zip(
+        *(pairs(one.terms[:-1], one.terms[1:]).tolist() for one in analysed), strict=True
+    )
     found = []
     for stream, weight, is_pair in ((words, 1.0, False), (neighbours, PAIR_WEIGHT, True)):
-        counts = Counter(tuple(sorted(set(forms))) for forms in stream)
-        found += [QueryTerm(forms, weight * n, is_pair) for forms, n in counts.items()]
+        counts: dict[tuple[int, ...], list[float]] = {}
+        for forms, place in zip(stream, places, strict=False):
+            key = tuple(sorted(set(forms)))
+            counts.setdefault(key, [0.0] * len(sentences))[place] += weight
+        found += [QueryTerm(forms, tuple(of_it), is_pair) for forms, of_it in counts.items()]
     return tuple(found)
 
 

@@ -30,12 +30,14 @@ class LexicalMatch:
     Attributes:
         documents: BM25 of every document, 0 without a word of the query. Shape: (documents,).
         runs: BM25 of every document's best run of passages. Shape: (documents,).
+        sentences: sum of what each sentence of the query finds. Shape: (documents,).
         highest: what no passage exceeds.
         term_weights: of the words of the query, by number; pairs are left out.
     """
 
     documents: FloatArray
     runs: FloatArray
+    sentences: FloatArray
     highest: float
     term_weights: Mapping[int, float]
     _corpus: LexicalCorpus
@@ -93,12 +95,12 @@ class LexicalCorpus:
         known = np.flatnonzero(frequencies)
         if not len(known):
             return None
-        in_query = np.array([terms[place].weight for place in known])
-        weights = in_query * inverse_frequency(frequencies[known], self.totals.documents)
+        in_sentences = np.array([terms[place].weights for place in known]).T
+        weights = in_sentences * inverse_frequency(frequencies[known], self.totals.documents)
         postings = tuple(tuple(lists[place] for place in known) for lists in found)
         in_passages = np.array([[len(one.passages) for one in lists] for lists in postings])
         # Inside a document, words that all documents have still tell its passages apart.
-        passage_weights = in_query * inverse_frequency(
+        passage_weights = in_sentences.sum(axis=0) * inverse_frequency(
             in_passages.sum(axis=0), self.totals.passages
         )
         scores = [
@@ -108,6 +110,7 @@ class LexicalCorpus:
         return LexicalMatch(
             documents=np.concatenate([one.documents for one in scores]),
             runs=np.concatenate([one.runs for one in scores]),
+            sentences=np.concatenate([one.sentences for one in scores]),
             highest=highest_score(passage_weights),
             term_weights={
                 variant: float(weight)

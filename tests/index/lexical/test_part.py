@@ -103,13 +103,25 @@ def test_a_word_of_a_query_is_looked_for_in_every_language() -> None:
     (term,) = query_terms("running", languages=["none", "en"])
 
     assert term.variants == tuple(sorted({number("running"), number("run")}))
-    assert term.weight == 1
+    assert term.weights == (1,)
 
 
 def test_repeated_words_of_a_query_weigh_more() -> None:
-    weights = Counter(term.weight for term in query_terms("red red red", languages=["none"]))
+    weights = Counter(term.weights for term in query_terms("red red red", languages=["none"]))
 
-    assert weights == {3.0: 1, 2 * PAIR_WEIGHT: 1}
+    assert weights == {(3.0,): 1, (2 * PAIR_WEIGHT,): 1}
+
+
+def test_terms_know_the_sentences_of_a_query_that_they_stand_in() -> None:
+    terms = query_terms("- Red car. Red house!", languages=["none"])
+
+    found = {term.variants: term.weights for term in terms if not term.is_pair}
+    assert found == {(number("red"),): (1, 1), (number("car"),): (1, 0), (number("house"),): (0, 1)}
+    # A pair that crosses a border stands where its first word does.
+    across = pairs(*(np.array([number(one)], np.uint64) for one in ("car", "red")))
+    assert [term.weights for term in terms if term.variants == (int(across[0]),)] == [
+        (PAIR_WEIGHT, 0)
+    ]
 
 
 def test_pairs_are_ordered() -> None:

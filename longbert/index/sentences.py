@@ -1,0 +1,84 @@
+"""Search by the vectors of a query's sentences, and of the whole of it, together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from longbert.arrays import BoolArray, FloatArray, IntArray
+from longbert.core.ranking import Ids, top_documents
+from longbert.core.sentences import query_sentences
+from longbert.index.dense import DenseSearch
+
+_AT_LEAST = 50
+_GROWTH = 4
+
+
+def query_parts(text: str) -> list[str]:
+    """What of a query has a vector: its sentences, if there are several, and the whole, last.
+
+    One vector of several statements lies near none of the passages that make them.
+    """
+    spans = query_sentences(text)
+    return [*(text[start:end] for start, end in spans), text] if len(spans) > 1 else [text]
+
+
+class SentenceSearch:
+    """A document's score is the mean of its scores for the parts of the query.
+
+    Args:
+        dense: ranks documents for one vector.
+        ids: names documents, by which equal scores are told apart.
+    """
+
+    def __init__(self, dense: DenseSearch, ids: Ids) -> None:
+        self._dense = dense
+        self._ids = ids
+
+    def top(
+        self, query: FloatArray, k: int, rank: str, *, allowed: BoolArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        """Find the best ``k`` documents and their scores.
+
+        By the threshold algorithm (Fagin et al. 2003): a document among the best of no part scores
+        at most the mean of the last ones' scores. So the lists grow until the k-th result is above
+        that: at the bound, a tie could still come before it.
+
+        Args:
+            query: vectors of its parts. Shape: (parts, width).
+            k: documents wanted.
+            rank: as in :meth:`longbert.index.dense.DenseSearch.top`.
+            allowed: documents that may be found; None: all. Shape: (documents,).
+        """
+        if len(query) == 1:
+            return self._dense.top(query[0], k, rank, allowed=allowed)
+        n_wanted = max(_AT_LEAST, 2 * k)
+        while True:
+            lists = [self._dense.top(one, n_wanted, rank, allowed=allowed) for one in query]
+            documents = np.unique(np.concatenate([found for found, _ in lists]))
+            scores = self.document_scores(query, documents, rank)
+            top = top_documents(scores, documents, k, self._ids)
+            if any(len(found) < n_wanted for found, _ in lists):
+                return documents[top], scores[top]
+            bound = _mean(np.array([[last[-1]] for _, last in lists], np.float32))[0]
+            if len(top) == k and scores[top[-1]] > bound:
+                return documents[top], scores[top]
+            n_wanted *= _GROWTH
+
+    def near(self, query: FloatArray, k: int, rank: str, *, allowed: BoolArray | None) -> IntArray:
+        """The best ``k`` documents for the whole query, in any order: candidates to score."""
+        return self._dense.top(query[-1], k, rank, allowed=allowed)[0]
+
+    def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
+        """Score some documents. Shape: (documents,)."""
+        if len(query) == 1:
+            return self._dense.document_scores(query[0], documents, rank)
+        return _mean(np.array([self._dense.document_scores(one, documents, rank) for one in query]))
+
+
+def _mean(scores: FloatArray) -> FloatArray:
+    """Means over the parts, which grow with each score. Shape: (documents,)."""
+    added = np.zeros(scores.shape[1], np.float64)
+    # One after the other: the bound must be added up exactly as the scores are.
+    for of_part in scores:
+        added += of_part
+    return np.asarray(added / len(scores), np.float32)

@@ -1,0 +1,70 @@
+"""Search by the sentences of a query, against scoring everything."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.written_tables import Doc, Floats, write_output
+
+import longbert.index.sentences as sentences_module
+from longbert.core.ranking import document_scores, similarities
+from longbert.index.search import Index
+from longbert.index.sentences import query_parts
+from longbert.store.folder import OutputFolder
+
+WIDTH = 6
+TEXT = "One thing. Another thing? A third."
+
+
+def documents(seed: int, n: int, distinct: int) -> list[Doc]:
+    draw = np.random.default_rng(seed)
+    pool = draw.standard_normal((distinct, WIDTH)).astype(np.float32)
+    return [
+        Doc(f"d{number:02}", pool[0], pool[draw.integers(distinct, size=draw.integers(1, 5))])
+        for number in range(n)
+    ]
+
+
+def slow(docs: list[Doc], parts: Floats, rank: str) -> list[tuple[str, float]]:
+    scored = []
+    for doc in docs:
+        assert doc.passages is not None
+        own = [
+            document_scores(
+                similarities(doc.passages, part), np.array([len(doc.passages)]), rank=rank
+            )[0].astype(np.float64)
+            for part in parts
+        ]
+        scored.append((doc.document_id, float(np.float32(sum(own) / len(own)))))
+    return sorted(scored, key=lambda one: (-one[1], one[0]))
+
+
+@settings(deadline=None, derandomize=True, max_examples=60)
+@given(
+    seed=st.integers(0, 1000),
+    n=st.integers(1, 30),
+    k=st.integers(1, 12),
+    distinct=st.sampled_from([1, 3, 40]),
+    rank=st.sampled_from(["best", "best-mean"]),
+)
+def test_a_document_scores_the_mean_over_the_parts(
+    seed: int, n: int, k: int, distinct: int, rank: str
+) -> None:
+    docs = documents(seed, n, distinct)
+    parts = query_parts(TEXT)
+    draw = np.random.default_rng(seed + 1).standard_normal((len(parts), WIDTH))
+    vectors = dict(zip(parts, draw.astype(np.float32), strict=True))
+    output = OutputFolder(write_output(docs, width=WIDTH, metric="dot"), "out")
+    index = Index.open(output, encode=lambda texts: np.stack([vectors[text] for text in texts]))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sentences_module, "_AT_LEAST", 1)
+        hits = index.search(TEXT, k, rank)
+
+    expected = slow(docs, np.stack([vectors[part] for part in parts]), rank)
+    assert [(hit.document_id, hit.score) for hit in hits] == expected[:k]
+
+
+def test_a_query_has_a_vector_for_each_sentence_and_for_the_whole() -> None:
+    assert query_parts(TEXT) == ["One thing.", "Another thing?", "A third.", TEXT]
+    assert query_parts(" one thing ") == [" one thing "]
