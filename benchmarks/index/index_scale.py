@@ -9,7 +9,7 @@ them little, and the clock shows as much where there is none.
 Each size and type is built from tables by longbert's own code in a process of its own, and searched
 in another one, as a query would be::
 
-    python benchmarks/index/index_scale.py FOLDER --rows 1000000 --types flat,ivf,ivf-sq8
+    python benchmarks/index/index_scale.py FOLDER 1000000 flat,ivf,ivf-sq8
 
 FOLDER takes the tables and indexes (about 4 GB for a million rows), and the results as
 ``results.jsonl``, which ``chart_scale.py`` draws. The tables of a size are made once and kept.
@@ -256,8 +256,8 @@ def _apart(*arguments: str) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--rows", default="1000000", help="sizes, with commas")
-    parser.add_argument("--types", default="flat,hnsw,ivf,ivf-sq8,ivf-pq,ivf-rabitq")
+    parser.add_argument("rows", help="sizes, with commas")
+    parser.add_argument("types", help="types of index, with commas")
     parser.add_argument("--step", choices=("build", "search"), help=argparse.SUPPRESS)
     parser.add_argument("--entry", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -273,8 +273,8 @@ def main() -> None:
         if not folder.exists():
             write_tables(folder, rows)
         for type in given.types.split(","):
-            here = str(folder), "--rows", str(rows)
-            result = {"rows": rows} | _apart(*here, "--types", type, "--step", "build")
+            here = str(folder), str(rows), type
+            result = {"rows": rows} | _apart(*here, "--step", "build")
             entry = json.dumps(result.pop("entry"))
             result |= _apart(*here, "--step", "search", "--entry", entry)
             for file in (folder / "index").iterdir():
