@@ -61,7 +61,7 @@ class BeamFileSystem(FileSystem):
         return None if _has_scheme(path) else self.local.local_path(path)
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         if not _has_scheme(path):
             self.local.write(path, data)
             return

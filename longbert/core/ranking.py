@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from longbert.arrays import FloatArray, IntArray
+from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.errors import ConfigError, nearest
 
 MEAN_OF = 3
@@ -102,6 +102,32 @@ def document_scores(scores: FloatArray, sizes: IntArray, *, rank: str) -> FloatA
     means = np.full(len(sizes), -np.inf, np.float32)
     np.divide(sums, np.minimum(sizes, counted), out=means, where=sizes > 0, casting="same_kind")
     return means
+
+
+def score_ceilings(
+    scores: FloatArray, documents: IntArray, sizes: IntArray, bound: float, *, rank: str
+) -> DoubleArray:
+    """What documents can score at most, of which only some passages have been scored.
+
+    Args:
+        scores: of those passages. Shape: (passages,).
+        documents: their documents, numbered from 0 without gaps. Shape: (passages,).
+        sizes: passages that each document has. Shape: (documents,).
+        bound: what a passage that was not scored has at most.
+        rank: as for :func:`document_scores`.
+
+    Returns:
+        Shape: (documents,).
+    """
+    best_first = np.lexsort((-scores, documents))
+    ordered = documents[best_first]
+    place = np.arange(len(scores)) - np.searchsorted(ordered, ordered)
+    counted = np.minimum(sizes, _PASSAGES_COUNTED[rank])
+    best = best_first[place < counted[ordered]]
+    known = np.bincount(documents[best], minlength=len(sizes))
+    sums = np.bincount(documents[best], weights=scores[best], minlength=len(sizes))
+    ceilings: DoubleArray = (sums + (counted - known) * bound) / counted
+    return ceilings
 
 
 def top_documents(scores: FloatArray, documents: IntArray, k: int, ids: Ids) -> IntArray:

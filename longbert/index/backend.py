@@ -6,6 +6,7 @@ import importlib
 from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
+from typing import Any
 
 from longbert.errors import LongbertError
 
@@ -58,6 +59,17 @@ def check_distributions(installed: Iterable[str]) -> None:
             f"{' and '.join(found)} are installed, but they are the same module and break each "
             f"other; keep one: pip uninstall {' '.join(found)}, then {_INSTALL}"
         )
+
+
+def on_gpu(index: Any) -> Any:
+    """A copy of an index on the first GPU that FAISS sees; the index itself where there is none.
+
+    Builds of FAISS for the processor have no notion of a GPU.
+    """
+    faiss = load_faiss()
+    if not hasattr(faiss, "StandardGpuResources") or faiss.get_num_gpus() == 0:
+        return index
+    return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
 
 
 def _is_installed(distribution: str) -> bool:

@@ -1,21 +1,22 @@
-"""Exact search for documents by the vectors of their passages."""
+"""Search for documents by the vectors of their passages."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
-from longbert.arrays import DoubleArray, FloatArray, IntArray
-from longbert.core.ranking import document_scores, similarities, top_documents
+from longbert.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from longbert.core.ranking import Ids, document_scores, score_ceilings, top_documents
 from longbert.errors import FingerprintError, ModelError
-from longbert.index.snapshot import IndexSnapshot, VectorIndex
-from longbert.index.vectors import lengths, unit_vectors
+from longbert.index.opened import VectorIndex
+from longbert.index.snapshot import IndexSnapshot
+from longbert.index.vectors import unit_vectors
 
-_CANDIDATES_PER_RESULT = 8
-_CANDIDATES_AT_LEAST = 100
-_GROWTH = 4
-_ROWS_AT_ONCE = 8192
+CANDIDATES_PER_RESULT = 8
+CANDIDATES_AT_LEAST = 100
+GROWTH = 4
+AT_ONCE = 32
+FEW = 5_000
+"""Rows that are scored one and all where no more are allowed."""
 
 
 class DenseSearch:
@@ -52,72 +53,121 @@ class DenseSearch:
 
     def of_document(self, document: int) -> FloatArray:
         """A document's vector as a query. Shape: (width,)."""
-        rows = np.array([document], np.int64)
-        vector: FloatArray = self._vectors.documents.reconstruct_batch(rows)[0]
+        vector: FloatArray = self._vectors.documents.vectors(np.array([document], np.int64))[0]
         return vector
 
     def top(
-        self, query: FloatArray, k: int, rank: str, *, left_out: int | None
+        self,
+        query: FloatArray,
+        k: int,
+        rank: str,
+        *,
+        left_out: int | None = None,
+        allowed: BoolArray | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores, whatever other queries there are.
 
-        A document that is not among the candidates scores at most ``bound``, what the worst
-        candidate row scored and what rounding may add. The candidates grow until the k-th
-        result is above that: at the bound, a tie could still come before it.
+        A row that was not found scores at most ``bound``: what the worst row found did, and what
+        rounding may add. So does a document of which no row was found, and for any other there
+        is a ceiling. The search goes on until the k-th result is above all of them: at the bound,
+        a tie could still come before it. An index that is not exact knows no such bound, and its
+        search ends with ``k`` documents, of those with a row among the nearest.
+
+        Args:
+            query: shape (width,).
+            k: documents wanted.
+            rank: one of :data:`longbert.core.ranking.DENSE_RANKS`, ``"hybrid"`` aside.
+            left_out: a document that is no result.
+            allowed: documents that may be results; None: all. Shape: (documents,).
         """
+        may = np.ones(self._snapshot.n_documents, np.bool_) if allowed is None else allowed
+        if left_out is not None:
+            may = may.copy()
+            may[left_out] = False
         by_document = rank == "document"
-        index = self._vectors.documents if by_document else self._vectors.passages
-        description = self._vectors.description
-        entry = description.documents if by_document else description.passages
-        slack = _rounding(lengths(query[np.newaxis]), entry.longest_vector, len(query))[0]
-        documents = np.zeros(0, np.int64)
-        scores = np.zeros(0, np.float32)
-        n_wanted = max(_CANDIDATES_AT_LEAST, _CANDIDATES_PER_RESULT * k)
-        while True:
-            everything = n_wanted >= index.ntotal
-            if everything:
-                candidates = np.arange(self._snapshot.n_documents)
-                bound = -np.inf
-            else:
-                found, rows = index.search(query[np.newaxis], n_wanted)
-                bound = float(found[0, -1]) + slack
-                candidates = rows[0] if by_document else self._snapshot.documents_of(rows[0])
-            new = np.setdiff1d(candidates, documents)
-            new = new[new != left_out] if left_out is not None else new
-            documents = np.concatenate([documents, new])
-            scores = np.concatenate([scores, self.document_scores(query, new, rank)])
-            top = top_documents(scores, documents, k, self._snapshot.ids)
-            if everything or (len(top) == k and scores[top[-1]] > bound):
-                return documents[top], scores[top]
-            n_wanted *= _GROWTH
+        table = self._vectors.documents if by_document else self._vectors.passages
+        mask = None
+        if allowed is not None:
+            mask = allowed
+            if not by_document:
+                mask = allowed[self._snapshot.documents_of(np.arange(table.n_rows))]
+        n_rows = table.n_rows if mask is None else int(np.count_nonzero(mask))
+        n_wanted, harder = max(CANDIDATES_AT_LEAST, CANDIDATES_PER_RESULT * k), 1
+        if mask is not None and n_rows <= FEW:
+            n_wanted = n_rows
+        scored = _Scored(self, query, k, rank, self._snapshot.ids)
+        while n_wanted < n_rows:
+            found = table.search(query, n_wanted, harder=harder, allowed=mask)
+            slack = table.rounding(query)
+            bound = found.bound + slack
+            owners = found.rows if by_document else self._snapshot.documents_of(found.rows)
+            is_kept = may[owners]
+            documents, numbers = np.unique(owners[is_kept], return_inverse=True)
+            sizes = np.ones(len(documents), np.int64)
+            if not by_document:
+                _, sizes = self._snapshot.rows_of(documents)
+            ceilings = score_ceilings(
+                found.scores[is_kept], numbers, sizes, bound, rank="best" if by_document else rank
+            )
+            scored.add(documents, ceilings + slack)
+            if scored.is_full and (scored.worst > bound or not table.is_exact):
+                return scored.top()
+            n_wanted, harder = n_wanted * GROWTH, harder * 2
+        scored.add(np.flatnonzero(may), np.full(np.count_nonzero(may), np.inf))
+        return scored.top()
 
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
         if rank == "document":
-            return _exact(self._vectors.documents, query, documents)
+            return self._vectors.documents.scores(query, documents)
         rows, sizes = self._snapshot.rows_of(documents)
-        return document_scores(_exact(self._vectors.passages, query, rows), sizes, rank=rank)
+        return document_scores(self._vectors.passages.scores(query, rows), sizes, rank=rank)
 
     def passage_scores(self, query: FloatArray, document: int) -> FloatArray:
         """Score the passages of a document, by ordinal. Shape: (passages of the document,)."""
         rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
-        return _exact(self._vectors.passages, query, rows)
+        return self._vectors.passages.scores(query, rows)
 
 
-def _exact(index: Any, query: FloatArray, rows: IntArray) -> FloatArray:
-    """Score rows of an index, independent of which rows come together. Shape: (rows,)."""
-    scores = np.empty(len(rows), np.float32)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        scores[start : start + len(block)] = similarities(index.reconstruct_batch(block), query)
-    return scores
+class _Scored:
+    """Documents that have been scored so far, of which the best ``k`` are wanted."""
 
+    def __init__(self, search: DenseSearch, query: FloatArray, k: int, rank: str, ids: Ids) -> None:
+        self._search = search
+        self._query = query
+        self._k = k
+        self._rank = rank
+        self._ids = ids
+        self._documents = np.zeros(0, np.int64)
+        self._scores = np.zeros(0, np.float32)
 
-def _rounding(query_lengths: DoubleArray, longest_vector: float, width: int) -> DoubleArray:
-    """Bound how far FAISS's float32 sum may be from the exact inner product.
+    @property
+    def is_full(self) -> bool:
+        """Whether there are ``k``."""
+        return len(self._documents) == self._k
 
-    At most ``width * 2**-24`` of the product of the lengths in whatever order it is summed
-    (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1); twice that,
-    to cover the rounding of our own scores.
-    """
-    return (width + 8) * 2.0**-23 * query_lengths * longest_vector
+    @property
+    def worst(self) -> float:
+        """The score of the last of the best; minus infinity before there are ``k``."""
+        return float(self._scores[-1]) if self.is_full else -np.inf
+
+    def add(self, documents: IntArray, ceilings: DoubleArray) -> None:
+        """Score those of some documents that can be among the best by their ceilings."""
+        is_new = ~np.isin(documents, self._documents)
+        documents, ceilings = documents[is_new], ceilings[is_new]
+        order = np.argsort(-ceilings, kind="stable")
+        n_at_once = max(AT_ONCE, self._k)
+        for start in range(0, len(order), n_at_once):
+            block = order[start : start + n_at_once]
+            if ceilings[block[0]] < self.worst:
+                return
+            new = documents[block]
+            scores = self._search.document_scores(self._query, new, self._rank)
+            scores = np.concatenate([self._scores, scores])
+            new = np.concatenate([self._documents, new])
+            top = top_documents(scores, new, self._k, self._ids)
+            self._documents, self._scores = new[top], scores[top]
+
+    def top(self) -> tuple[IntArray, FloatArray]:
+        """The best documents and their scores."""
+        return self._documents, self._scores

@@ -23,7 +23,8 @@ from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
 from longbert.index.lexical.corpus import LexicalMatch
-from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
+from longbert.index.opened import open_vectors
+from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexDescription, Manifest

@@ -5,43 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-import pyarrow as pa
 from typing_extensions import override
 
 from longbert.arrays import IntArray
 from longbert.core.ranking import rows_between
 from longbert.errors import OutputError
-from longbert.index.backend import load_faiss
 from longbert.index.catalog import Catalog, open_catalog
-from longbert.index.kinds import index_type
 from longbert.index.lexical.corpus import LexicalCorpus
 from longbert.index.lexical.part import LexicalPart, open_part
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
 from longbert.store.layout import CATALOG, LEXICAL
-from longbert.store.manifest import IndexDescription, IndexFile, Manifest, PartEntry
+from longbert.store.manifest import IndexDescription, Manifest, PartEntry
 
 HELD_TABLES = ("passages",)
 """Tables that search reads besides catalogs and indexes; a snapshot holds their files."""
-
-
-@dataclass(frozen=True, slots=True)
-class VectorIndex:
-    """The FAISS indexes of an output.
-
-    Attributes:
-        passages: whose rows are those of the table of passages.
-        documents: whose rows are those of the table of documents.
-        owner: keeps alive the FAISS object that ``passages`` is part of.
-    """
-
-    description: IndexDescription
-    passages: Any
-    documents: Any
-    owner: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +206,7 @@ def _open(output: OutputFolder, manifest: Manifest, before: IndexSnapshot | None
     index_files: dict[str, HeldFile] = {}
     if manifest.index is not None:
         description = output.index_description(manifest.index)
-        names = (description.passages.file, description.documents.file)
-        index_files = {name: HeldFile(output, name) for name in names}
+        index_files = {name: HeldFile(output, name) for name in description.files}
     return IndexSnapshot(output, manifest, parts, description, index_files)
 
 
@@ -245,48 +225,3 @@ def _open_part(output: OutputFolder, entry: PartEntry) -> SnapshotPart:
             "to make them anew"
         )
     return part
-
-
-def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> VectorIndex:
-    """Read the FAISS indexes of a snapshot.
-
-    Raises:
-        OutputError: a file is damaged, or of other rows than the tables.
-    """
-    output = snapshot.output
-    index_type(description.type)
-    with_ids = _read_index(snapshot, description.passages)
-    documents = _read_index(snapshot, description.documents)
-    faiss = load_faiss()
-    ids = faiss.vector_to_array(with_ids.id_map)
-    named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
-    if not np.array_equal(ids, np.concatenate(named)) or documents.ntotal != snapshot.n_documents:
-        raise OutputError(
-            f"the index in {output.path} has other rows than its tables: "
-            "remove the folder index and run longbert again"
-        )
-    return VectorIndex(
-        description=description,
-        passages=faiss.downcast_index(with_ids.index),
-        documents=documents,
-        owner=with_ids,
-    )
-
-
-def _read_index(snapshot: IndexSnapshot, entry: IndexFile) -> Any:
-    held = snapshot.index_files[entry.file]
-    data = held.read_checked(entry.sha256)
-    faiss = load_faiss()
-    try:
-        index = faiss.read_index(faiss.PyCallbackIOReader(pa.BufferReader(data).read))
-    except RuntimeError as error:
-        raise OutputError(
-            f"{held.path} cannot be read by FAISS {faiss.__version__} "
-            f"({str(error).splitlines()[0]}): remove the folder index and run longbert again"
-        ) from None
-    if index.ntotal != entry.count:
-        raise OutputError(
-            f"{held.path} has {index.ntotal} vectors, but its description says "
-            f"{entry.count}: remove the folder index and run longbert again"
-        )
-    return index

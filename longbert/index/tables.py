@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from longbert.arrays import FloatMatrix, IntArray
+from longbert.core.passages import passage_id
 from longbert.errors import OutputError
 from longbert.index.vectors import column_vectors
 from longbert.store.folder import OutputFolder
@@ -18,47 +19,41 @@ from longbert.store.parquet import read_batches
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentBatch:
-    """Rows of a table ``documents``; ``vectors`` is None if there are none."""
+class VectorBatch:
+    """Rows of a table with vectors.
 
+    Attributes:
+        ids: for FAISS: ``passage_id``, and for a document that of its first passage.
+        document_ids: of the rows.
+        vectors: None if there are none.
+    """
+
+    ids: IntArray
     document_ids: list[str]
     vectors: FloatMatrix | None
 
 
-@dataclass(frozen=True, slots=True)
-class PassageBatch:
-    """Rows of a table ``passages``; ``vectors`` is None if there are none."""
+def vector_batches(output: OutputFolder, table: str, part: str) -> Iterator[VectorBatch]:
+    """Read ids and vectors of a part.
 
-    passage_ids: IntArray
-    document_ids: list[str]
-    vectors: FloatMatrix | None
-
-
-def document_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[DocumentBatch]:
-    """Read ids and vectors of the documents, part after part.
+    Args:
+        output: the folder.
+        table: ``"documents"`` or ``"passages"``.
+        part: its name.
 
     Raises:
-        OutputError: a table is missing or damaged.
+        OutputError: the table is missing or damaged.
     """
-    for path, batch in read_batches(output, "documents", parts, ("document_id", "embedding")):
-        yield DocumentBatch(
-            batch.column("document_id").to_pylist(), _vectors(path, batch.column("embedding"))
-        )
-
-
-def passage_batches(output: OutputFolder, parts: Sequence[str]) -> Iterator[PassageBatch]:
-    """Read ids and vectors of the passages, part after part.
-
-    Raises:
-        OutputError: a table is missing or damaged.
-    """
-    columns = ("passage_id", "document_id", "embedding")
-    for path, batch in read_batches(output, "passages", parts, columns):
-        yield PassageBatch(
-            batch.column("passage_id").to_numpy(),
-            batch.column("document_id").to_pylist(),
-            _vectors(path, batch.column("embedding")),
-        )
+    id_columns = ("passage_id",) if table == "passages" else ()
+    columns = (*id_columns, "document_id", "embedding")
+    for path, batch in read_batches(output, table, (part,), columns):
+        document_ids = batch.column("document_id").to_pylist()
+        if id_columns:
+            ids = batch.column("passage_id").to_numpy()
+        else:
+            first = (passage_id(one, 0) for one in document_ids)
+            ids = np.fromiter(first, np.int64, len(document_ids))
+        yield VectorBatch(ids, document_ids, _vectors(path, batch.column("embedding")))
 
 
 def document_positions(document_ids: Sequence[str], documents: Mapping[str, int]) -> IntArray:
@@ -77,22 +72,16 @@ def document_positions(document_ids: Sequence[str], documents: Mapping[str, int]
 
 
 class RowsDigest:
-    """Digest of all rows that an index is built from, independent of how they are batched."""
+    """Digest of rows that an index is built from, independent of how they are batched."""
 
     def __init__(self) -> None:
-        names = ("documents", "document_vectors", "passages", "passage_ids", "passage_vectors")
-        self._hashes = {name: hashlib.sha256() for name in names}
+        self._hashes = {name: hashlib.sha256() for name in ("documents", "ids", "vectors")}
 
-    def add_documents(self, batch: DocumentBatch) -> None:
-        """Add the next rows of the documents."""
+    def add(self, batch: VectorBatch) -> None:
+        """Add the next rows."""
         self._hashes["documents"].update(_delimited(batch.document_ids))
-        self._hashes["document_vectors"].update(_bytes(batch.vectors))
-
-    def add_passages(self, batch: PassageBatch) -> None:
-        """Add the next rows of the passages."""
-        self._hashes["passages"].update(_delimited(batch.document_ids))
-        self._hashes["passage_ids"].update(batch.passage_ids.astype("<i8").tobytes())
-        self._hashes["passage_vectors"].update(_bytes(batch.vectors))
+        self._hashes["ids"].update(batch.ids.astype("<i8").tobytes())
+        self._hashes["vectors"].update(_bytes(batch.vectors))
 
     def hexdigest(self) -> str:
         """SHA-256 of everything added so far."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from longbert.errors import OutputError
-from longbert.index.tables import RowsDigest, document_batches, passage_batches
+from longbert.index.rows import digested
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexEntry
+from longbert.store.manifest import IndexEntry, TableIndex
 
 
 def index_problems(
@@ -26,24 +26,29 @@ def index_problems(
     """
     try:
         description = output.index_description(entry)
-        for file in (description.documents, description.passages):
-            output.read_checked(file.file, file.sha256)
-        if not with_tables:
-            return
-        digest = RowsDigest()
-        counts = {"documents": 0, "passages": 0}
-        for rows in document_batches(output, parts):
-            digest.add_documents(rows)
-            counts["documents"] += len(rows.document_ids)
-        for batch in passage_batches(output, parts):
-            digest.add_passages(batch)
-            counts["passages"] += len(batch.document_ids)
+        for table, index in (
+            ("documents", description.documents),
+            ("passages", description.passages),
+        ):
+            for segment in index.segments:
+                output.check_file(segment.file, segment.sha256)
+            if with_tables:
+                yield from _table_problems(output, table, index, parts)
     except OutputError as error:
         yield str(error)
-        return
-    indexed = {"documents": description.documents.count, "passages": description.passages.count}
-    for table, count in counts.items():
-        if indexed[table] != count:
-            yield f"the index has {indexed[table]} {table}, but the tables have {count}: run again"
-    if description.rows_sha256 != digest.hexdigest():
-        yield "the index was not built from the rows in the tables: run longbert again"
+
+
+def _table_problems(
+    output: OutputFolder, table: str, index: TableIndex, parts: Sequence[str]
+) -> Iterator[str]:
+    indexed = {part.name: part for segment in index.segments for part in segment.parts}
+    found = {part: digested(output, table, part) for part in dict.fromkeys(parts)}
+    n_indexed = sum(part.n_rows for name, part in indexed.items() if name in found)
+    n_found = sum(part.n_rows for part in found.values())
+    if n_indexed != n_found:
+        yield f"the index has {n_indexed} {table}, but the tables have {n_found}: run again"
+    elif any(part.n_rows and indexed.get(name) != part for name, part in found.items()):
+        yield (
+            f"the index was not built from the rows in the table {table}: remove the folder index "
+            "and run longbert again"
+        )

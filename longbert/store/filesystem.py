@@ -64,7 +64,7 @@ class FileSystem(Protocol):
     def local_path(self, path: str) -> str | None:
         """Local path of the file, for memory mapping; None if it is not on this machine."""
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         """Write a file atomically, creating its folders.
 
         Raises:
@@ -112,7 +112,7 @@ class LocalFileSystem(FileSystem):
         return path
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError
@@ -21,6 +22,7 @@ from longbert.store.layout import (
     receipt_file,
 )
 from longbert.store.manifest import (
+    INDEX_VERSION,
     Claim,
     FileEntry,
     IndexDescription,
@@ -33,6 +35,8 @@ from longbert.store.manifest import (
     from_json,
     to_json,
 )
+
+_PIECE_BYTES = 1 << 20
 
 
 class OutputFolder:
@@ -76,17 +80,24 @@ class OutputFolder:
         """
         data = self.read(name)
         if data is None:
-            raise OutputError(
-                f"{self.join(name)} is missing: run longbert again with the same inputs to "
-                "recreate it"
-            )
-        found = hashlib.sha256(data).hexdigest()
-        if found != sha256:
-            raise OutputError(
-                f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., but the output "
-                f"says {sha256[:12]}...: remove it and run longbert again to recreate it"
-            )
+            raise self._missing(name)
+        self._compare(name, hashlib.sha256(data).hexdigest(), sha256)
         return data
+
+    def check_file(self, name: str, sha256: str) -> None:
+        """Compare a file of any size with a digest.
+
+        Raises:
+            OutputError: it is missing or damaged.
+        """
+        try:
+            with self.filesystem.open(self.join(name)) as file:
+                digest = hashlib.sha256()
+                while piece := file.read(_PIECE_BYTES):
+                    digest.update(piece)
+        except OSError as error:
+            raise self._missing(name) from error
+        self._compare(name, digest.hexdigest(), sha256)
 
     def open_source(self, name: str) -> Any:
         """A file as Arrow reads it: mapped into memory where it is local; raises OSError."""
@@ -115,7 +126,7 @@ class OutputFolder:
         found = self.filesystem.match(self.join(name))
         return [info.n_bytes for info in found] == [n_bytes]
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Write a file atomically.
 
         Raises:
@@ -210,9 +221,16 @@ class OutputFolder:
         """The description of an index.
 
         Raises:
-            OutputError: its description is missing or damaged.
+            OutputError: its description is missing, damaged or of another version.
         """
         data = self.read_checked(entry.file, entry.sha256)
+        found = msgspec.json.decode(data).get("version")
+        if found != INDEX_VERSION:
+            raise OutputError(
+                f"{self.join(entry.file)} has version {found!r}, and this version of longbert "
+                f"reads and writes {INDEX_VERSION}: build the index again from the tables, with "
+                f"longbert index {self.path}"
+            )
         return from_json(data, IndexDescription, path=self.join(entry.file))
 
     def foreign_tables(self) -> Iterator[str]:
@@ -257,6 +275,18 @@ class OutputFolder:
     def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
         data = self.read(name)
         return None if data is None else from_json(data, kind, path=self.join(name))
+
+    def _missing(self, name: str) -> OutputError:
+        return OutputError(
+            f"{self.join(name)} is missing: run longbert again with the same inputs to recreate it"
+        )
+
+    def _compare(self, name: str, found: str, sha256: str) -> None:
+        if found != sha256:
+            raise OutputError(
+                f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., but the output "
+                f"says {sha256[:12]}...: remove it and run longbert again to recreate it"
+            )
 
     def _remove(self, path: str) -> None:
         try:

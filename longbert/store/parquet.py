@@ -74,6 +74,16 @@ def read_batches(
                     yield name, batch
 
 
+def count_rows(output: OutputFolder, table: str, part: str) -> int:
+    """Rows of a part, without reading them.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        return int(file.metadata.num_rows)
+
+
 def _width(rows: pa.Table) -> int | None:
     """Width of the vectors of a table; None if it has none."""
     if "embedding" not in rows.column_names:

@@ -28,7 +28,7 @@ class FailingFiles(LocalFileSystem):
         self._fails_at = fails_at
         self._fault = fault
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         if self._is_time():
             if self._fault == "full":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
@@ -57,7 +57,7 @@ class WatchedFiles(LocalFileSystem):
         self._watch(path)
         return super().open(path)
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         self._watch(path)
         super().write(path, data)
 

@@ -57,9 +57,9 @@ class MemoryFiles(FileSystem):
     def local_path(self, path: str) -> str | None:
         return None
 
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, data: bytes | memoryview) -> None:
         self._check(path)
-        self.data[path] = data
+        self.data[path] = bytes(data)
 
     def remove(self, path: str) -> None:
         self.data.pop(path, None)

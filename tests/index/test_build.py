@@ -12,10 +12,11 @@ import pytest
 from fakes.memory_files import MemoryFiles
 from support.written_tables import Doc, index_settings, passage_id, write_output, write_part
 
+from longbert.config import INDEX_TYPES
 from longbert.errors import ConfigError, LongbertError, OutputError
 from longbert.index.backend import check_distributions, load_faiss
 from longbert.index.build import build_index, index_files
-from longbert.index.kinds import INDEX_TYPES, index_type
+from longbert.index.kinds import AUTO, INDEX_KINDS, index_kind
 from longbert.index.vectors import column_vectors, unit_vectors
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
@@ -46,7 +47,7 @@ def files() -> MemoryFiles:
 
 
 def built(files: MemoryFiles, metric: str = "cosine") -> IndexEntry:
-    found = build_index(OutputFolder(files, "out"), PARTS, index_settings(metric))
+    found = build_index(OutputFolder(files, "out"), PARTS, index_settings(metric)).entry
     assert found is not None
     return found
 
@@ -62,40 +63,37 @@ def test_the_description_names_checked_files(files: MemoryFiles) -> None:
     description = described(files)
     assert entry.sha256 == hashlib.sha256(data).hexdigest()
     assert entry.file == f"index/description-{entry.sha256[:12]}.json"
-    for table, file, count in (
+    for table, index, count in (
         ("documents", description.documents, 10),
         ("passages", description.passages, 30),
     ):
-        content = files.data[f"out/{file.file}"]
-        assert file.count == count
-        assert file.sha256 == hashlib.sha256(content).hexdigest()
-        assert file.file == f"index/{table}-{file.sha256[:12]}.faiss"
-        assert file.n_bytes == len(content)
-    assert (description.type, description.metric, description.dimensions) == (
-        "flat",
-        "cosine",
-        WIDTH,
-    )
-    assert description.recall_at_10 == 1.0
-    assert description.memory_bytes >= 40 * WIDTH * 4
+        (segment,) = index.segments
+        content = files.data[f"out/{segment.file}"]
+        assert segment.n_rows == count
+        assert [part.name for part in segment.parts] == PARTS
+        assert segment.sha256 == hashlib.sha256(content).hexdigest()
+        assert segment.file == f"index/{table}-{segment.sha256[:12]}.faiss"
+        assert segment.n_bytes == segment.memory_bytes == len(content)
+        assert (index.type, index.tuning.recall_at_10) == ("flat", 1.0)
+    assert (description.metric, description.dimensions) == ("cosine", WIDTH)
     assert index_files(OutputFolder(files, "out"), entry) == (
         entry.file,
-        description.passages.file,
-        description.documents.file,
+        description.passages.segments[0].file,
+        description.documents.segments[0].file,
     )
 
 
 def test_faiss_finds_passages_by_their_id(files: MemoryFiles) -> None:
     faiss = load_faiss()
-    data = files.data[f"out/{described(files).passages.file}"]
+    data = files.data[f"out/{described(files).passages.segments[0].file}"]
     index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
     wanted = docs("b", seed=1)[2].passages
     assert wanted is not None
 
-    _, ids = index.search(unit_vectors(wanted[1:2]), 1)
+    scores, ids = index.search(unit_vectors(wanted[1:2]), 1)
 
     assert ids.tolist() == [[passage_id("b2", 1)]]
-    np.testing.assert_array_equal(index.reconstruct(passage_id("b2", 1)), unit_vectors(wanted)[1])
+    assert scores[0, 0] == pytest.approx(1)
 
 
 def test_same_rows_give_the_same_files_however_they_are_batched(files: MemoryFiles) -> None:
@@ -108,12 +106,13 @@ def test_same_rows_give_the_same_files_however_they_are_batched(files: MemoryFil
 
 
 def test_vectors_are_scaled_for_cosine_only(files: MemoryFiles) -> None:
-    by_cosine, by_dot = described(files), described(files, "dot")
+    (by_cosine,) = described(files).passages.segments
+    (by_dot,) = described(files, "dot").passages.segments
 
-    assert by_cosine.passages.longest_vector == pytest.approx(1, abs=1e-6)
-    assert by_dot.passages.longest_vector > 1.5
-    assert by_cosine.passages.file != by_dot.passages.file
-    assert by_cosine.rows_sha256 == by_dot.rows_sha256
+    assert by_cosine.longest_vector == pytest.approx(1, abs=1e-6)
+    assert by_dot.longest_vector > 1.5
+    assert by_cosine.file != by_dot.file
+    assert by_cosine.parts == by_dot.parts
 
 
 def test_vectors_of_length_one_are_kept_to_the_bit() -> None:
@@ -132,14 +131,14 @@ def test_without_embeddings_there_is_no_index() -> None:
 
     assert json.loads(files.data["out/manifest.json"])["index"] is None
     assert not [path for path in files.data if "/index/" in path]
-    assert build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings()) is None
+    assert build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings()).entry is None
 
 
 def test_parts_without_rows_are_passed_over(files: MemoryFiles) -> None:
     whole = built(files)
     write_part(files, "out", "none", [], width=WIDTH)
     parts = ["none", "a", "none", "b"]
-    assert build_index(OutputFolder(files, "out"), parts, index_settings()) == whole
+    assert build_index(OutputFolder(files, "out"), parts, index_settings()).entry == whole
 
 
 def test_a_clash_of_passage_ids_names_both_documents(files: MemoryFiles) -> None:
@@ -204,9 +203,10 @@ def test_columns_of_another_type_are_refused() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="cosine, dot, got 'cosin'; did you mean 'cosine'"):
         build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("cosin"))
-    with pytest.raises(ConfigError, match="index type must be one of flat, got 'flt'"):
+    with pytest.raises(ConfigError, match=r"index type must be one of auto, flat, .*, got 'flt'"):
         build_index(OutputFolder(MemoryFiles(), "out"), [], index_settings("dot", "flt"))
-    assert all(index_type(name) is kind for name, kind in INDEX_TYPES.items())
+    assert all(index_kind(name) is kind for name, kind in INDEX_KINDS.items())
+    assert (AUTO, *INDEX_KINDS) == INDEX_TYPES
 
 
 def test_an_index_that_agrees_has_no_problems(files: MemoryFiles) -> None:
@@ -216,16 +216,17 @@ def test_an_index_that_agrees_has_no_problems(files: MemoryFiles) -> None:
 def test_an_index_of_other_rows_is_found_out(files: MemoryFiles) -> None:
     entry = built(files)
     write_part(files, "out", "b", docs("b", seed=2), width=WIDTH)
-    (problem,) = index_problems(OutputFolder(files, "out"), PARTS, entry)
-    assert "not built from the rows" in problem
-    problems = list(index_problems(OutputFolder(files, "out"), ["a"], entry))
-    assert problems[0].startswith("the index has 10 documents, but the tables have 5")
-    assert problems[1].startswith("the index has 30 passages, but the tables have 15")
+    problems = list(index_problems(OutputFolder(files, "out"), PARTS, entry))
+    assert ["not built from the rows" in one for one in problems] == [True, True]
+    write_part(files, "out", "c", docs("c"), width=WIDTH)
+    problems = list(index_problems(OutputFolder(files, "out"), ["a", "c"], entry))
+    assert problems[0].startswith("the index has 5 documents, but the tables have 10")
+    assert problems[1].startswith("the index has 15 passages, but the tables have 30")
 
 
 def test_a_damaged_index_is_found_out(files: MemoryFiles) -> None:
     entry = built(files)
-    path = f"out/{described(files).documents.file}"
+    path = f"out/{described(files).documents.segments[0].file}"
     files.data[path] += b"?"
     (problem,) = index_problems(OutputFolder(files, "out"), PARTS, entry)
     assert f"{path} is damaged" in problem

@@ -22,6 +22,7 @@ from support.written_tables import (
 
 import longbert.index.dense as dense_module
 import longbert.index.search as search_module
+import longbert.index.table as table_module
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.search import Hit, Index
@@ -61,10 +62,10 @@ def found(hits: Sequence[Hit]) -> list[tuple[str, float]]:
 @pytest.fixture(autouse=True)
 def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start with few candidates, so that small tests see them grow."""
-    monkeypatch.setattr(dense_module, "_CANDIDATES_AT_LEAST", 1)
-    monkeypatch.setattr(dense_module, "_CANDIDATES_PER_RESULT", 1)
-    monkeypatch.setattr(dense_module, "_GROWTH", 2)
-    monkeypatch.setattr(dense_module, "_ROWS_AT_ONCE", 5)
+    monkeypatch.setattr(dense_module, "CANDIDATES_AT_LEAST", 1)
+    monkeypatch.setattr(dense_module, "CANDIDATES_PER_RESULT", 1)
+    monkeypatch.setattr(dense_module, "GROWTH", 2)
+    monkeypatch.setattr(table_module, "ROWS_AT_ONCE", 5)
 
 
 # The fixture holds for all examples alike.
@@ -219,7 +220,7 @@ def test_an_output_without_embeddings_is_searched_by_its_words(files: MemoryFile
 @pytest.mark.parametrize("name", ["index/passages-", "index/documents-", "index/description-"])
 def test_a_damaged_index_file_is_told(files: MemoryFiles, name: str) -> None:
     (path,) = (one for one in files.data if name in one)
-    files.data[path] = files.data[path][:-1] + b"?"
+    files.data[path] = files.data[path][: len(files.data[path]) // 2]
     with pytest.raises(OutputError, match=rf"{path} is damaged.*run longbert again"):
         opened(files).search("q")
     del files.data[path]

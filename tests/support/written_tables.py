@@ -129,8 +129,16 @@ def passage_id(document_id: str, ordinal: int) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def index_settings(metric: str = "cosine", type: str = "flat") -> IndexSettings:
-    return IndexSettings(metric=metric, type=type, faiss="0")
+def index_settings(
+    metric: str = "cosine",
+    type: str = "flat",
+    *,
+    memory_bytes: int | None = None,
+    recall: float = 0.95,
+) -> IndexSettings:
+    return IndexSettings(
+        metric=metric, type=type, memory_bytes=memory_bytes, recall=recall, faiss="0"
+    )
 
 
 def a_manifest(*, precision: str = "float32", passes: Sequence[PassSettings] = ()) -> Manifest:
@@ -184,6 +192,7 @@ def write_output(
     *,
     width: int,
     metric: str = "cosine",
+    type: str = "flat",
     parts: int = 2,
     text_of: Callable[[str, int], str] = text_of,
 ) -> MemoryFiles:
@@ -193,8 +202,8 @@ def write_output(
     for name, places in zip(names, np.array_split(np.arange(len(docs)), parts), strict=True):
         own = [docs[place] for place in places]
         write_part(files, "out", name, own, width=width, text_of=text_of)
-    entry = build_index(OutputFolder(files, "out"), names, index_settings(metric))
-    write_manifest(files, "out", names, entry)
+    built = build_index(OutputFolder(files, "out"), names, index_settings(metric, type))
+    write_manifest(files, "out", names, built.entry)
     return files
 
 

@@ -1,0 +1,159 @@
+"""FAISS files: written piece by piece, and searched where they lie, without a copy.
+
+Every file is an ``IndexIDMap``, so it opens in plain FAISS, whose search returns the ids of the
+tables. What is inside knows vectors by their rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from longbert.arrays import IntArray
+from longbert.errors import OutputError
+from longbert.index.backend import load_faiss
+from longbert.index.kinds import INDEX_KINDS
+from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
+from longbert.store.layout import index_file
+from longbert.store.manifest import IndexSegment
+
+_REMEDY = "remove the folder index and run longbert again to recreate it"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """A FAISS file, opened.
+
+    Attributes:
+        searched: finds rows, whose vectors may be codes.
+        vectors: gives back the vectors of rows.
+        ids: of the rows. Shape: (rows,).
+        owner: keeps all of them alive.
+    """
+
+    searched: Any
+    vectors: Any
+    ids: IntArray
+    owner: Any
+
+
+def flat_head(n_rows: int, width: int) -> bytes:
+    """What an ``IndexFlatIP`` file holds before its vectors.
+
+    It is that of an empty index with both counts filled in. So vectors that were streamed to a
+    file after it open as an index, without passing through memory.
+    """
+    faiss = load_faiss()
+    head = bytearray(faiss.serialize_index(faiss.IndexFlatIP(width)).tobytes())
+    head[8:16] = n_rows.to_bytes(8, "little")
+    # Numbers of float32, counted in the last field.
+    head[-8:] = (n_rows * width).to_bytes(8, "little")
+    return bytes(head)
+
+
+def flat_view(path: Path, n_rows: int, width: int) -> Any:
+    """The vectors in a file that has room for :func:`flat_head` before them, as an index."""
+    with path.open("r+b") as file:
+        file.write(flat_head(n_rows, width))
+    faiss = load_faiss()
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+
+
+def write_index_file(
+    output: OutputFolder, table: str, index: Any, ids: IntArray
+) -> tuple[str, str, int]:
+    """Write an index whose rows have ids; the same index gives the same file.
+
+    Returns:
+        Its name, its SHA-256, and its bytes.
+    """
+    faiss = load_faiss()
+    # FAISS takes an empty index only, so that ids are never fewer than vectors.
+    index.ntotal, n_rows = 0, index.ntotal
+    with_ids = faiss.IndexIDMap(index)
+    index.ntotal = with_ids.ntotal = n_rows
+    faiss.copy_array_to_vector(np.ascontiguousarray(ids, np.int64), with_ids.id_map)
+    digest = hashlib.sha256()
+    with tempfile.TemporaryFile(prefix="longbert-index-") as file:
+
+        def write(piece: bytes) -> None:
+            digest.update(piece)
+            file.write(piece)
+
+        faiss.write_index(with_ids, faiss.PyCallbackIOWriter(write))
+        file.flush()
+        sha256 = digest.hexdigest()
+        name = index_file(table, sha256=sha256, suffix="faiss")
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped, memoryview(mapped) as content:
+            n_bytes = len(content)
+            output.write(name, content)
+    return name, sha256, n_bytes
+
+
+def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
+    """Open a file without copying it: what is held is what is searched.
+
+    Raises:
+        OutputError: it is missing, damaged, or has other vectors than it should.
+    """
+    content = held.read()
+    if len(content) != segment.n_bytes:
+        raise OutputError(
+            f"{held.path} is damaged: it has {len(content):,} bytes, not the {segment.n_bytes:,} "
+            f"that were written: {_REMEDY}"
+        )
+    faiss = load_faiss()
+    data = np.frombuffer(content, np.uint8)
+    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), len(data))
+    try:
+        with_ids = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
+    except RuntimeError as error:
+        raise OutputError(
+            f"{held.path} cannot be read by FAISS {faiss.__version__} "
+            f"({str(error).splitlines()[0]}): {_REMEDY}"
+        ) from None
+    if not isinstance(with_ids, faiss.IndexIDMap) or with_ids.ntotal != segment.n_rows:
+        raise OutputError(
+            f"{held.path} has {with_ids.ntotal} vectors, but its description says "
+            f"{segment.n_rows}: {_REMEDY}"
+        )
+    vectors = faiss.downcast_index(with_ids.index)
+    searched = vectors
+    if INDEX_KINDS[segment.type].is_coded:
+        searched = faiss.downcast_index(vectors.base_index)
+    ids = faiss.vector_to_array(with_ids.id_map)
+    return OpenFile(searched, vectors, ids, (with_ids, data))
+
+
+def beside_vectors(codes: Any, vectors: Any) -> Any:
+    """An index of codes together with the vectors, by which plain FAISS ranks what codes find."""
+    index = load_faiss().IndexRefine(codes, vectors)
+    index.k_factor = _K_FACTOR
+    return index
+
+
+_K_FACTOR = 10.0
+
+
+def empty_like(index: Any) -> Any:
+    """Turn an opened index with cells into one without vectors, with the same cells and codes.
+
+    Its lists, which were mapped from the file, are replaced by empty ones in memory.
+    """
+    faiss = load_faiss()
+    lists = faiss.ArrayInvertedLists(index.nlist, index.code_size)
+    index.replace_invlists(lists, True)
+    lists.this.disown()
+    index.ntotal = 0
+    kind = index.direct_map.type
+    index.direct_map.clear()
+    if kind != faiss.DirectMap.NoMap:
+        index.set_direct_map_type(kind)
+    return index

@@ -1,0 +1,40 @@
+"""The vectors of an output, opened for search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from longbert.errors import OutputError
+from longbert.index.snapshot import IndexSnapshot
+from longbert.index.table import OpenTable
+from longbert.store.manifest import IndexDescription
+
+
+@dataclass(frozen=True, slots=True)
+class VectorIndex:
+    """The vectors of passages and of documents, whose rows are those of the tables."""
+
+    description: IndexDescription
+    passages: OpenTable
+    documents: OpenTable
+
+
+def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> VectorIndex:
+    """Open the vectors of a snapshot, from the files that it holds.
+
+    Raises:
+        OutputError: a file is damaged, or of other rows than the tables.
+    """
+    parts = snapshot.manifest.part_names
+    passages = OpenTable.open(snapshot.index_files, description.passages, parts)
+    documents = OpenTable.open(snapshot.index_files, description.documents, parts)
+    named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
+    fits = np.array_equal(passages.ids, np.concatenate(named))
+    if not fits or documents.n_rows != snapshot.n_documents:
+        raise OutputError(
+            f"the index in {snapshot.output.path} has other rows than its tables: "
+            "remove the folder index and run longbert again"
+        )
+    return VectorIndex(description, passages, documents)
