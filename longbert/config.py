@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -30,6 +31,7 @@ EntityStitching = Literal["owner", "average", "taper"]
 EntityDecoding = Literal["greedy", "viterbi"]
 ClassifyPooling = Literal["learned", "mean", "max", "first", "head+tail", "vote"]
 Metric = Literal["cosine", "dot"]
+IndexTypeName = Literal["auto", "flat", "hnsw", "ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq"]
 Language = Literal[
     "auto",
     "none",
@@ -73,11 +75,15 @@ ENTITY_STITCHINGS: tuple[EntityStitching, ...] = get_args(EntityStitching)
 ENTITY_DECODINGS: tuple[EntityDecoding, ...] = get_args(EntityDecoding)
 CLASSIFY_POOLINGS: tuple[ClassifyPooling, ...] = get_args(ClassifyPooling)
 METRICS: tuple[Metric, ...] = get_args(Metric)
+INDEX_TYPES: tuple[IndexTypeName, ...] = get_args(IndexTypeName)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 
 WindowTokens = Annotated[int, Meta(ge=3)]
 OverlapTokens = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Recall = Annotated[float, Meta(gt=0, lt=1)]
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,6 +186,12 @@ class RunConfig:
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
+        type: of the index of vectors; ``auto`` picks one by size and memory; None: that of the
+            output so far, else ``auto``.
+        memory: what that index may take, built and searched, such as ``4GB``; None: the limit of
+            the output so far, else no limit.
+        recall: share of the true ten nearest passages that it has to find, where it is not exact;
+            None: that of the output so far, else 0.95.
     """
 
     inputs: tuple[str, ...]
@@ -193,6 +205,9 @@ class RunConfig:
     max_metadata_bytes: Count = 1 << 20
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
+    type: IndexTypeName | None = None
+    memory: str | None = None
+    recall: Recall | None = None
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -203,6 +218,7 @@ class RunConfig:
             raise ConfigError("output must name a folder, got an empty name: try longbert-output")
         if self.id_field == self.text_field:
             raise ConfigError(f"id_field and text_field must differ, both are {self.id_field!r}")
+        parse_bytes("memory", self.memory)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -237,6 +253,24 @@ _MODEL_TYPES = types_of(ModelConfig)
 _EXECUTION_TYPES = types_of(Execution)
 _FILE_TYPES = {**_RUN_TYPES, **_MODEL_TYPES, **_EXECUTION_TYPES}
 _PATHS = {"input", "output", *TASKS}
+
+
+def parse_bytes(name: str, size: str | None) -> int | None:
+    """Bytes of a size such as ``4GB`` (4e9) or ``4GiB`` (2**32); None if there is none.
+
+    Raises:
+        ConfigError: it is no size, or nothing.
+    """
+    if size is None:
+        return None
+    found = _SIZE.fullmatch(size.strip())
+    if found is not None:
+        number, unit, binary = found.groups()
+        power = " KMGT".index(unit.upper() or " ")
+        n_bytes = int(float(number) * (1024 if binary else 1000) ** power)
+        if n_bytes > 0:
+            return n_bytes
+    raise ConfigError(f"{name} must be a size such as 500MB, 4GB or 4GiB, got {shown(size)}")
 
 
 def run_config(settings: Mapping[str, Any]) -> RunConfig:

@@ -19,6 +19,7 @@ COMMANDS = {
     "windows": "longbert.cli.windows",
     "train": "longbert.cli.train",
     "evaluate": "longbert.cli.evaluate",
+    "index": "longbert.cli.index",
     "verify": "longbert.cli.verify",
     "compact": "longbert.cli.compact",
 }

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
-from longbert.config import DEFAULT_OUTPUT, DEVICES, PRECISIONS, ModelConfig, RunConfig
+from longbert.config import DEFAULT_OUTPUT, DEVICES, INDEX_TYPES, PRECISIONS, ModelConfig, RunConfig
 from longbert.tasks import TASKS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -181,6 +181,28 @@ def query_prompt_option(default: str) -> Decorator[Any]:
         f"[default: {default}]",
     )
 
+
+vector_options = together(
+    click.option(
+        "--type",
+        type=click.Choice(INDEX_TYPES),
+        help="Type of the index of vectors; auto picks one by size and memory.  "
+        "[default: what the output has, else auto]",
+    ),
+    click.option(
+        "--memory",
+        metavar="SIZE",
+        help="What the index of vectors may take, built and searched, as 4GB; refused where it "
+        "does not fit.  [default: what the output has, else no limit]",
+    ),
+    click.option(
+        "--recall",
+        type=float,
+        metavar="SHARE",
+        help="Share of the true ten nearest passages that an index which is not exact has to find."
+        "  [default: what the output has, else 0.95]",
+    ),
+)
 
 output_option = click.option(
     "--output",

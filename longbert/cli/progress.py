@@ -176,7 +176,9 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         head += f", {entry.removed:,} removed or changed"
     if totals.get("resumed_documents"):
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
-    if entry.units == 0 and entry.indexed:
+    if entry.reindexed:
+        head += f"; all vectors were indexed again: {entry.reindexed}"
+    elif entry.units == 0 and entry.indexed:
         head += "; the index was built again"
     if entry.units_reindexed:
         head += f"; the words of {counted(entry.units_reindexed, 'part')} were indexed again"

@@ -19,6 +19,7 @@ from longbert.cli.options import (
     output_option,
     query_prompt_option,
     reading_options,
+    vector_options,
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import (
@@ -70,9 +71,10 @@ SECTIONS = {
     "Windows and passages": ("window", "overlap", "passage"),
     "Results": (
         *("entity_strategy", "entity_stitching", "entity_decoding"),
-        *("classify_pooling", "window_scores", "metric"),
+        *("classify_pooling", "window_scores"),
         "language",
     ),
+    "Index of vectors": ("metric", "type", "memory", "recall"),
     "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
 }
 
@@ -150,6 +152,7 @@ SECTIONS = {
     f"none leaves words as they are.  {default_of(RunConfig, 'language')}",
 )
 @query_prompt_option("what the model declares")
+@vector_options
 @field_options
 @reading_options
 @click.option(

@@ -64,7 +64,7 @@ def compact_output(context: RunContext) -> Compacted:
         if receipt.part in plan.parts:
             index_part(context, receipt)
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
-    publish(context, plan.parts, _prepared(context, manifest), manifest)
+    publish(context, plan.parts, _prepared(context, manifest), manifest, afresh=True)
     return Compacted(len(earlier), len(plan.parts), len(plan.units))
 
 

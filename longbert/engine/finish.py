@@ -12,17 +12,20 @@ import pyarrow as pa
 
 from longbert.config import flat_settings
 from longbert.engine.context import RunContext
-from longbert.engine.history import History, RunEntry, read_history
+from longbert.engine.history import History, RunEntry, read_history, write_history
 from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary
 from longbert.engine.prepare import Prepared
 from longbert.errors import OutputError
-from longbert.index.build import build_index, index_files
-from longbert.store.layout import MANIFEST, RUNS
+from longbert.index.build import BuiltIndex, build_index, index_files
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import MANIFEST
 from longbert.store.manifest import (
     FORMAT,
     Environment,
+    IndexDescription,
     IndexEntry,
+    IndexSettings,
     Manifest,
     PartEntry,
     Receipt,
@@ -71,7 +74,7 @@ def finish(
         OutputError: a part has no receipt, or a file cannot be written.
     """
     before = context.output.manifest()
-    manifest = publish(context, summary.parts, prepared, before)
+    manifest, built = publish(context, summary.parts, prepared, before)
     totals = context.meter.totals()
     entry = RunEntry(
         began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
@@ -88,15 +91,23 @@ def finish(
         units_reindexed=summary.n_units_reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=manifest.index is not None and (before is None or before.index != manifest.index),
+        reindexed=built.reason,
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
-    context.output.write_record(RUNS, History(runs=(*read_history(context.output), entry)))
+    history = read_history(context.output)
+    history = History(runs=(*history.runs, entry), index=built.report.after(history.index))
+    write_history(context.output, history)
     return RunResult(manifest, entry)
 
 
 def publish(
-    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
-) -> Manifest:
+    context: RunContext,
+    parts: Sequence[str],
+    prepared: Prepared,
+    before: Manifest | None,
+    *,
+    afresh: bool = False,
+) -> tuple[Manifest, BuiltIndex]:
     """Publish parts: write the index and the manifest, then remove what it does not list.
 
     Args:
@@ -104,6 +115,7 @@ def publish(
         parts: names, in order.
         prepared: the run's fingerprints and models.
         before: the manifest so far.
+        afresh: whether the index has to be that of a first run, of one segment.
 
     Raises:
         OutputError: a part has no receipt, or a file cannot be written or removed.
@@ -115,41 +127,54 @@ def publish(
         if receipt is None:
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
-    index: IndexEntry | None = None
-    if prepared.index is not None:
-        index = _kept_index(context, before, parts, prepared)
-        if index is None:
-            with timed(context.meter, "indexing"):
-                index = build_index(output, parts, prepared.index)
-    manifest = _manifest(context, receipts, index, prepared, before)
+    built = _index(context, parts, prepared, before, afresh=afresh)
+    manifest = _manifest(context, receipts, built.entry, prepared, before)
     if manifest != before:
         output.write_record(MANIFEST, manifest)
-    output.remove_unnamed(manifest.parts, [] if index is None else index_files(output, index))
-    return manifest
+    files = [] if built.entry is None else index_files(output, built.entry)
+    output.remove_unnamed(manifest.parts, files)
+    return manifest, built
 
 
 def read_result(context: RunContext) -> RunResult:
     """What the last run left in the output folder."""
-    return RunResult(context.output.finished(), read_history(context.output)[-1])
+    return RunResult(context.output.finished(), read_history(context.output).runs[-1])
 
 
-def _kept_index(
-    context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
-) -> IndexEntry | None:
-    """The existing index, if it is complete and belongs to these parts and settings."""
-    if before is None or before.index is None:
-        return None
-    if list(before.part_names) != list(parts) or before.index_settings != prepared.index:
+def _index(
+    context: RunContext,
+    parts: Sequence[str],
+    prepared: Prepared,
+    before: Manifest | None,
+    *,
+    afresh: bool,
+) -> BuiltIndex:
+    """The index of these parts: the one that is there, brought up to date, or a new one."""
+    if prepared.index is None:
+        return BuiltIndex(None)
+    output = context.output
+    found = None if before is None else _usable_index(output, before, prepared.index)
+    if found is not None and afresh and not found.is_fresh(parts):
+        found = None
+    if before is not None and found is not None and [*before.part_names] == [*parts]:
+        return BuiltIndex(before.index)
+    with timed(context.meter, "indexing"):
+        return build_index(output, parts, prepared.index, found)
+
+
+def _usable_index(
+    output: OutputFolder, manifest: Manifest, settings: IndexSettings
+) -> IndexDescription | None:
+    """The index that there is, if it is complete and was built with these settings."""
+    if manifest.index is None or manifest.index_settings != settings:
         return None
     try:
-        description = context.output.index_description(before.index)
+        description = output.index_description(manifest.index)
     except OutputError:
         return None
-    is_whole = all(
-        context.output.holds(one.file, n_bytes=one.n_bytes)
-        for one in (description.documents, description.passages)
-    )
-    return before.index if is_whole else None
+    segments = (*description.documents.segments, *description.passages.segments)
+    is_whole = all(output.holds(one.file, n_bytes=one.n_bytes) for one in segments)
+    return description if is_whole else None
 
 
 def _manifest(

@@ -6,6 +6,7 @@ import contextlib
 from typing import Any
 
 from longbert.errors import OutputError
+from longbert.index.report import IndexReport
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import RUNS
 from longbert.store.manifest import Record, from_json
@@ -19,7 +20,8 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         settings: of the run, as :func:`longbert.config.run_config` takes them.
         documents: in the inputs, errors included.
         units_reindexed: parts that kept their rows and got new words for search.
-        indexed: whether the index of vectors was built.
+        indexed: whether the index was built or added to.
+        reindexed: why vectors that were in the index were indexed again; empty if they were not.
         measured: totals of the meter.
     """
 
@@ -37,19 +39,31 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     units_reindexed: int
     units_resumed: int
     indexed: bool
+    reindexed: str = ""
     measured: dict[str, float]
 
 
 class History(Record, frozen=True, kw_only=True):
-    """The runs into an output, oldest first."""
+    """What does not determine an output.
 
-    runs: tuple[RunEntry, ...]
+    Attributes:
+        runs: into it, oldest first.
+        index: what building its index took, when that was last built from the beginning.
+    """
+
+    runs: tuple[RunEntry, ...] = ()
+    index: IndexReport = IndexReport()
 
 
-def read_history(output: OutputFolder) -> tuple[RunEntry, ...]:
-    """The runs so far; a damaged history starts over, since nothing depends on it."""
+def read_history(output: OutputFolder) -> History:
+    """The history so far; a damaged one starts over, since nothing depends on it."""
     with contextlib.suppress(OutputError):
         data = output.read(RUNS)
         if data is not None:
-            return from_json(data, History, path=output.join(RUNS)).runs
-    return ()
+            return from_json(data, History, path=output.join(RUNS))
+    return History()
+
+
+def write_history(output: OutputFolder, history: History) -> None:
+    """Replace the history."""
+    output.write_record(RUNS, history)

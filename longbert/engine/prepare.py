@@ -12,8 +12,7 @@ from longbert.core.fingerprint import differences
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
-from longbert.index.backend import faiss_version
-from longbert.index.kinds import DEFAULT_TYPE
+from longbert.index.settings import index_settings
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -69,15 +68,15 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     if os.path.isfile(output.path):
         raise ConfigError(f"output {output.path!r} is a file: name a folder")
     config = context.config
+    manifest = output.manifest()
     prepared = Prepared(
         rows=row_fingerprint(config, models),
-        index=_index_settings(models),
+        index=_index_settings(config, models, manifest),
         lexical=context.lexical,
         models=_named_models(config, models),
         readers=reader_versions(),
         device=models.device,
     )
-    manifest = output.manifest()
     if manifest is not None:
         environments = manifest.environments
         also = (*reader_changes(manifest, prepared), *index_changes(manifest, prepared))
@@ -195,10 +194,18 @@ def _listed(lines: Iterable[str]) -> str:
     return "".join(f"\n  {line}" for line in lines)
 
 
-def _index_settings(models: Models) -> IndexSettings | None:
+def _index_settings(
+    config: RunConfig, models: Models, manifest: Manifest | None
+) -> IndexSettings | None:
     if models.metric is None:
         return None
-    return IndexSettings(metric=models.metric, type=DEFAULT_TYPE, faiss=faiss_version())
+    return index_settings(
+        models.metric,
+        type=config.type,
+        memory=config.memory,
+        recall=config.recall,
+        before=None if manifest is None else manifest.index_settings,
+    )
 
 
 def _named_models(config: RunConfig, models: Models) -> NamedModels:

@@ -15,14 +15,14 @@ def recorded_config(output: OutputFolder) -> RunConfig:
     Raises:
         OutputError: the history is missing or damaged.
     """
-    history = read_history(output)
-    if not history:
+    runs = read_history(output).runs
+    if not runs:
         raise OutputError(
             f"{output.join(RUNS)} is missing or damaged, so nothing tells with which settings the "
             "output was made: restore it, or run longbert again with the same settings"
         )
     try:
-        return run_config({**history[-1].settings, "output": output.path})
+        return run_config({**runs[-1].settings, "output": output.path})
     except ConfigError as error:
         raise OutputError(
             f"{output.join(RUNS)} has settings that this version of longbert does not take "

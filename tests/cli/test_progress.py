@@ -233,6 +233,9 @@ def test_the_summary_says_what_was_indexed_again() -> None:
     assert summary_lines(words, {}, "out")[0].startswith(wanted)
     vectors = outcome(units=0, unchanged=1000, indexed=True)
     assert "1,000 unchanged; the index was built again; " in summary_lines(vectors, {}, "out")[0]
+    grown = outcome(units=4, unchanged=900, indexed=True, reindexed="it has grown")
+    wanted = "900 unchanged; all vectors were indexed again: it has grown; "
+    assert wanted in summary_lines(grown, {}, "out")[0]
 
 
 def test_the_summary_of_a_run_with_nothing_to_do() -> None:

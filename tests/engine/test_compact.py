@@ -113,11 +113,11 @@ def test_a_run_after_it_finds_all_done(output: Path, grown: Path, settings: Sett
     before = files_of(output)
     run(grown / "docs", output, **settings)
     assert files_of(output) == before
-    assert read_history(api.output_folder(str(output)))[-1].units == 0
+    assert read_history(api.output_folder(str(output))).runs[-1].units == 0
 
 
 def test_stopped_at_any_write_it_goes_on(output: Path, grown: Path, tmp_path: Path) -> None:
-    recorded = read_history(api.output_folder(str(output)))[-1].settings
+    recorded = read_history(api.output_folder(str(output))).runs[-1].settings
     wanted = files_of(grown / "fresh")
     n_writes = 0
     while True:
