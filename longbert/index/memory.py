@@ -59,8 +59,8 @@ def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     if not kind.has_cells:
         return MemoryEstimate(build=rows, search=rows)
     centres = 4 * width * n_cells(n_rows)
-    # The sample, its copy inside FAISS, and a block of vectors.
-    training = 4 * width * (2 * sample_size(n_rows) + ROWS_AT_ONCE)
+    # The sample, two copies of it inside FAISS, and a block of vectors.
+    training = 4 * width * (3 * sample_size(n_rows) + ROWS_AT_ONCE)
     return MemoryEstimate(build=int(_SLACK * rows) + centres + training, search=rows + centres)
 
 

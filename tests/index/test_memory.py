@@ -26,9 +26,9 @@ def test_auto_goes_by_size_and_memory() -> None:
 
     assert auto(52_000) == "flat"
     assert auto(53_000) == auto(MILLION) == "ivf"
-    assert auto(MILLION, 1_150_000_000) == "ivf-sq8"
-    assert auto(MILLION, 690_000_000) == "ivf-pq"
-    assert auto(MILLION, 630_000_000) == "ivf-rabitq"
+    assert auto(MILLION, 1_350_000_000) == "ivf-sq8"
+    assert auto(MILLION, 900_000_000) == "ivf-pq"
+    assert auto(MILLION, 830_000_000) == "ivf-rabitq"
     assert auto(52_000, 82_000_000) == "flat"
     # Nothing was asked for, so nothing is refused.
     assert estimate("ivf-rabitq", 100 * MILLION, 384).most > AUTO_BYTES
@@ -43,9 +43,9 @@ def test_few_vectors_are_flat_whatever_is_wanted() -> None:
 
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
     with pytest.raises(ConfigError) as refusal:
-        choose_type("hnsw", MILLION, 384, 700_000_000, table="passages")
+        choose_type("hnsw", MILLION, 384, 900_000_000, table="passages")
     message = str(refusal.value)
-    assert "memory leaves 700MB for the 1,000,000 vectors of 384 numbers in the table" in message
+    assert "memory leaves 900MB for the 1,000,000 vectors of 384 numbers in the table" in message
     assert "too little for type hnsw: try --type ivf-pq" in message
     for type in INDEX_KINDS:
         found = estimate(type, MILLION, 384)
