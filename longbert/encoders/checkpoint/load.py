@@ -15,13 +15,10 @@ from torch import Tensor
 from longbert.config import ModelConfig
 from longbert.encoders.checkpoint.digest import backbone_digest
 from longbert.encoders.checkpoint.locate import ModelFolder
-from longbert.encoders.runtime.base import EncoderModule
-from longbert.encoders.runtime.transformers_model import (
-    TransformersHead,
-    TransformersModel,
-    load_transformers_model,
-)
+from longbert.encoders.runtime.base import EncoderModule, HeadModule, ModelParts
+from longbert.encoders.runtime.load import load_model
 from longbert.encoders.tokenizers.base import Tokenizer
+from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
 from longbert.encoders.tokenizers.load import load_tokenizer
 from longbert.encoders.transformers_log import first_line
 from longbert.errors import ModelError
@@ -47,7 +44,7 @@ class Checkpoint:
     folder: ModelFolder
     tokenizer: Tokenizer
     encoder: EncoderModule
-    head: TransformersHead | None
+    head: HeadModule | None
     limit: int
     backbone_digest: str
 
@@ -55,6 +52,13 @@ class Checkpoint:
     def model_type(self) -> str:
         """As in ``config.json``."""
         return self.encoder.model_type
+
+    @property
+    def needs_transformers(self) -> bool:
+        """Whether code of transformers computes its ids or hidden states."""
+        return self.encoder.implementation == "transformers" or isinstance(
+            self.tokenizer, FastBpeTokenizer
+        )
 
     @property
     def width(self) -> int:
@@ -83,7 +87,7 @@ def load_checkpoint(folder: ModelFolder, model_class: str, config: ModelConfig) 
         folder.path, name=folder.name, trust_remote_code=config.trust_remote_code
     )
     try:
-        model = load_transformers_model(
+        model = load_model(
             folder.path,
             model_class=model_class,
             trust_pickle=config.trust_pickle,
@@ -160,7 +164,7 @@ def check_ids(folder: ModelFolder, encoder: EncoderModule, tokenizer: Tokenizer)
         )
 
 
-def _check_weights(folder: ModelFolder, model: TransformersModel, model_class: str) -> None:
+def _check_weights(folder: ModelFolder, model: ModelParts, model_class: str) -> None:
     for name, found, expected in model.misshapen:
         raise ModelError(
             f"{folder.name}: the weight {name} has the shape {found}, but the widths and labels "
@@ -178,7 +182,7 @@ def _check_weights(folder: ModelFolder, model: TransformersModel, model_class: s
             raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
 
 
-def _named_weights(model: TransformersModel) -> Iterator[tuple[str, Tensor]]:
+def _named_weights(model: ModelParts) -> Iterator[tuple[str, Tensor]]:
     yield from model.encoder.named_weights()
     if model.head is not None:
         yield from model.head.named_weights()

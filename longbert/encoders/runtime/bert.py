@@ -1,0 +1,234 @@
+"""Encoders of BERT's kind, and their heads, in torch alone.
+
+In float32 the hidden states and logits have the bits that transformers gives with its attention
+``sdpa``, since both call the same kernels in the same order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from longbert.encoders.runtime.architecture import architecture_of
+from longbert.encoders.runtime.base import EncoderModule, HeadModule
+from longbert.encoders.runtime.families import FAMILIES, Family, Step
+
+ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "relu": functional.relu,
+    "tanh": torch.tanh,
+}
+_DISTILBERT_EPS = 1e-12
+"""No setting of that family says it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertShape:
+    """Sizes of a :class:`BertEncoder`.
+
+    Attributes:
+        n_ids, n_positions, n_types: rows of the tables; 0 types for no table.
+        embedding_width: of the tables, which a projection brings to ``width``.
+        width, n_layers, n_heads: of the layers.
+        inner_width: between the two products of a layer's second half.
+        activation: there.
+        eps: of the normalisations.
+        pad_id: id whose position is not counted; None: all are counted, from 0.
+    """
+
+    n_ids: int
+    n_positions: int
+    n_types: int
+    embedding_width: int
+    width: int
+    n_layers: int
+    n_heads: int
+    inner_width: int
+    activation: str
+    eps: float
+    pad_id: int | None
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], family: Family) -> BertShape:
+        """Sizes in a ``config.json``, completed by the family's defaults.
+
+        Raises:
+            KeyError, TypeError, ValueError: they make no sense.
+        """
+
+        def setting(name: str) -> Any:
+            return config[family.setting(name)]
+
+        width = int(setting("hidden_size"))
+        shape = cls(
+            n_ids=int(config["vocab_size"]),
+            n_positions=int(config["max_position_embeddings"]),
+            n_types=int(config.get("type_vocab_size", 0)),
+            embedding_width=int(config.get("embedding_size", width)),
+            width=width,
+            n_layers=int(setting("num_hidden_layers")),
+            n_heads=int(setting("num_attention_heads")),
+            inner_width=int(setting("intermediate_size")),
+            activation=str(setting("hidden_act")),
+            eps=float(config.get("layer_norm_eps", _DISTILBERT_EPS)),
+            pad_id=int(config["pad_token_id"]) if family.counts_after_padding else None,
+        )
+        if shape.n_heads < 1 or shape.width % shape.n_heads:
+            raise ValueError(f"{shape.n_heads} heads do not divide a width of {shape.width}")
+        return shape
+
+
+class BertEncoder(EncoderModule):
+    """An encoder of one of :data:`longbert.encoders.runtime.families.FAMILIES`.
+
+    Args:
+        config: the model's ``config.json``.
+
+    Raises:
+        KeyError, TypeError, ValueError: its sizes make no sense.
+    """
+
+    attention = "sdpa"
+    implementation = "longbert"
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model_type = str(config["model_type"])
+        self._family = FAMILIES[self.model_type]
+        completed = {**self._family.defaults, **config}
+        self.architecture = architecture_of(completed)
+        self.shape = shape = BertShape.of(completed, self._family)
+        self.width, self.n_layers, self.n_ids = shape.width, shape.n_layers, shape.n_ids
+        n_taken = 0 if shape.pad_id is None else shape.pad_id + 1
+        self.n_positions = shape.n_positions - n_taken
+        between = shape.embedding_width
+        self.words = nn.Embedding(shape.n_ids, between)
+        self.positions = nn.Embedding(shape.n_positions, between)
+        self.types = nn.Embedding(shape.n_types, between) if shape.n_types else None
+        self.embeddings_norm = nn.LayerNorm(between, eps=shape.eps)
+        self.project = nn.Linear(between, shape.width) if between != shape.width else None
+        self.stack = nn.ModuleList(_Layer(shape) for _ in range(shape.n_layers))
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, *, all_layers: bool = False
+    ) -> tuple[Tensor, ...]:
+        """Hidden states; those of the layers below the last only if asked for."""
+        hidden = self.embed(input_ids)
+        mask = None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None, :]
+        states = [hidden]
+        for layer in self.stack:
+            hidden = layer(hidden, mask)
+            states.append(hidden)
+        return tuple(states) if all_layers else (hidden,)
+
+    def embed(self, input_ids: Tensor) -> Tensor:
+        """What the first layer reads. Shape: (batch, positions, width)."""
+        hidden = self.words(input_ids)
+        if self.types is not None:
+            # Every token is of the first type.
+            hidden = hidden + self.types.weight[0]
+        hidden = self.embeddings_norm(hidden + self.positions(self._position_ids(input_ids)))
+        return hidden if self.project is None else self.project(hidden)
+
+    def _position_ids(self, input_ids: Tensor) -> Tensor:
+        if self.shape.pad_id is None:
+            return torch.arange(input_ids.shape[1], device=input_ids.device)[None]
+        counted = input_ids.ne(self.shape.pad_id).int()
+        return (torch.cumsum(counted, dim=1) * counted).long() + self.shape.pad_id
+
+    def layers(self) -> Sequence[nn.Module]:
+        """From the bottom."""
+        return list(self.stack)
+
+    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Weights by their names in a checkpoint of the encoder alone."""
+        for name, weight in self.named_parameters():
+            yield self._family.stored_name(name), weight
+
+    def replace_weights(self, weights: Mapping[str, Tensor]) -> Sequence[str]:
+        """Replace some weights."""
+        own = {self._family.stored_name(name): name for name, _ in self.named_parameters()}
+        known = {own[name]: weight for name, weight in weights.items() if name in own}
+        self.load_state_dict(known, strict=False)
+        return [name for name in weights if name not in own]
+
+
+class _Layer(nn.Module):
+    """Attention and two products, each added to what it read and normalised."""
+
+    def __init__(self, shape: BertShape) -> None:
+        super().__init__()
+        width = shape.width
+        self._n_heads = shape.n_heads
+        self._activation = ACTIVATIONS[shape.activation]
+        self.query = nn.Linear(width, width)
+        self.key = nn.Linear(width, width)
+        self.value = nn.Linear(width, width)
+        self.attended = nn.Linear(width, width)
+        self.attended_norm = nn.LayerNorm(width, eps=shape.eps)
+        self.inner = nn.Linear(width, shape.inner_width)
+        self.outer = nn.Linear(shape.inner_width, width)
+        self.norm = nn.LayerNorm(width, eps=shape.eps)
+
+    def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        of_heads = (*hidden.shape[:2], self._n_heads, -1)
+        queries, keys, values = (
+            one(hidden).view(of_heads).transpose(1, 2)
+            for one in (self.query, self.key, self.value)
+        )
+        found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
+        joined = found.transpose(1, 2).reshape(hidden.shape)
+        hidden = self.attended_norm(self.attended(joined) + hidden)
+        inner = self._activation(self.inner(hidden))
+        normed: Tensor = self.norm(self.outer(inner) + hidden)
+        return normed
+
+
+class BertHead(HeadModule):
+    """The head of a checkpoint of these families.
+
+    Args:
+        steps: linear layers, one after the other.
+        width: of a hidden state.
+        reads_first: whether it reads the first position of a text, or each of them.
+        id2label, problem_type: as the configuration says.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        *,
+        width: int,
+        reads_first: bool,
+        id2label: Mapping[int, str],
+        problem_type: str | None,
+    ) -> None:
+        super().__init__()
+        self._steps = tuple(steps)
+        self._reads_first = reads_first
+        self.id2label = dict(id2label)
+        self.problem_type = problem_type
+        widths = [width] * len(steps) + [len(id2label)]
+        self.linears = nn.ModuleList(
+            nn.Linear(n_in, n_out) for n_in, n_out in zip(widths, widths[1:], strict=False)
+        )
+
+    def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits of hidden states."""
+        logits = hidden[:, 0] if self._reads_first else hidden
+        for step, linear in zip(self._steps, self.linears, strict=True):
+            logits = linear(logits)
+            if step.activation is not None:
+                logits = ACTIVATIONS[step.activation](logits)
+        return logits
+
+    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Weights by their names in the whole model."""
+        for name, weight in self.linears.named_parameters():
+            number, _, kind = name.partition(".")
+            yield f"{self._steps[int(number)].name}.{kind}", weight
