@@ -86,6 +86,8 @@ class BertShape:
 class BertEncoder(EncoderModule):
     """An encoder of one of :data:`longbert.encoders.runtime.families.FAMILIES`.
 
+    Its weights have a shape only, until ``load_state_dict`` assigns them.
+
     Args:
         config: the model's ``config.json``.
 
@@ -107,11 +109,11 @@ class BertEncoder(EncoderModule):
         n_taken = 0 if shape.pad_id is None else shape.pad_id + 1
         self.n_positions = shape.n_positions - n_taken
         between = shape.embedding_width
-        self.words = nn.Embedding(shape.n_ids, between)
-        self.positions = nn.Embedding(shape.n_positions, between)
-        self.types = nn.Embedding(shape.n_types, between) if shape.n_types else None
-        self.embeddings_norm = nn.LayerNorm(between, eps=shape.eps)
-        self.project = nn.Linear(between, shape.width) if between != shape.width else None
+        self.words = _Table(shape.n_ids, between)
+        self.positions = _Table(shape.n_positions, between)
+        self.types = _Table(shape.n_types, between) if shape.n_types else None
+        self.embeddings_norm = _Norm(between, eps=shape.eps)
+        self.project = _Linear(between, shape.width) if between != shape.width else None
         self.stack = nn.ModuleList(_Layer(shape) for _ in range(shape.n_layers))
 
     def forward(
@@ -158,6 +160,44 @@ class BertEncoder(EncoderModule):
         return [name for name in weights if name not in own]
 
 
+# The modules of torch draw weights when they are made, and without memory torch first imports its
+# compiler for that, which takes seconds. These have weights without memory until they are given.
+
+
+def _unfilled(*shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.empty(shape, device="meta"), requires_grad=False)
+
+
+class _Table(nn.Module):
+    def __init__(self, n_rows: int, width: int) -> None:
+        super().__init__()
+        self.weight = _unfilled(n_rows, width)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return functional.embedding(ids, self.weight)
+
+
+class _Linear(nn.Module):
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__()
+        self.weight = _unfilled(n_outputs, n_inputs)
+        self.bias = _unfilled(n_outputs)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return functional.linear(inputs, self.weight, self.bias)
+
+
+class _Norm(nn.Module):
+    def __init__(self, width: int, *, eps: float) -> None:
+        super().__init__()
+        self._eps = eps
+        self.weight = _unfilled(width)
+        self.bias = _unfilled(width)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        return functional.layer_norm(inputs, self.weight.shape, self.weight, self.bias, self._eps)
+
+
 class _Layer(nn.Module):
     """Attention and two products, each added to what it read and normalised."""
 
@@ -166,14 +206,14 @@ class _Layer(nn.Module):
         width = shape.width
         self._n_heads = shape.n_heads
         self._activation = ACTIVATIONS[shape.activation]
-        self.query = nn.Linear(width, width)
-        self.key = nn.Linear(width, width)
-        self.value = nn.Linear(width, width)
-        self.attended = nn.Linear(width, width)
-        self.attended_norm = nn.LayerNorm(width, eps=shape.eps)
-        self.inner = nn.Linear(width, shape.inner_width)
-        self.outer = nn.Linear(shape.inner_width, width)
-        self.norm = nn.LayerNorm(width, eps=shape.eps)
+        self.query = _Linear(width, width)
+        self.key = _Linear(width, width)
+        self.value = _Linear(width, width)
+        self.attended = _Linear(width, width)
+        self.attended_norm = _Norm(width, eps=shape.eps)
+        self.inner = _Linear(width, shape.inner_width)
+        self.outer = _Linear(shape.inner_width, width)
+        self.norm = _Norm(width, eps=shape.eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         of_heads = (*hidden.shape[:2], self._n_heads, -1)
@@ -190,7 +230,7 @@ class _Layer(nn.Module):
 
 
 class BertHead(HeadModule):
-    """The head of a checkpoint of these families.
+    """The head of a checkpoint of these families, its weights like those of the encoder.
 
     Args:
         steps: linear layers, one after the other.
@@ -215,7 +255,7 @@ class BertHead(HeadModule):
         self.problem_type = problem_type
         widths = [width] * len(steps) + [len(id2label)]
         self.linears = nn.ModuleList(
-            nn.Linear(n_in, n_out) for n_in, n_out in zip(widths, widths[1:], strict=False)
+            _Linear(n_in, n_out) for n_in, n_out in zip(widths, widths[1:], strict=False)
         )
 
     def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from longbert.encoders.runtime.base import ModelParts
-from longbert.encoders.runtime.bert import ACTIVATIONS, BertEncoder, BertHead
+from longbert.encoders.runtime.bert import ACTIVATIONS, BertEncoder, BertHead, BertShape
 from longbert.encoders.runtime.families import FAMILIES, Family, Step
 
 _WEIGHTS = "model.safetensors"
@@ -37,8 +36,7 @@ def outline_bert(folder: Path) -> BertEncoder | None:
     config = _config(folder)
     if config is None:
         return None
-    with torch.device("meta"):
-        return BertEncoder(config)
+    return BertEncoder(config)
 
 
 def load_bert(folder: Path, *, model_class: str) -> ModelParts | None:
@@ -63,9 +61,8 @@ def load_bert(folder: Path, *, model_class: str) -> ModelParts | None:
         return None
     family = FAMILIES[config["model_type"]]
     prefix = f"{family.prefix}."
-    with torch.device("meta"):
-        encoder = BertEncoder(config)
-        head = _head(config, family, encoder.width, model_class)
+    encoder = BertEncoder(config)
+    head = _head(config, family, encoder.width, model_class)
     # A checkpoint with a head puts the family's name before the names of the encoder's weights.
     of_encoder = {name.removeprefix(prefix): weight for name, weight in stored.items()}
     lacks = _fill(encoder, of_encoder, shown="" if head is None else prefix)
@@ -89,7 +86,7 @@ def _fill(
     """Give a module its weights, in float32.
 
     Args:
-        module: made without memory.
+        module: just made.
         stored: weights by the names that the module has for them.
         shown: what the names begin with in messages.
     """
@@ -105,7 +102,6 @@ def _fill(
         else:
             fitting[own] = found.float()
     module.load_state_dict(fitting, strict=False, assign=True)
-    module.requires_grad_(False)
     return sorted(lacks)
 
 
@@ -121,9 +117,8 @@ def _config(folder: Path) -> dict[str, Any] | None:
             or completed[family.setting("hidden_act")] not in ACTIVATIONS
         ):
             return None
-        with torch.device("meta"):
-            BertEncoder(config)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        BertShape.of(completed, family)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Whatever is wrong with it is for transformers to say.
         return None
     return dict(config)
