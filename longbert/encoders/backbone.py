@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from longbert.encoders.batch import TokenWindow, WindowBatch, pad_windows
 from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
-from longbert.encoders.runtime.device import precision_name
-from longbert.encoders.runtime.probe import reads_padding
+from longbert.encoders.runtime.device import device_identity, precision_name
+from longbert.encoders.runtime.probe import is_batch_invariant, reads_padding
 from longbert.encoders.runtime.registry import runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.errors import ModelError
@@ -35,12 +37,13 @@ class Backbone:
         self.digest = checkpoint.backbone_digest
         self._folder = checkpoint.folder.path
         self._device, self._dtype = device, dtype
+        self._implementation = checkpoint.encoder.implementation
         self._pads_left = self.tokenizer.pads_left
         self._use(checkpoint.encoder)
         # Some tokenizers ask for padding on the left of models that count positions from there.
-        if self._pads_left and reads_padding(self):
+        if self._pads_left and self._reads_padding():
             self._pads_left = False
-        if reads_padding(self):
+        if self._reads_padding():
             raise ModelError(
                 f"{checkpoint.folder.name} ({checkpoint.model_type}) gives a text other hidden "
                 "states when there is padding beside it, so windows cannot share a batch: use an "
@@ -90,6 +93,32 @@ class Backbone:
         return self._runtime.hidden_states(
             batch.input_ids, batch.attention_mask, all_layers=all_layers
         )
+
+    def is_batch_invariant(self, lengths: Sequence[int], *, batch_tokens: int) -> bool:
+        """Whether a window has the same bits alone and among others on this device.
+
+        See :func:`longbert.encoders.runtime.probe.is_batch_invariant`; the answer is remembered.
+        """
+        return self._probed(
+            "is batch invariant",
+            lambda: is_batch_invariant(self, lengths, batch_tokens=batch_tokens),
+            lengths=list(lengths),
+            batch_tokens=batch_tokens,
+            around=[list(self.tokenizer.prefix), list(self.tokenizer.suffix)],
+        )
+
+    def _reads_padding(self) -> bool:
+        return self._probed("reads padding", lambda: reads_padding(self))
+
+    def _probed(self, question: str, find_out: Callable[[], bool], **more: Any) -> bool:
+        """Probe the forward pass, unless that has been done with everything as it is now."""
+        key = {
+            "backbone": self.digest,
+            "runtime": [self._implementation, self.attention, self.precision, self._pads_left],
+            "device": device_identity(self._device),
+            **more,
+        }
+        return remembered(question, key, find_out)
 
     def _use(self, encoder: EncoderModule) -> None:
         self._runtime = runtime_factory()(

@@ -28,7 +28,6 @@ from longbert.encoders.runtime.device import (
     precision_name,
     set_threads,
 )
-from longbert.encoders.runtime.probe import is_batch_invariant
 from longbert.store.manifest import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
@@ -170,8 +169,8 @@ def _settings(pass_: Pass, reading: Reading[LoadedModel]) -> PassSettings:
         overlap=reading.overlap,
         reads=reading.reads,
         prompt=reading.prompt,
-        batch_invariant=is_batch_invariant(
-            backbone, sorted(padded), batch_tokens=pass_.batch_tokens
+        batch_invariant=backbone.is_batch_invariant(
+            sorted(padded), batch_tokens=pass_.batch_tokens
         ),
         heads=tuple(
             HeadSettings(

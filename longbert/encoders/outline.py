@@ -117,9 +117,7 @@ class _Outline:
             folder.path, name=folder.name, trust_remote_code=config.trust_remote_code
         )
         try:
-            encoder = outline_model(
-                folder.path, trust_remote_code=config.trust_remote_code
-            )
+            encoder = outline_model(folder.path, trust_remote_code=config.trust_remote_code)
         except Exception as error:
             raise ModelError(
                 f"{folder.name}: {folder.path / 'config.json'} describes no model that can be "

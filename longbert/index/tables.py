@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from longbert.arrays import FloatMatrix, IntArray
 from longbert.errors import OutputError
@@ -142,7 +141,8 @@ def read_passage_table(
     columns: dict[str, list[IntArray]] = {name: [] for name in (*numbers, "document")}
     for _, batch in read_batches(output, "passages", parts, (*numbers, "document_id")):
         for name in numbers:
-            columns[name].append(batch.column(name).to_numpy().astype(np.int64, copy=False))
+            # Arrow's own way to numpy imports pandas where it is installed, which takes a second.
+            columns[name].append(np.from_dlpack(batch.column(name)).astype(np.int64, copy=False))
         owners = batch.column("document_id").to_pylist()
         columns["document"].append(document_positions(owners, documents))
     whole = {
@@ -177,7 +177,8 @@ def read_texts(output: OutputFolder, table: PassageTable, rows: Sequence[int]) -
         here = wanted[groups == group]
         with open_table(output, path, ("text",)) as file:
             column = file.read_row_group(number, columns=["text"], use_threads=False).column("text")
-            found = column.take(pa.array(here - first)).to_pylist()
+            # Not taken by an array of rows, since making one imports pandas, too.
+            found = [column[row].as_py() for row in (here - first).tolist()]
         texts.update(zip(here.tolist(), found, strict=True))
     return texts
 

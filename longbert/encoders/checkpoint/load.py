@@ -13,8 +13,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from longbert.config import ModelConfig
-from longbert.encoders.checkpoint.digest import backbone_digest
+from longbert.encoders.checkpoint.digest import backbone_digest, description
 from longbert.encoders.checkpoint.locate import ModelFolder
+from longbert.encoders.remembered import identities, remembered
 from longbert.encoders.runtime.base import EncoderModule, HeadModule, ModelParts
 from longbert.encoders.runtime.load import load_model
 from longbert.encoders.tokenizers.base import Tokenizer
@@ -107,7 +108,7 @@ def load_checkpoint(folder: ModelFolder, model_class: str, config: ModelConfig) 
         encoder=model.encoder,
         head=model.head,
         limit=position_limit(folder, model.encoder, tokenizer),
-        backbone_digest=backbone_digest(model.encoder, tokenizer),
+        backbone_digest=_digest_of_finite(folder, model, tokenizer, model_class),
     )
 
 
@@ -177,9 +178,34 @@ def _check_weights(folder: ModelFolder, model: ModelParts, model_class: str) -> 
             f"{' and others' if len(model.missing) > _NAMED else ''}, which {model_class} needs: "
             "use a checkpoint that was trained for this task"
         )
-    for name, weight in _named_weights(model):
-        if not torch.isfinite(weight).all():
-            raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
+
+
+def _digest_of_finite(
+    folder: ModelFolder, model: ModelParts, tokenizer: Tokenizer, model_class: str
+) -> str:
+    """Check all weights for NaN and infinity, and digest the backbone's.
+
+    Raises:
+        ModelError: a weight is not finite.
+    """
+
+    def find_out() -> str:
+        for name, weight in _named_weights(model):
+            if not torch.isfinite(weight).all():
+                raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
+        return backbone_digest(model.encoder, tokenizer)
+
+    # Weights that are loaded from elsewhere, such as a pickle, are looked at every time.
+    files = identities(sorted(folder.path.glob("*.safetensors")))
+    key = {
+        "files": files,
+        "description": dict(description(model.encoder, tokenizer)),
+        "model_class": model_class,
+        "implementation": model.encoder.implementation,
+    }
+    return remembered(
+        "digest of a backbone whose weights are finite", key if files else None, find_out
+    )
 
 
 def _named_weights(model: ModelParts) -> Iterator[tuple[str, Tensor]]:

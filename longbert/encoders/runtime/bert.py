@@ -218,8 +218,7 @@ class _Layer(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         of_heads = (*hidden.shape[:2], self._n_heads, -1)
         queries, keys, values = (
-            one(hidden).view(of_heads).transpose(1, 2)
-            for one in (self.query, self.key, self.value)
+            one(hidden).view(of_heads).transpose(1, 2) for one in (self.query, self.key, self.value)
         )
         found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         joined = found.transpose(1, 2).reshape(hidden.shape)

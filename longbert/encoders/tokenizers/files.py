@@ -112,9 +112,7 @@ def _roberta(
 def _xlm_roberta(
     settings: Mapping[str, Any], special: Mapping[str, str], id_of: Callable[[str], int]
 ) -> tokenizers.Tokenizer:
-    made = tokenizers.Tokenizer(
-        models.Unigram([("a", 0.0)] * 4, unk_id=3, byte_fallback=False)
-    )
+    made = tokenizers.Tokenizer(models.Unigram([("a", 0.0)] * 4, unk_id=3, byte_fallback=False))
     scheme = "always" if settings.get("add_prefix_space", True) else "never"
     made.pre_tokenizer = pre_tokenizers.Sequence(
         [
