@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -253,9 +254,7 @@ class BertHead(HeadModule):
         self.id2label = dict(id2label)
         self.problem_type = problem_type
         widths = [width] * len(steps) + [len(id2label)]
-        self.linears = nn.ModuleList(
-            _Linear(n_in, n_out) for n_in, n_out in zip(widths, widths[1:], strict=False)
-        )
+        self.linears = nn.ModuleList(_Linear(n_in, n_out) for n_in, n_out in pairwise(widths))
 
     def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Logits of hidden states."""
