@@ -15,7 +15,7 @@ from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
 from longbert.encoders.runtime.device import device_identity, precision_name
 from longbert.encoders.runtime.probe import is_batch_invariant, reads_padding
-from longbert.encoders.runtime.registry import runtime_factory
+from longbert.encoders.runtime.registry import choose_runtime, runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.errors import ModelError
 
@@ -37,7 +37,6 @@ class Backbone:
         self.digest = checkpoint.backbone_digest
         self._folder = checkpoint.folder.path
         self._device, self._dtype = device, dtype
-        self._implementation = checkpoint.encoder.implementation
         self._pads_left = self.tokenizer.pads_left
         self._use(checkpoint.encoder)
         # Some tokenizers ask for padding on the left of models that count positions from there.
@@ -59,6 +58,11 @@ class Backbone:
     def attention(self) -> str:
         """Implementation of the attention; see :class:`longbert.encoders.runtime.base.Runtime`."""
         return self._runtime.attention
+
+    @property
+    def implementation(self) -> str:
+        """Whose code and kernels compute; see the same class."""
+        return self._runtime.implementation
 
     @property
     def precision(self) -> str:
@@ -114,13 +118,14 @@ class Backbone:
         """Probe the forward pass, unless that has been done with everything as it is now."""
         key = {
             "backbone": self.digest,
-            "runtime": [self._implementation, self.attention, self.precision, self._pads_left],
+            "runtime": [self.implementation, self.attention, self.precision, self._pads_left],
             "device": device_identity(self._device),
             **more,
         }
         return remembered(question, key, find_out)
 
     def _use(self, encoder: EncoderModule) -> None:
-        self._runtime = runtime_factory()(
+        name = choose_runtime(encoder, device=self._device, dtype=self._dtype)
+        self._runtime = runtime_factory(name)(
             encoder, folder=self._folder, device=self._device, dtype=self._dtype
         )

@@ -164,7 +164,7 @@ def _settings(pass_: Pass, reading: Reading[LoadedModel]) -> PassSettings:
     return PassSettings(
         digest=backbone.digest,
         attention=backbone.attention,
-        implementation=reading.models[0].checkpoint.encoder.implementation,
+        implementation=backbone.implementation,
         window=reading.window,
         overlap=reading.overlap,
         reads=reading.reads,

@@ -48,7 +48,7 @@ class PassSettings(Record, frozen=True, kw_only=True):
     Attributes:
         digest: of the backbone.
         attention: its implementation.
-        implementation: whose code computes the backbone, ``longbert`` or ``transformers``.
+        implementation: whose code and kernels compute the backbone.
         window: positions, special tokens included.
         overlap: content tokens; None where windows do not overlap by design.
         reads: whole documents, their two ends, or passages alone.

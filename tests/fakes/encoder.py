@@ -310,6 +310,7 @@ def fake_models(
     settings = PassSettings(
         digest=pass_.backbone.digest,
         attention="none",
+        implementation="fake",
         window=window,
         overlap=overlap,
         reads="all",

@@ -25,9 +25,11 @@ class Runtime(Protocol):
     Attributes:
         attention: implementation of the attention, or the engine where that is no choice; it can
             change bits, and so a change of it is another fingerprint.
+        implementation: whose code and kernels compute, which can change bits, too.
     """
 
     attention: str
+    implementation: str
 
     def hidden_states(
         self, input_ids: IntArray, attention_mask: IntArray, *, all_layers: bool = False

@@ -115,14 +115,14 @@ class BertEncoder(EncoderModule):
         self.types = _Table(shape.n_types, between) if shape.n_types else None
         self.embeddings_norm = _Norm(between, eps=shape.eps)
         self.project = _Linear(between, shape.width) if between != shape.width else None
-        self.stack = nn.ModuleList(_Layer(shape) for _ in range(shape.n_layers))
+        self.stack = nn.ModuleList(BertLayer(shape) for _ in range(shape.n_layers))
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor, *, all_layers: bool = False
     ) -> tuple[Tensor, ...]:
         """Hidden states; those of the layers below the last only if asked for."""
         hidden = self.embed(input_ids)
-        mask = None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None, :]
+        mask = self.seen_keys(attention_mask)
         states = [hidden]
         for layer in self.stack:
             hidden = layer(hidden, mask)
@@ -137,6 +137,10 @@ class BertEncoder(EncoderModule):
             hidden = hidden + self.types.weight[0]
         hidden = self.embeddings_norm(hidden + self.positions(self._position_ids(input_ids)))
         return hidden if self.project is None else self.project(hidden)
+
+    def seen_keys(self, attention_mask: Tensor) -> Tensor | None:
+        """Which keys are seen; None for all. Shape: (batch, 1, 1, positions)."""
+        return None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None, :]
 
     def _position_ids(self, input_ids: Tensor) -> Tensor:
         if self.shape.pad_id is None:
@@ -199,14 +203,21 @@ class _Norm(nn.Module):
         return functional.layer_norm(inputs, self.weight.shape, self.weight, self.bias, self._eps)
 
 
-class _Layer(nn.Module):
-    """Attention and two products, each added to what it read and normalised."""
+class BertLayer(nn.Module):
+    """Attention and two products, each added to what it read and normalised.
+
+    Args:
+        shape: sizes.
+
+    Attributes:
+        activation: name of that between the two products.
+    """
 
     def __init__(self, shape: BertShape) -> None:
         super().__init__()
         width = shape.width
         self._n_heads = shape.n_heads
-        self._activation = ACTIVATIONS[shape.activation]
+        self.activation = shape.activation
         self.query = _Linear(width, width)
         self.key = _Linear(width, width)
         self.value = _Linear(width, width)
@@ -224,7 +235,7 @@ class _Layer(nn.Module):
         found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
         joined = found.transpose(1, 2).reshape(hidden.shape)
         hidden = self.attended_norm(self.attended(joined) + hidden)
-        inner = self._activation(self.inner(hidden))
+        inner = ACTIVATIONS[self.activation](self.inner(hidden))
         normed: Tensor = self.norm(self.outer(inner) + hidden)
         return normed
 
