@@ -14,6 +14,7 @@ from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
 from longbert.encoders.runtime.device import device_identity, precision_name
+from longbert.encoders.runtime.parallel import n_batches_at_once
 from longbert.encoders.runtime.probe import is_batch_invariant, reads_padding
 from longbert.encoders.runtime.registry import choose_runtime, runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
@@ -68,6 +69,11 @@ class Backbone:
     def precision(self) -> str:
         """Name of the number type it computes in, as ``--precision`` has it."""
         return precision_name(self._dtype)
+
+    @property
+    def n_batches_at_once(self) -> int:
+        """How many batches may run at a time in threads of their own."""
+        return n_batches_at_once(self._device, implementation=self.implementation)
 
     def with_encoder(self, encoder: EncoderModule) -> Backbone:
         """The same backbone with other weights, where the digest does not matter."""

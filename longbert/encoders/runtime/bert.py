@@ -228,6 +228,7 @@ class BertLayer(nn.Module):
         self.norm = _Norm(width, eps=shape.eps)
 
     def forward(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Hidden states of the next layer."""
         of_heads = (*hidden.shape[:2], self._n_heads, -1)
         queries, keys, values = (
             one(hidden).view(of_heads).transpose(1, 2) for one in (self.query, self.key, self.value)

@@ -5,6 +5,7 @@ No other module knows the models of transformers.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,16 @@ class _GivenStates(nn.Module):
         self.pooler = getattr(base, "pooler", None)
         # ALBERT keeps its pooler's activation beside it.
         self.pooler_activation = getattr(base, "pooler_activation", None)
-        self.hidden: Tensor | None = None
+        self._here = threading.local()
+
+    @property
+    def hidden(self) -> Tensor | None:
+        """Of this thread, beside which others may run the same head."""
+        return getattr(self._here, "hidden", None)
+
+    @hidden.setter
+    def hidden(self, hidden: Tensor | None) -> None:
+        self._here.hidden = hidden
 
     def forward(self, *_: Any, **__: Any) -> Any:
         from transformers.modeling_outputs import BaseModelOutputWithPooling
