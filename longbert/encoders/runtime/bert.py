@@ -131,12 +131,14 @@ class BertEncoder(EncoderModule):
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """What the first layer reads. Shape: (batch, positions, width)."""
-        hidden = self.words(input_ids)
+        hidden: Tensor = self.words(input_ids)
         if self.types is not None:
             # Every token is of the first type.
             hidden = hidden + self.types.weight[0]
         hidden = self.embeddings_norm(hidden + self.positions(self._position_ids(input_ids)))
-        return hidden if self.project is None else self.project(hidden)
+        if self.project is not None:
+            hidden = self.project(hidden)
+        return hidden
 
     def seen_keys(self, attention_mask: Tensor) -> Tensor | None:
         """Which keys are seen; None for all. Shape: (batch, 1, 1, positions)."""
@@ -148,9 +150,9 @@ class BertEncoder(EncoderModule):
         counted = input_ids.ne(self.shape.pad_id).int()
         return (torch.cumsum(counted, dim=1) * counted).long() + self.shape.pad_id
 
-    def layers(self) -> Sequence[nn.Module]:
+    def layers(self) -> Sequence[BertLayer]:
         """From the bottom."""
-        return list(self.stack)
+        return [layer for layer in self.stack if isinstance(layer, BertLayer)]
 
     def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Weights by their names in a checkpoint of the encoder alone."""

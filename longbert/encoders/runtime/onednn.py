@@ -23,7 +23,7 @@ _ROWS_HINT = 2_048
 
 def is_available() -> bool:
     """Whether this build of torch has what is needed, for this processor."""
-    if not torch.backends.mkldnn.is_available():
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False
     try:
         operations = torch.ops.mkldnn
@@ -52,7 +52,7 @@ class OneDnnRuntime:
         assert isinstance(encoder, BertEncoder)
         self._encoder = encoder.to(device=device, dtype=dtype)
         with torch.inference_mode():
-            self._layers = [_Layer(layer, encoder.shape.n_heads) for layer in encoder.stack]
+            self._layers = [_Layer(one, encoder.shape.n_heads) for one in encoder.layers()]
 
     def hidden_states(
         self, input_ids: IntArray, attention_mask: IntArray, *, all_layers: bool = False
