@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from typing import Any, NoReturn
 
@@ -21,6 +20,7 @@ COMMANDS = {
     "train": "longbert.cli.train",
     "evaluate": "longbert.cli.evaluate",
     "verify": "longbert.cli.verify",
+    "compact": "longbert.cli.compact",
 }
 """The module of each command, loaded by name, so that a command imports only what it needs."""
 
@@ -96,7 +96,7 @@ def _end(message: object, status: int) -> NoReturn:
     epilog="`longbert COMMAND --help` explains a command and its options.",
 )
 @debug_option
-@click.version_option(importlib.metadata.version("longbert"), prog_name="longbert")
+@click.version_option(package_name="longbert", prog_name="longbert")
 def main() -> None:
     """BERT-family encoders over documents longer than 512 tokens.
 
