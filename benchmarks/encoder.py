@@ -4,9 +4,9 @@
 
 In turn, in one process and one thread: transformers, torch alone, oneDNN with weights laid out
 beforehand, and the bare products of the encoder's linear layers, whose rate is the limit. Times
-are those that the thread had a processor, so that other work beside it matters less. With
-``--threads`` batches that run one after the other on so many threads are compared by the clock
-with batches that run beside each other on one thread each, for which the machine must be quiet.
+are those that the thread had a processor, so that other work beside it matters less. Where torch
+has several threads, batches that run one after the other on all of them are compared, by the clock,
+with batches that run beside each other on one thread each; for this the machine must be quiet.
 """
 
 from __future__ import annotations
@@ -78,7 +78,6 @@ def main() -> None:
     parser.add_argument("--length", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--precision", default="bfloat16", choices=("bfloat16", "float32"))
-    parser.add_argument("--threads", type=int, default=0)
     given = parser.parse_args()
 
     folder = find_model(given.model, task="embed", config=ModelConfig()).path
@@ -104,22 +103,7 @@ def main() -> None:
                     functional.linear(inputs, weight, bias)
 
     passes = runtimes(folder, dtype)
-    if given.threads:
-        torch.set_num_threads(given.threads)
-        runtime = list(passes.values())[-1]
-
-        def batches(n_threads: int) -> None:
-            for _ in map_in_threads(
-                lambda _: runtime.hidden_states(ids, mask), range(8), n_threads=n_threads
-            ):
-                pass
-
-        least_seconds(
-            {"one by one": lambda: batches(1), "at once": lambda: batches(given.threads)},
-            given.rounds,
-            time.perf_counter,
-        )
-        return
+    n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     functions: dict[str, Callable[[], object]] = {
         name: lambda runtime=runtime: runtime.hidden_states(ids, mask)  # type: ignore[misc]
@@ -135,6 +119,22 @@ def main() -> None:
     for name, least in seconds.items():
         share = (linear + attention) / least / rate
         print(f"{name:>14}: {n_positions / least:8,.0f}  {share:.3f}")
+    if n_threads > 1:
+        torch.set_num_threads(n_threads)
+        runtime = list(passes.values())[-1]
+
+        def batches(n_at_once: int) -> None:
+            for _ in map_in_threads(
+                lambda _: runtime.hidden_states(ids, mask), range(8), n_threads=n_at_once
+            ):
+                pass
+
+        print(f"8 batches with {n_threads} threads:")
+        least_seconds(
+            {"one by one": lambda: batches(1), "at once": lambda: batches(n_threads)},
+            given.rounds,
+            time.perf_counter,
+        )
 
 
 if __name__ == "__main__":
