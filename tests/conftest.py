@@ -14,6 +14,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# What is remembered between commands would let a test pass on the answers of another.
+os.environ["LONGBERT_NO_CACHE"] = "1"
 # Models this small lose more by waiting for a second thread than they gain.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

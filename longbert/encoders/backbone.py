@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from longbert.encoders.batch import TokenWindow, WindowBatch, pad_pairs, pad_windows
 from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
-from longbert.encoders.runtime.device import precision_name
-from longbert.encoders.runtime.probe import reads_padding
-from longbert.encoders.runtime.registry import runtime_factory
+from longbert.encoders.runtime.device import device_identity, precision_name
+from longbert.encoders.runtime.parallel import n_batches_at_once
+from longbert.encoders.runtime.probe import is_batch_invariant, reads_padding
+from longbert.encoders.runtime.registry import choose_runtime, runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.errors import ModelError
 
@@ -38,9 +41,9 @@ class Backbone:
         self._pads_left = self.tokenizer.pads_left
         self._use(checkpoint.encoder)
         # Some tokenizers ask for padding on the left of models that count positions from there.
-        if self._pads_left and reads_padding(self):
+        if self._pads_left and self._reads_padding():
             self._pads_left = False
-        if reads_padding(self):
+        if self._reads_padding():
             raise ModelError(
                 f"{checkpoint.folder.name} ({checkpoint.model_type}) gives a text other hidden "
                 "states when there is padding beside it, so windows cannot share a batch: use an "
@@ -58,9 +61,19 @@ class Backbone:
         return self._runtime.attention
 
     @property
+    def implementation(self) -> str:
+        """Whose code and kernels compute; see the same class."""
+        return self._runtime.implementation
+
+    @property
     def precision(self) -> str:
         """Name of the number type it computes in, as ``--precision`` has it."""
         return precision_name(self._dtype)
+
+    @property
+    def n_batches_at_once(self) -> int:
+        """How many batches may run at a time in threads of their own."""
+        return n_batches_at_once(self._device, implementation=self.implementation)
 
     def with_encoder(self, encoder: EncoderModule) -> Backbone:
         """The same backbone with other weights, where the digest does not matter."""
@@ -102,7 +115,34 @@ class Backbone:
             batch.input_ids, batch.attention_mask, batch.token_types, all_layers=all_layers
         )
 
+    def is_batch_invariant(self, lengths: Sequence[int], *, batch_tokens: int) -> bool:
+        """Whether a window has the same bits alone and among others on this device.
+
+        See :func:`longbert.encoders.runtime.probe.is_batch_invariant`; the answer is remembered.
+        """
+        return self._probed(
+            "is batch invariant",
+            lambda: is_batch_invariant(self, lengths, batch_tokens=batch_tokens),
+            lengths=list(lengths),
+            batch_tokens=batch_tokens,
+            around=[list(self.tokenizer.prefix), list(self.tokenizer.suffix)],
+        )
+
+    def _reads_padding(self) -> bool:
+        return self._probed("reads padding", lambda: reads_padding(self))
+
+    def _probed(self, question: str, find_out: Callable[[], bool], **more: Any) -> bool:
+        """Probe the forward pass, unless that has been done with everything as it is now."""
+        key = {
+            "backbone": self.digest,
+            "runtime": [self.implementation, self.attention, self.precision, self._pads_left],
+            "device": device_identity(self._device),
+            **more,
+        }
+        return remembered(question, key, find_out)
+
     def _use(self, encoder: EncoderModule) -> None:
-        self._runtime = runtime_factory()(
+        name = choose_runtime(encoder, device=self._device, dtype=self._dtype)
+        self._runtime = runtime_factory(name)(
             encoder, folder=self._folder, device=self._device, dtype=self._dtype
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,10 +28,9 @@ from longbert.encoders.runtime.device import (
     precision_name,
     set_threads,
 )
-from longbert.encoders.runtime.probe import is_batch_invariant
 from longbert.store.manifest import HeadSettings, PassSettings
 
-_LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch", "transformers")
+_LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ def load_models(
         passes=tuple(passes),
         settings=tuple(settings),
         decisive_batch_tokens=None if is_invariant else batch_tokens,
-        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        libraries={name: importlib.metadata.version(name) for name in _libraries(models)},
         processor=device_kind(device),
         device=device_description(device),
         precision=precision_name(dtype),
@@ -117,6 +116,12 @@ def load_models(
         prompts=None if embedding is None else embedding.request.prompts,
         embed_digest=None if embedding is None else embedding.digest,
     )
+
+
+def _libraries(models: Sequence[LoadedModel]) -> tuple[str, ...]:
+    """Names of the libraries that can change a row."""
+    needs_transformers = any(model.checkpoint.needs_transformers for model in models)
+    return (*_LIBRARIES, "transformers") if needs_transformers else _LIBRARIES
 
 
 def _heads(
@@ -159,12 +164,13 @@ def _settings(pass_: Pass, reading: Reading[LoadedModel]) -> PassSettings:
     return PassSettings(
         digest=backbone.digest,
         attention=backbone.attention,
+        implementation=backbone.implementation,
         window=reading.window,
         overlap=reading.overlap,
         reads=reading.reads,
         prompt=reading.prompt,
-        batch_invariant=is_batch_invariant(
-            backbone, sorted(padded), batch_tokens=pass_.batch_tokens
+        batch_invariant=backbone.is_batch_invariant(
+            sorted(padded), batch_tokens=pass_.batch_tokens
         ),
         heads=tuple(
             HeadSettings(

@@ -18,7 +18,7 @@ from longbert.encoders.checkpoint.request import ModelRequest, find_backbone, fi
 from longbert.encoders.checkpoint.stored import stored_digest
 from longbert.encoders.readings import Reading, readings_of
 from longbert.encoders.runtime.base import EncoderModule
-from longbert.encoders.runtime.transformers_model import outline_transformers_model
+from longbert.encoders.runtime.load import outline_model
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.encoders.tokenizers.load import load_tokenizer
 from longbert.encoders.transformers_log import first_line
@@ -117,9 +117,7 @@ class _Outline:
             folder.path, name=folder.name, trust_remote_code=config.trust_remote_code
         )
         try:
-            encoder = outline_transformers_model(
-                folder.path, trust_remote_code=config.trust_remote_code
-            )
+            encoder = outline_model(folder.path, trust_remote_code=config.trust_remote_code)
         except Exception as error:
             raise ModelError(
                 f"{folder.name}: {folder.path / 'config.json'} describes no model that can be "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from longbert.encoders.backbone import Backbone
 from longbert.encoders.batch import TokenWindow, joined_window, token_windows
 from longbert.encoders.heads.base import Head
 from longbert.encoders.readings import SplitTokens
+from longbert.encoders.runtime.parallel import Item, Result, map_in_threads
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 
 
@@ -59,6 +60,14 @@ class Pass:
                 for window in windows
             ]
         return windows
+
+    def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+        """Apply a function, which calls :meth:`run`, to as many items at a time as pays.
+
+        Yields:
+            Results in the order of the items.
+        """
+        return map_in_threads(function, items, n_threads=self.backbone.n_batches_at_once)
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
         """Encode one batch; for each head the partials of its windows."""

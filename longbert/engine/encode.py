@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from longbert.core.batching import Batch, pack_batches
@@ -150,13 +151,16 @@ def _encode(
     lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
     partials: list[list[Any]] = [[] for _ in slots]
     bytes_a_position = n_bytes / max(1, sum(lengths))
-    for batch in pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit):
-        began = time.perf_counter()
-        _run_batch(pass_, batch, slots, partials)
+    batches = pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit)
+    began = time.perf_counter()
+    outcomes = pass_.map(partial(_run_batch, pass_, slots), batches)
+    for batch, outcome in zip(batches, outcomes, strict=True):
+        _keep(outcome, slots, partials)
+        ended = time.perf_counter()
         positions = sum(lengths[index] for index in batch.indices)
         meter.add(
             {
-                "seconds_encoding": time.perf_counter() - began,
+                "seconds_encoding": ended - began,
                 "windows": len(batch.indices),
                 "tokens": sum(slots[index].window.window.n_owned for index in batch.indices),
                 "positions": positions,
@@ -164,6 +168,7 @@ def _encode(
                 "bytes": positions * bytes_a_position,
             }
         )
+        began = ended
     return slots, partials
 
 
@@ -196,16 +201,30 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
     return [_Slot(state, window) for window in windows]
 
 
-def _run_batch(
-    pass_: Pass, batch: Batch, slots: Sequence[_Slot], partials: list[list[Any]]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a window.
+
+    Attributes:
+        index: of its slot.
+        partials: by head; empty if it failed.
+        failure: name of the error; empty if there was none.
+    """
+
+    index: int
+    partials: list[Any]
+    failure: str = ""
+
+
+def _run_batch(pass_: Pass, slots: Sequence[_Slot], batch: Batch) -> list[_Outcome]:
     """Encode a batch; if it fails, halve it until only the culprits fail.
 
-    Halving also makes a batch fit that was too large for memory. It changes no bits.
+    Halving also makes a batch fit that was too large for memory. It changes no bits. Other batches
+    may run at the same time, so nothing that they read is changed.
     """
     indices = [index for index in batch.indices if slots[index].state.error is None]
     if not indices:
-        return
+        return []
     failure = ""
     by_head: list[list[Any]] = []
     try:
@@ -214,16 +233,31 @@ def _run_batch(
         # Not the error itself, whose frames would keep the batch in memory while it is halved.
         failure = type(error).__name__
     if not failure:
-        for position, index in enumerate(indices):
-            partials[index] = [head[position] for head in by_head]
-    elif len(indices) == 1:
-        slots[indices[0]].state.error = DocumentError(
-            "encode", failure, "the model failed on a window of this document"
-        )
-    else:
-        middle = len(indices) // 2
-        for half in (indices[:middle], indices[middle:]):
-            _run_batch(pass_, Batch(tuple(half), batch.padded_length), slots, partials)
+        return [
+            _Outcome(index, [head[position] for head in by_head])
+            for position, index in enumerate(indices)
+        ]
+    if len(indices) == 1:
+        return [_Outcome(indices[0], [], failure)]
+    middle = len(indices) // 2
+    halves = indices[:middle], indices[middle:]
+    return [
+        outcome
+        for half in halves
+        for outcome in _run_batch(pass_, slots, Batch(tuple(half), batch.padded_length))
+    ]
+
+
+def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot], partials: list[list[Any]]) -> None:
+    """Note what came of windows; of a document's failures, the first in order is kept."""
+    for outcome in outcomes:
+        state = slots[outcome.index].state
+        if not outcome.failure:
+            partials[outcome.index] = outcome.partials
+        elif state.error is None:
+            state.error = DocumentError(
+                "encode", outcome.failure, "the model failed on a window of this document"
+            )
 
 
 def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) -> None:

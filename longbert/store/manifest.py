@@ -52,6 +52,7 @@ class PassSettings(Record, frozen=True, kw_only=True):
     Attributes:
         digest: of the backbone.
         attention: its implementation.
+        implementation: whose code and kernels compute the backbone.
         window: positions, special tokens included.
         overlap: content tokens; None where windows do not overlap by design.
         reads: whole documents, their two ends, or passages alone.
@@ -62,6 +63,7 @@ class PassSettings(Record, frozen=True, kw_only=True):
 
     digest: str
     attention: str
+    implementation: str
     window: int
     overlap: int | None
     reads: Literal["all", "ends", "passages"]

@@ -219,14 +219,26 @@ def output(tmp_path_factory: pytest.TempPathFactory, small: Path) -> Path:
     return place / "out"
 
 
-def test_a_query_does_without_beam(output: Path) -> None:
+def test_a_query_does_without_beam_and_transformers(output: Path) -> None:
     code = (
         "import sys; from longbert.cli.main import main\n"
         "main(['query', 'the agreement', '--index', sys.argv[1]], standalone_mode=False)"
     )
     loaded = modules_after(code, str(output))
-    assert "apache_beam" not in loaded
     assert {"torch", "faiss"} <= loaded
+    # SymPy comes with the compiler of torch, pandas with some conversions of Arrow.
+    assert not loaded & {"apache_beam", "transformers", "pandas", "sympy"}
+
+
+def test_a_run_of_packaged_models_does_without_transformers(tmp_path: Path) -> None:
+    docs = write_texts(tmp_path / "docs", some_texts(2))
+    code = (
+        "import sys; from longbert.cli.main import main\n"
+        "main(['run', '--input', sys.argv[1], '--output', sys.argv[2]], standalone_mode=False)"
+    )
+    loaded = modules_after(code, str(docs), str(tmp_path / "out"))
+    assert "apache_beam" in loaded
+    assert not loaded & {"transformers", "sympy"}
 
 
 def test_a_lexical_query_loads_no_library_that_it_does_not_need(output: Path) -> None:

@@ -147,7 +147,13 @@ def test_a_line_without_rates() -> None:
 def outcome(**entry: Any) -> RunResult:
     def one_pass(*names: str, **settings: Any) -> PassSettings:
         heads = tuple(HeadSettings(name=name, task="", digest="", settings={}) for name in names)
-        defaults = {"digest": "", "attention": "", "prompt": "", "batch_invariant": True}
+        defaults = {
+            "digest": "",
+            "attention": "",
+            "implementation": "",
+            "prompt": "",
+            "batch_invariant": True,
+        }
         return PassSettings(**(defaults | settings), heads=heads)
 
     manifest = msgspec.structs.replace(

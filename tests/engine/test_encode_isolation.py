@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -279,3 +279,36 @@ def test_texts_without_a_token(loaded: Models, text: str) -> None:
     assert isinstance(last, DocumentResult)
     assert isinstance(odd, DocumentError)
     assert (odd.stage, odd.error) == ("tokenize", "no_tokens")
+
+
+class TestSeveralBatchesAtOnce:
+    @pytest.fixture(autouse=True)
+    def threads(self) -> Iterator[None]:
+        before = torch.get_num_threads()
+        yield
+        torch.set_num_threads(before)
+
+    def test_rows_are_those_of_one_batch_at_a_time(self, loaded: Models) -> None:
+        torch.set_num_threads(1)
+        expected = encode(loaded)
+        torch.set_num_threads(3)
+        assert {pass_.backbone.n_batches_at_once for pass_ in loaded.passes} == {3}
+        assert encode(loaded) == expected
+
+    def test_a_document_that_fails_fails_alone(
+        self, loaded: Models, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        torch.set_num_threads(1)
+        expected = encode(loaded)
+        torch.set_num_threads(3)
+        whole_run = Pass.run
+
+        def run(pass_: Pass, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
+            bad_id = pass_.tokenizer.tokenize(BAD).ids[0]
+            if any(bad_id in window.ids for window in windows):
+                raise MemoryError
+            return whole_run(pass_, windows, padded)
+
+        monkeypatch.setattr(Pass, "run", run)
+        found = encode(loaded)
+        assert check(found, expected).error == "MemoryError"

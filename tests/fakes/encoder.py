@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
@@ -264,6 +264,10 @@ class FakePass:
         """The windows of a document."""
         return list(token_windows(tokens, self.split_tokens(tokens)))
 
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Apply a function to items, here one after the other."""
+        return map(function, items)
+
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Partial]]:
         """For each head the partials of a batch's windows."""
         assert all(len(window.ids) + self.backbone.n_special <= padded for window in windows)
@@ -310,6 +314,7 @@ def fake_models(
     settings = PassSettings(
         digest=pass_.backbone.digest,
         attention="none",
+        implementation="fake",
         window=window,
         overlap=overlap,
         reads="all",

@@ -13,15 +13,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from longbert.config import ModelConfig
-from longbert.encoders.checkpoint.digest import backbone_digest
+from longbert.encoders.checkpoint.digest import backbone_digest, description
 from longbert.encoders.checkpoint.locate import ModelFolder
-from longbert.encoders.runtime.base import EncoderModule
-from longbert.encoders.runtime.transformers_model import (
-    TransformersHead,
-    TransformersModel,
-    load_transformers_model,
-)
+from longbert.encoders.remembered import identities, remembered
+from longbert.encoders.runtime.base import EncoderModule, HeadModule, ModelParts
+from longbert.encoders.runtime.load import load_model
 from longbert.encoders.tokenizers.base import Tokenizer
+from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
 from longbert.encoders.tokenizers.load import load_tokenizer
 from longbert.encoders.transformers_log import first_line
 from longbert.errors import ModelError
@@ -47,7 +45,7 @@ class Checkpoint:
     folder: ModelFolder
     tokenizer: Tokenizer
     encoder: EncoderModule
-    head: TransformersHead | None
+    head: HeadModule | None
     limit: int
     backbone_digest: str
 
@@ -55,6 +53,13 @@ class Checkpoint:
     def model_type(self) -> str:
         """As in ``config.json``."""
         return self.encoder.model_type
+
+    @property
+    def needs_transformers(self) -> bool:
+        """Whether code of transformers computes its ids or hidden states."""
+        return self.encoder.implementation == "transformers" or isinstance(
+            self.tokenizer, FastBpeTokenizer
+        )
 
     @property
     def width(self) -> int:
@@ -83,7 +88,7 @@ def load_checkpoint(folder: ModelFolder, model_class: str, config: ModelConfig) 
         folder.path, name=folder.name, trust_remote_code=config.trust_remote_code
     )
     try:
-        model = load_transformers_model(
+        model = load_model(
             folder.path,
             model_class=model_class,
             trust_pickle=config.trust_pickle,
@@ -103,7 +108,7 @@ def load_checkpoint(folder: ModelFolder, model_class: str, config: ModelConfig) 
         encoder=model.encoder,
         head=model.head,
         limit=position_limit(folder, model.encoder, tokenizer),
-        backbone_digest=backbone_digest(model.encoder, tokenizer),
+        backbone_digest=_digest_of_finite(folder, model, tokenizer, model_class),
     )
 
 
@@ -160,7 +165,7 @@ def check_ids(folder: ModelFolder, encoder: EncoderModule, tokenizer: Tokenizer)
         )
 
 
-def _check_weights(folder: ModelFolder, model: TransformersModel, model_class: str) -> None:
+def _check_weights(folder: ModelFolder, model: ModelParts, model_class: str) -> None:
     for name, found, expected in model.misshapen:
         raise ModelError(
             f"{folder.name}: the weight {name} has the shape {found}, but the widths and labels "
@@ -173,12 +178,37 @@ def _check_weights(folder: ModelFolder, model: TransformersModel, model_class: s
             f"{' and others' if len(model.missing) > _NAMED else ''}, which {model_class} needs: "
             "use a checkpoint that was trained for this task"
         )
-    for name, weight in _named_weights(model):
-        if not torch.isfinite(weight).all():
-            raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
 
 
-def _named_weights(model: TransformersModel) -> Iterator[tuple[str, Tensor]]:
+def _digest_of_finite(
+    folder: ModelFolder, model: ModelParts, tokenizer: Tokenizer, model_class: str
+) -> str:
+    """Check all weights for NaN and infinity, and digest the backbone's.
+
+    Raises:
+        ModelError: a weight is not finite.
+    """
+
+    def find_out() -> str:
+        for name, weight in _named_weights(model):
+            if not torch.isfinite(weight).all():
+                raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
+        return backbone_digest(model.encoder, tokenizer)
+
+    # Weights that are loaded from elsewhere, such as a pickle, are looked at every time.
+    files = identities(sorted(folder.path.glob("*.safetensors")))
+    key = {
+        "files": files,
+        "description": dict(description(model.encoder, tokenizer)),
+        "model_class": model_class,
+        "implementation": model.encoder.implementation,
+    }
+    return remembered(
+        "digest of a backbone whose weights are finite", key if files else None, find_out
+    )
+
+
+def _named_weights(model: ModelParts) -> Iterator[tuple[str, Tensor]]:
     yield from model.encoder.named_weights()
     if model.head is not None:
         yield from model.head.named_weights()

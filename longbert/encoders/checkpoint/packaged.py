@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from longbert.encoders.remembered import identities, remembered
 from longbert.errors import ModelError
 
 
@@ -73,10 +74,18 @@ def packaged_folder(name: str, *, with_weights: bool) -> Path | None:
 
 
 def _check_digest(name: str, packaged: Packaged, path: Path) -> None:
-    with open(path / "model.safetensors", "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    weights = path / "model.safetensors"
+    files = identities([weights])
+    found = remembered(
+        "SHA-256 of a file", None if files is None else {"files": files}, lambda: _sha256(weights)
+    )
     if found != packaged.weights_sha256:
         raise ModelError(
             f"the weights of {name!r} have SHA-256 {found}, not {packaged.weights_sha256}: "
             f"reinstall {packaged.package}"
         )
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,9 +25,11 @@ class Runtime(Protocol):
     Attributes:
         attention: implementation of the attention, or the engine where that is no choice; it can
             change bits, and so a change of it is another fingerprint.
+        implementation: whose code and kernels compute, which can change bits, too.
     """
 
     attention: str
+    implementation: str
 
     def hidden_states(
         self,
@@ -77,6 +80,7 @@ class EncoderModule(nn.Module, ABC):
         n_positions: that it takes, special tokens included; None: no table limits it.
         n_ids: that it has embeddings for.
         attention: implementation of the attention, ``sdpa`` or ``eager``.
+        implementation: whose code computes it, ``longbert`` or ``transformers``.
         architecture: all that decides on hidden states beside the weights, as plain values.
     """
 
@@ -86,6 +90,7 @@ class EncoderModule(nn.Module, ABC):
     n_positions: int | None
     n_ids: int
     attention: str
+    implementation: str
     architecture: Mapping[str, Any]
 
     @abstractmethod
@@ -117,3 +122,50 @@ class EncoderModule(nn.Module, ABC):
         Raises:
             RuntimeError: a weight is of another shape.
         """
+
+
+class HeadModule(nn.Module, ABC):
+    """The head of a checkpoint, which reads hidden states in place of its encoder.
+
+    Given the encoder's own output it gives the logits of the whole model.
+
+    Attributes:
+        id2label: labels of its logits, by their number.
+        problem_type: as in ``config.json``.
+    """
+
+    id2label: dict[int, str]
+    problem_type: str | None
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits of hidden states.
+
+        Args:
+            hidden: of the last layer. Shape: (batch, positions, width).
+            input_ids, attention_mask: of the same windows. Shape: (batch, positions).
+
+        Returns:
+            Shape: (batch, n_labels), or (batch, positions, n_labels) for tagging heads.
+        """
+
+    @abstractmethod
+    def named_weights(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Weights by their names in the whole model; a pooler's are among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelParts:
+    """A model as loaded, taken apart.
+
+    Attributes:
+        encoder: without its head.
+        head: None where the model class has none.
+        missing: names of weights that the model class needs and the files lack.
+        misshapen: names of weights, their shape in the files, and that which the config asks for.
+    """
+
+    encoder: EncoderModule
+    head: HeadModule | None
+    missing: frozenset[str]
+    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]

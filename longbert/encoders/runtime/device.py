@@ -80,6 +80,13 @@ def device_kind(device: torch.device) -> str:
     return device.type
 
 
+def device_identity(device: torch.device) -> list[object]:
+    """All that is known here to decide which kernels run, as plain values."""
+    flags = sorted(processor_flags()) if device.type == "cpu" else []
+    threads = torch.get_num_threads() if device.type == "cpu" else 0
+    return [device_kind(device), torch.__version__, threads, flags]
+
+
 def default_batch_tokens(device: torch.device) -> int:
     """Positions of a batch: on a CPU what stays in its caches, else what fills the device."""
     return _CPU_BATCH_TOKENS if device.type == "cpu" else _ACCELERATOR_BATCH_TOKENS

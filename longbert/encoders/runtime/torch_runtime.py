@@ -24,6 +24,7 @@ class TorchRuntime:
         self, encoder: EncoderModule, *, folder: Path, device: torch.device, dtype: torch.dtype
     ) -> None:
         self.attention = encoder.attention
+        self.implementation = encoder.implementation
         self._device = device
         self._encoder = encoder.to(device=device, dtype=dtype)
 

@@ -6,44 +6,17 @@ No other module knows the models of transformers.
 from __future__ import annotations
 
 import inspect
-import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.runtime.architecture import architecture_of
+from longbert.encoders.runtime.base import EncoderModule, HeadModule, ModelParts
 from longbert.encoders.transformers_log import silenced
-
-# What a config.json says about training, heads and bookkeeping; the rest is architecture.
-_NOT_ARCHITECTURE = frozenset(
-    {
-        "_attn_implementation_autoset",
-        "_name_or_path",
-        "architectures",
-        "attn_implementation",
-        "dtype",
-        "finetuning_task",
-        "gradient_checkpointing",
-        "id2label",
-        "initializer_range",
-        "label2id",
-        "num_labels",
-        "output_attentions",
-        "output_hidden_states",
-        "problem_type",
-        "return_dict",
-        "torch_dtype",
-        "transformers_version",
-        "use_cache",
-    }
-)
-
-# Dropout, and what belongs to heads.
-_NOT_IN_USE = re.compile(r"dropout|^classifier_|^summary_|^task_specific_params$")
 
 _POOLER = "pooler."
 
@@ -56,6 +29,8 @@ class TransformersEncoder(EncoderModule):
         attention: its implementation.
     """
 
+    implementation = "transformers"
+
     def __init__(self, base: Any, *, attention: str) -> None:
         super().__init__()
         self._base = base
@@ -67,11 +42,7 @@ class TransformersEncoder(EncoderModule):
         self.n_positions = _n_positions(base)
         self._has_types = _has_types(base)
         self.n_ids = int(base.get_input_embeddings().num_embeddings)
-        self.architecture = {
-            key: value
-            for key, value in config.to_dict().items()
-            if key not in _NOT_ARCHITECTURE and not _NOT_IN_USE.search(key)
-        }
+        self.architecture = architecture_of(config.to_dict())
 
     def forward(
         self,
@@ -111,7 +82,7 @@ class TransformersEncoder(EncoderModule):
         return list(unexpected)
 
 
-class TransformersHead(nn.Module):
+class TransformersHead(HeadModule):
     """The head of an ``AutoModelFor...``, which reads hidden states in place of its encoder.
 
     Given the encoder's own output it reproduces the logits of the whole model bit for bit.
@@ -129,15 +100,7 @@ class TransformersHead(nn.Module):
         self.problem_type: str | None = model.config.problem_type
 
     def forward(self, hidden: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Logits of hidden states.
-
-        Args:
-            hidden: of the last layer. Shape: (batch, positions, width).
-            input_ids, attention_mask: of the same windows. Shape: (batch, positions).
-
-        Returns:
-            Shape: (batch, n_labels), or (batch, positions, n_labels) for tagging heads.
-        """
+        """Logits of hidden states."""
         self._states.hidden = hidden
         try:
             output = self._model(input_ids=input_ids, attention_mask=attention_mask)
@@ -163,7 +126,16 @@ class _GivenStates(nn.Module):
         self.pooler = getattr(base, "pooler", None)
         # ALBERT keeps its pooler's activation beside it.
         self.pooler_activation = getattr(base, "pooler_activation", None)
-        self.hidden: Tensor | None = None
+        self._here = threading.local()
+
+    @property
+    def hidden(self) -> Tensor | None:
+        """Of this thread, beside which others may run the same head."""
+        return getattr(self._here, "hidden", None)
+
+    @hidden.setter
+    def hidden(self, hidden: Tensor | None) -> None:
+        self._here.hidden = hidden
 
     def forward(self, *_: Any, **__: Any) -> Any:
         from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -177,26 +149,9 @@ class _GivenStates(nn.Module):
         return BaseModelOutputWithPooling(last_hidden_state=self.hidden, pooler_output=pooled)
 
 
-@dataclass(frozen=True, slots=True)
-class TransformersModel:
-    """A model as transformers loaded it, taken apart.
-
-    Attributes:
-        encoder: without its head.
-        head: None where the model class has none.
-        missing: names of weights that the model class needs and the files lack.
-        misshapen: names of weights, their shape in the files, and that which the config asks for.
-    """
-
-    encoder: TransformersEncoder
-    head: TransformersHead | None
-    missing: frozenset[str]
-    misshapen: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
-
-
 def load_transformers_model(
     folder: Path, *, model_class: str, trust_pickle: bool, trust_remote_code: bool
-) -> TransformersModel:
+) -> ModelParts:
     """Load a model in float32.
 
     Args:
@@ -256,9 +211,9 @@ def _taken_apart(
     attention: str,
     missing: set[str],
     mismatched: Sequence[tuple[str, Sequence[int], Sequence[int]]],
-) -> TransformersModel:
+) -> ModelParts:
     base = model.base_model
-    return TransformersModel(
+    return ModelParts(
         encoder=TransformersEncoder(base, attention=attention),
         head=None if model is base else TransformersHead(model),
         missing=frozenset(missing),

@@ -8,6 +8,7 @@ from typing import Any
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
+from longbert.encoders.tokenizers.files import read_tokenizer
 from longbert.encoders.transformers_log import first_line, silenced
 from longbert.errors import ModelError
 
@@ -23,6 +24,11 @@ def load_tokenizer(folder: Path, *, name: str, trust_remote_code: bool = False) 
     Raises:
         ModelError: it cannot be loaded, or gives no offsets and is of no known kind.
     """
+    tokenizer = None if trust_remote_code else read_tokenizer(folder, name=name)
+    return tokenizer or _load_with_transformers(folder, name, trust_remote_code)
+
+
+def _load_with_transformers(folder: Path, name: str, trust_remote_code: bool) -> Tokenizer:
     from transformers import AutoTokenizer
 
     try:

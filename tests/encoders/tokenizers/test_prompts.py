@@ -60,8 +60,9 @@ def encode(models: Models, documents: list[Document]) -> list[DocumentResult]:
 def n_word_embeddings() -> int:
     """Vocabularies' vectors that are in memory, one for each encoder."""
     gc.collect()
-    layers = (one for one in gc.get_objects() if type(one) is torch.nn.Embedding)
-    return sum(one.num_embeddings > 600 for one in layers)
+    weights = (one for one in gc.get_objects() if type(one) is torch.nn.Parameter)
+    # Nothing else in models this small has so many rows.
+    return sum(one.dim() == 2 and len(one) > 600 for one in weights)
 
 
 def vectors(models: Models, texts: tuple[str, ...]) -> np.ndarray:

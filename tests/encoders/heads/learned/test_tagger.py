@@ -100,3 +100,22 @@ def test_states_of_words_are_means_over_their_tokens(
             assert found[word, layer].numpy() == pytest.approx(expected, abs=1e-5)
     half = word_states([one.half() for one in states], words)
     assert half.dtype == torch.float32
+
+
+@given(seeds, st.integers(1, 60))
+def test_states_of_words_are_added_in_the_order_of_tokens(seed: int, n_tokens: int) -> None:
+    generator = draws(seed)
+    starts = torch.rand(n_tokens, generator=generator) < 0.5
+    starts[0] = True
+    first_tokens = starts.nonzero()[:, 0].numpy()
+    n_words = len(first_tokens)
+    words = WordShapes(
+        first_tokens,
+        np.zeros((n_words, len(FLAGS)), np.float32),
+        np.zeros((n_words, N_STRINGS), np.int64),
+    )
+    states = torch.randn(n_tokens, 5, generator=generator) * 100
+    lengths = torch.from_numpy(np.diff(first_tokens, append=n_tokens))
+    sums = torch.segment_reduce(states, "sum", lengths=lengths, axis=0)
+    expected = sums / lengths[:, None]
+    assert torch.equal(word_states([states], words)[:, 0], expected)

@@ -1,0 +1,75 @@
+"""Batches in threads of their own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from longbert.encoders.runtime.parallel import map_in_threads, n_batches_at_once
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order_whatever_is_done_first() -> None:
+    second_is_done = threading.Event()
+
+    def square(number: int) -> int:
+        # The first can only end after the second has.
+        if number == 0:
+            assert second_is_done.wait(30)
+        elif number == 1:
+            second_is_done.set()
+        return number * number
+
+    assert list(map_in_threads(square, range(20), n_threads=2)) == [n * n for n in range(20)]
+
+
+def test_each_has_one_thread_of_torch() -> None:
+    def threads(_: int) -> tuple[int, bool]:
+        return torch.get_num_threads(), threading.current_thread() is threading.main_thread()
+
+    assert set(map_in_threads(threads, range(8), n_threads=2)) == {(1, False)}
+    assert torch.get_num_threads() == 2
+    assert set(map_in_threads(threads, range(8), n_threads=1)) == {(2, True)}
+
+
+def test_an_error_ends_it_and_gives_the_threads_back() -> None:
+    done: list[int] = []
+
+    def fail(number: int) -> int:
+        if number == 1:
+            raise KeyError("one")
+        done.append(number)
+        return number
+
+    results = map_in_threads(fail, range(1000), n_threads=2)
+    assert next(results) == 0
+    with pytest.raises(KeyError, match="one"):
+        list(results)
+    assert torch.get_num_threads() == 2
+    assert len(done) < 1000
+
+
+def test_who_stops_early_gets_the_threads_back() -> None:
+    results = map_in_threads(abs, range(10), n_threads=2)
+    assert next(results) == 0
+    results.close()  # type: ignore[attr-defined]
+    assert torch.get_num_threads() == 2
+
+
+def test_foreign_code_and_other_devices_run_one_at_a_time() -> None:
+    assert n_batches_at_once(CPU, implementation="longbert-onednn") == 2
+    assert n_batches_at_once(CPU, implementation="longbert") == 2
+    assert n_batches_at_once(CPU, implementation="transformers") == 1
+    assert n_batches_at_once(torch.device("cuda"), implementation="longbert") == 1
