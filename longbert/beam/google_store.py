@@ -47,12 +47,9 @@ class GoogleStore(ObjectStore):
     @override
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         # Raw: as it is stored, also where it says that it is compressed.
-        data: bytes = self._blob(path).download_as_bytes(
-            start=start,
-            end=stop - 1,
-            raw_download=True,
-            if_generation_match=int(version),
-            retry=DEFAULT_RETRY,
+        blob = self._blob(path, generation=int(version))
+        data: bytes = blob.download_as_bytes(
+            start=start, end=stop - 1, raw_download=True, retry=DEFAULT_RETRY
         )
         return data
 
@@ -80,6 +77,8 @@ class GoogleStore(ObjectStore):
             data, content_type="application/octet-stream", retry=DEFAULT_RETRY, **condition
         )
 
-    def _blob(self, path: str) -> Any:
+    def _blob(self, path: str, generation: int | None = None) -> Any:
         bucket, name = bucket_and_name(path)
-        return self._client.bucket(bucket).blob(name, chunk_size=_CHUNK_BYTES)
+        return self._client.bucket(bucket).blob(
+            name, chunk_size=_CHUNK_BYTES, generation=generation
+        )

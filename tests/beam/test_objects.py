@@ -142,7 +142,7 @@ def test_an_object_that_is_replaced_is_never_read_in_part(store: tuple[str, Faul
 
 def test_listings_of_many_pages_are_whole(store: tuple[str, Faults]) -> None:
     files = BeamFileSystem()
-    names = [f"{store[0]}/many/{number:04}" for number in range(1_101)]
+    names = [f"{store[0]}/many/{number:04}" for number in range(1_021)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda name: files.write(name, b"."), names))
     assert [info.path for info in files.files(f"{store[0]}/many")] == names
@@ -158,7 +158,9 @@ def test_a_write_on_a_condition_has_one_winner(store: tuple[str, Faults]) -> Non
         before = objects.version(path)
         start = threading.Barrier(6)
 
-        def write(writer: int, before: str | None = before, start: threading.Barrier = start) -> bool:
+        def write(
+            writer: int, before: str | None = before, start: threading.Barrier = start
+        ) -> bool:
             start.wait()
             return objects.write_if(path, f"writer {writer}".encode(), before)
 
@@ -217,7 +219,7 @@ def test_every_request_is_tried_again(fault: str | int, store: tuple[str, Faults
 @pytest.mark.usefixtures("impatient")
 def test_a_run_under_faults_loses_nothing(store: tuple[str, Faults], tmp_path: Path) -> None:
     root, faults = store
-    texts = some_texts(5) | {"empty.txt": ""}
+    texts = some_texts(4) | {"empty.txt": ""}
     files = BeamFileSystem()
     for name, text in texts.items():
         files.write(f"{root}/in/{name}", text.encode())
@@ -245,14 +247,14 @@ def test_a_run_goes_on_where_the_store_stopped_it(
     store: tuple[str, Faults], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = store[0]
-    inputs = write_texts(tmp_path / "in", some_texts(5))
+    inputs = write_texts(tmp_path / "in", some_texts(4))
     run_on(LocalFileSystem(), inputs, tmp_path / "out", load=fake_models, **SETTINGS)
     monkeypatch.setattr(_Refusing, "refused", sorted(files_of(tmp_path / "out/passages"))[2])
     with pytest.raises(longbert.OutputError, match=r"cannot be written .*Forbidden"):
         run_on(_Refusing(), inputs, f"{root}/out", load=fake_models, **SETTINGS)
     assert "manifest.json" not in content(root, "out")
     result = run_on(BeamFileSystem(), inputs, f"{root}/out", load=fake_models, **SETTINGS)
-    assert result.n_units_resumed == 2
+    assert result.entry.units_resumed == 2
     assert content(root, "out") == files_of(tmp_path / "out")
 
 
@@ -260,7 +262,7 @@ def test_two_writers_at_once_leave_a_whole_output(
     store: tuple[str, Faults], tmp_path: Path
 ) -> None:
     root = store[0]
-    inputs = write_texts(tmp_path / "in", some_texts(5))
+    inputs = write_texts(tmp_path / "in", some_texts(4))
     run_on(LocalFileSystem(), inputs, tmp_path / "out", load=fake_models, **SETTINGS)
     files = BeamFileSystem()
     with ThreadPoolExecutor(2) as pool:

@@ -62,7 +62,11 @@ def amazon_store() -> Iterator[tuple[str, Faults]]:
     server.start()
     with ExitStack() as stack:
         stack.callback(server.stop)
-        url, faults = stack.enter_context(faulty_proxy(server.get_host_and_port()))
+        host, port = server.get_host_and_port()
+        # It keeps what earlier servers of this process were given.
+        reset = urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+        urllib.request.urlopen(reset).close()
+        url, faults = stack.enter_context(faulty_proxy((host, port)))
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("AWS_ENDPOINT_URL", url)
         patch.setenv("AWS_ACCESS_KEY_ID", "none")
