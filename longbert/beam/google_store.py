@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -67,10 +68,8 @@ class GoogleStore(ObjectStore):
 
     @override
     def remove(self, path: str) -> None:
-        try:
+        with contextlib.suppress(NotFound):
             self._blob(path).delete(retry=DEFAULT_RETRY)
-        except NotFound:
-            pass
 
     def _upload(self, path: str, data: bytes, **condition: int) -> None:
         self._blob(path).upload_from_string(

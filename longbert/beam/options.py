@@ -63,6 +63,7 @@ def pipeline_options(
             "the Beam options --dry_run and --template_location are DataflowRunner's, but the "
             f"runner is {runner}: leave them out"
         )
+    _check_accelerator(options)
     options.view_as(SetupOptions).save_main_session = False
     return options
 
@@ -76,6 +77,20 @@ def only_writes_job(options: PipelineOptions) -> bool:
 def short_name(runner: str) -> str:
     """A runner's name as Beam compares it: any case, with or without module and ``Runner``."""
     return runner.rpartition(".")[2].lower().removesuffix("runner")
+
+
+def _check_accelerator(options: PipelineOptions) -> None:
+    """Dataflow takes an accelerator for all workers, or for those of some steps, but not both."""
+    values = options.get_all_options()
+    by_hint = any("accelerator=" in one for one in values["resource_hints"] or ())
+    by_service = any(
+        one.startswith("worker_accelerator=") for one in values["dataflow_service_options"] or ()
+    )
+    if by_hint and by_service:
+        raise ConfigError(
+            "the Beam options name an accelerator twice: keep --dataflow_service_options="
+            "worker_accelerator=..., and leave it out of --resource_hints"
+        )
 
 
 def _unknown(options: PipelineOptions, given: Sequence[str]) -> list[str]:

@@ -82,3 +82,12 @@ def test_a_job_that_others_would_run_is_not_said_to_be_written(option: str, runn
     with pytest.raises(ConfigError, match=f"are DataflowRunner's, but the runner is {runner}"):
         _values(option, runner=runner)
     assert _values(option)
+
+
+def test_an_accelerator_is_asked_for_one_way() -> None:
+    by_hint = "--resource_hints=accelerator=type:nvidia-l4;count:1;install-nvidia-driver"
+    by_service = by_hint.replace("resource_hints=", "dataflow_service_options=worker_")
+    assert _values(by_hint)
+    assert _values(by_service, "--resource_hints=min_ram=16GB")
+    with pytest.raises(ConfigError, match="an accelerator twice"):
+        _values(by_hint, by_service)

@@ -6,16 +6,14 @@ import base64
 import binascii
 import bz2
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer, ListBuffer
+from fakes.dataflow_service import dataflow_service
 from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
@@ -105,39 +103,6 @@ def test_the_graph_does_not_grow_with_the_inputs(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-class _Dataflow(BaseHTTPRequestHandler):
-    """As much of Dataflow's REST interface as it takes to hand in a job and see it end."""
-
-    state: ClassVar[str]
-    jobs: ClassVar[list[dict[str, Any]]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.jobs.append(json.loads(body))
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        answer = {"id": "job-1", "name": "job", "currentState": self.state, "jobMessages": []}
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def _dataflow(state: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    handler = type("Handler", (_Dataflow,), {"state": state, "jobs": []})
-    with HTTPServer(("localhost", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://localhost:{server.server_port}", handler.jobs
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def embed(models: Callable[..., Path]) -> str:
     return str(models("bert", sentence_transformers={"max_seq_length": 128}))
@@ -148,7 +113,7 @@ def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> N
     output = tmp_path / "out"
     # The service is not here, so what it would write is there already.
     manifest = run_without_beam(inputs, output, embed=embed)
-    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+    with dataflow_service("JOB_STATE_DONE") as (endpoint, jobs):
         outcome = _job(tmp_path, str(inputs), str(output), _options(tmp_path, endpoint))
     assert outcome is not None
     assert to_builtins(outcome.manifest) == manifest
@@ -159,7 +124,7 @@ def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> N
 
 def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
     with (
-        _dataflow("JOB_STATE_FAILED") as (endpoint, jobs),
+        dataflow_service("JOB_STATE_FAILED") as (endpoint, jobs),
         pytest.raises(longbert.LongbertError, match=r"pipeline failed: .*FAILED"),
     ):
         _job(tmp_path, "gs://bucket/in", "gs://bucket/out", _options(tmp_path, endpoint))
@@ -167,7 +132,7 @@ def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_hands_nothing_in(tmp_path: Path) -> None:
-    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+    with dataflow_service("JOB_STATE_DONE") as (endpoint, jobs):
         options = [*_options(tmp_path, endpoint), "--dry_run=True"]
         outcome = _job(tmp_path, "gs://bucket/in", "gs://bucket/out", options)
     assert outcome is None

@@ -15,7 +15,6 @@ import pytest
 from apache_beam.internal.gcp import auth
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-
 from fakes.faulty_proxy import Faults, faulty_proxy
 
 BUCKET = "box"
