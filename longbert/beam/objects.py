@@ -116,18 +116,8 @@ class ObjectFiles(FileSystem):
         with as_os_errors(path):
             self.store.remove(path)
 
-    def version(self, path: str) -> str | None:
-        """What identifies an object's content now, for :meth:`write_if`; None if there is none.
-
-        Raises:
-            OSError: the store refuses.
-        """
-        with as_os_errors(path):
-            info = self.store.stat(path)
-        return None if info is None else info.version
-
-    def write_if(self, path: str, data: bytes, version: str | None) -> bool:
-        """Write an object unless someone else has written it.
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        """Write an object if its content is still what it was; of several writers one succeeds.
 
         A write that took effect although its answer was lost counts as done; so where only one
         writer may win, what they write has to differ.
@@ -135,7 +125,7 @@ class ObjectFiles(FileSystem):
         Args:
             path: the object.
             data: its new content.
-            version: as :meth:`version` gave it; None: there was no object.
+            expected: content that it must have; None: there must be none.
 
         Returns:
             Whether ``data`` is the content now.
@@ -144,12 +134,16 @@ class ObjectFiles(FileSystem):
             OSError: the store refuses.
         """
         with as_os_errors(path):
-            if self.store.write_if(path, data, version):
+            info = self.store.stat(path)
+            if (None if info is None else self._content(path, info)) != expected:
+                return False
+            if self.store.write_if(path, data, None if info is None else info.version):
                 return True
             info = self.store.stat(path)
-            if info is None or info.n_bytes != len(data):
-                return False
-            return not data or self.store.read(path, 0, len(data), info.version) == data
+            return info is not None and self._content(path, info) == data
+
+    def _content(self, path: str, info: ObjectInfo) -> bytes:
+        return self.store.read(path, 0, info.n_bytes, info.version) if info.n_bytes else b""
 
 
 class _ObjectReader(io.RawIOBase):

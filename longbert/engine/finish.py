@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +10,9 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from longbert.config import flat_settings
 from longbert.engine.context import RunContext
+from longbert.engine.history import History, RunEntry, read_history
 from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary
 from longbert.engine.prepare import Prepared
@@ -25,8 +26,6 @@ from longbert.store.manifest import (
     Manifest,
     PartEntry,
     Receipt,
-    Record,
-    from_json,
 )
 
 
@@ -43,38 +42,6 @@ class RunInfo:
     runner: str
     workers: int | None = None
     began: float = field(default_factory=time.time)
-
-
-class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """An entry in the history of runs.
-
-    Attributes:
-        began: ISO 8601, UTC.
-        documents: in the inputs, errors included.
-        indexed: whether the index was built.
-        measured: totals of the meter.
-    """
-
-    began: str
-    seconds: float
-    runner: str
-    workers: int | None
-    device: str
-    inputs: tuple[str, ...]
-    documents: int
-    unchanged: int
-    removed: int
-    units: int
-    units_copied: int
-    units_resumed: int
-    indexed: bool
-    measured: dict[str, float]
-
-
-class History(Record, frozen=True, kw_only=True):
-    """The runs into an output, oldest first."""
-
-    runs: tuple[RunEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +79,7 @@ def finish(
         runner=info.runner,
         workers=info.workers,
         device=prepared.device,
-        inputs=tuple(context.config.inputs),
+        settings=flat_settings(context.config),
         documents=summary.n_documents,
         unchanged=summary.n_unchanged,
         removed=summary.n_removed,
@@ -122,7 +89,7 @@ def finish(
         indexed=manifest.index is not None and (before is None or before.index != manifest.index),
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
-    context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
+    context.output.write_record(RUNS, History(runs=(*read_history(context.output), entry)))
     return RunResult(manifest, entry)
 
 
@@ -160,18 +127,9 @@ def publish(
     return manifest
 
 
-def read_history(context: RunContext) -> tuple[RunEntry, ...]:
-    """The runs so far; a damaged history starts over, since nothing depends on it."""
-    with contextlib.suppress(OutputError):
-        data = context.output.read(RUNS)
-        if data is not None:
-            return from_json(data, History, path=context.output.join(RUNS)).runs
-    return ()
-
-
 def read_result(context: RunContext) -> RunResult:
     """What the last run left in the output folder."""
-    return RunResult(context.output.finished(), read_history(context)[-1])
+    return RunResult(context.output.finished(), read_history(context.output)[-1])
 
 
 def _kept_index(
@@ -223,7 +181,7 @@ def _manifest(
             for receipt in receipts
         ),
         index=index,
-    )
+    ).sealed()
 
 
 def _environments(

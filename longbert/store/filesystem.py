@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -19,6 +21,8 @@ from longbert.store.globs import ANY_FOLDERS, first_wildcard, path_matches
 
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of a file that is still being written."""
+
+_TEMPORARY_END = re.compile(r"(\.[0-9a-f]+-[0-9a-f]+)?\.tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,12 @@ class FileSystem(Protocol):
         """Remove a file; no error if there is none."""
 
 
+def finished_name(name: str) -> str:
+    """The name that an unfinished file is to have; any other name as it is."""
+    end = _TEMPORARY_END.search(name)
+    return name if end is None or end.end() < len(name) else name[: end.start()]
+
+
 def join(folder: str, name: str) -> str:
     """Path of a file that is named relative to a folder."""
     return f"{folder.rstrip('/') or folder}/{name}"
@@ -116,7 +126,9 @@ class LocalFileSystem(FileSystem):
         # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
-        beside = f"{path}{TEMPORARY_SUFFIX}"
+        # Whoever writes the same file at the same time has a name of their own for it.
+        writer = f"{os.getpid():x}-{threading.get_ident():x}"
+        beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
         try:
             with open(beside, "wb") as file:
                 file.write(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError
-from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, join
+from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
 from longbert.store.layout import (
     CLAIM,
     INDEX,
@@ -223,13 +224,14 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
-        """Remove longbert's own files that the manifest does not name.
+    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> Iterator[str]:
+        """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
 
-        Raises:
-            OutputError: one cannot be removed.
+        Args:
+            parts: that it names.
+            index_files: that it names.
         """
         kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
@@ -237,10 +239,19 @@ class OutputFolder:
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and f"{folder}/{name}" not in kept:
-                    self._remove(path)
-        for name in TOP_FILES:
-            if self.exists(name + TEMPORARY_SUFFIX):
-                self._remove(self.join(name + TEMPORARY_SUFFIX))
+                    yield f"{folder}/{name}"
+        beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
+        names = sorted(info.path.rpartition("/")[2] for info in beside)
+        yield from (name for name in names if finished_name(name) in TOP_FILES)
+
+    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
+        """Remove what :meth:`unnamed` finds.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        for name in self.unnamed(parts, index_files):
+            self._remove(self.join(name))
 
     def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
         data = self.read(name)

@@ -151,27 +151,28 @@ def test_listings_of_many_pages_are_whole(store: tuple[str, Faults]) -> None:
 def test_a_write_on_a_condition_has_one_winner(store: tuple[str, Faults]) -> None:
     path = f"{store[0]}/lock"
     objects = objects_of(store[0])
-    assert objects.version(path) is None
-    assert not objects.write_if(path, b"x", "1")
-
+    assert not objects.write_if(path, b"x", expected=b"")
+    before: bytes | None = None
     for round_ in range(3):
-        before = objects.version(path)
         start = threading.Barrier(6)
+        contents = [f"writer {writer} of round {round_}".encode() for writer in range(6)]
 
         def write(
-            writer: int, before: str | None = before, start: threading.Barrier = start
+            data: bytes, before: bytes | None = before, start: threading.Barrier = start
         ) -> bool:
             start.wait()
-            return objects.write_if(path, f"writer {writer}".encode(), before)
+            return objects.write_if(path, data, expected=before)
 
         with ThreadPoolExecutor(6) as pool:
-            won = list(pool.map(write, range(6)))
+            won = list(pool.map(write, contents))
         assert won.count(True) == 1, round_
+        before = contents[won.index(True)]
         with objects.open(path) as file:
-            assert file.read() == f"writer {won.index(True)}".encode()
-        assert objects.version(path) != before
+            assert file.read() == before
+    assert not objects.write_if(path, b"x", expected=None)
     objects.remove(path)
-    assert objects.version(path) is None
+    assert objects.write_if(path, b"", expected=None)
+    assert objects.write_if(path, b"x", expected=b"")
 
 
 @pytest.mark.usefixtures("impatient")
@@ -180,9 +181,9 @@ def test_a_condition_holds_although_answers_are_lost(store: tuple[str, Faults]) 
     objects = objects_of(store[0])
     lost = iter([CUT_AFTER])
     store[1].choose = lambda method, _: next(lost, None) if method in ("PUT", "POST") else None
-    assert objects.write_if(path, b"first", None), "it took effect at the first try"
+    assert objects.write_if(path, b"first", expected=None), "it took effect at the first try"
     assert store[1].happened == {CUT_AFTER: 1}
-    assert not objects.write_if(path, b"other", None)
+    assert not objects.write_if(path, b"other", expected=None)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -107,8 +107,7 @@ def test_the_job_that_dataflow_is_asked_for(config: Path, tmp_path: Path) -> Non
     experiments = environment["experiments"]
     if config.stem in ACCELERATORS:
         assert services == [
-            f"worker_accelerator=type:{ACCELERATORS[config.stem]};count:1;"
-            "install-nvidia-driver:5xx"
+            f"worker_accelerator=type:{ACCELERATORS[config.stem]};count:1;install-nvidia-driver:5xx"
         ]
         assert "no_use_multiple_sdk_containers" in experiments
         assert "use_multiple_sdk_containers" not in experiments

@@ -105,7 +105,13 @@ BAD = {
     "batch_tokens": ["0", "2k"],
     "unit_bytes": ["0", "1MB", "1_000"],
     "accept_drift": ["no", "TRUE"],
-    "sdk_container_image": ["", "longbert", "Host/longbert:1", "host/longbert:1 ", "host/a@sha256:1"],
+    "sdk_container_image": [
+        "",
+        "longbert",
+        "Host/longbert:1",
+        "host/longbert:1 ",
+        "host/a@sha256:1",
+    ],
     "number_of_worker_harness_threads": ["0", "two"],
     "min_cpu_platform": ["", "Skylake", "Intel"],
     "experiments": ["", "a b", "a,", "--a"],
@@ -212,7 +218,9 @@ def test_the_image_is_made_of_what_there_is() -> None:
     python = defaults["PYTHON"]
     assert f"Programming Language :: Python :: {python}" in project["classifiers"]
     assert f"python{python.replace('.', '')}-" in defaults["LAUNCHER"]
-    copied = [rest.split() for kind, rest in instructions if kind == "COPY" and "--from" not in rest]
+    copied = [
+        rest.split() for kind, rest in instructions if kind == "COPY" and "--from" not in rest
+    ]
     for *sources, _ in copied:
         for source in sources:
             assert (ROOT / source).exists(), source

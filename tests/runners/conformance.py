@@ -60,11 +60,11 @@ class Engine:
 
 def engines() -> Iterator[Engine]:
     """Those of this machine, those whose job server is named, and the one that RUNNER names."""
-    yield Engine("embed", ("--runner=PortableRunner", "--job_endpoint=embed"))
-    loopback = ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=LOOPBACK")
-    yield Engine("loopback", loopback)
-    external = ("--runner=PortableRunner", "--job_endpoint=embed", "--environment_type=EXTERNAL")
-    yield Engine("external", external, needs_pool=True)
+    portable = ("--runner=PortableRunner", "--job_endpoint=embed")
+    embedded = "--environment_type=beam:env:embedded_python:v1"
+    yield Engine("embed", (*portable, embedded))
+    yield Engine("loopback", (*portable, "--environment_type=LOOPBACK"))
+    yield Engine("external", (*portable, "--environment_type=EXTERNAL"), needs_pool=True)
     for name, variable, options in (
         ("flink", FLINK, ("--runner=FlinkRunner", "--flink_job_server_jar={}", "--parallelism=2")),
         ("spark", SPARK, ("--runner=SparkRunner", "--spark_job_server_jar={}")),

@@ -32,8 +32,6 @@ TOGETHER = 3
 """Bundles at work at the same time."""
 
 
-
-
 class BadRunner:
     """Runs a step over elements as a bad day would.
 
