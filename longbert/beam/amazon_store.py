@@ -11,7 +11,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from botocore.exceptions import ClientError, HTTPClientError
 from typing_extensions import override
 
-from longbert.beam.objects import ObjectInfo, ObjectStore, bucket_and_name
+from longbert.beam.objects import ObjectInfo, ObjectStore, Replaced, bucket_and_name
 from longbert.store.filesystem import FileInfo
 
 _TRIES = 5
@@ -50,13 +50,17 @@ class AmazonStore(ObjectStore):
     @override
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         for tries_left in reversed(range(_TRIES)):
-            body = self._client.get_object(
-                **_key(path), Range=f"bytes={start}-{stop - 1}", IfMatch=version
-            )["Body"]
             try:
+                body = self._client.get_object(
+                    **_key(path), Range=f"bytes={start}-{stop - 1}", IfMatch=version
+                )["Body"]
                 data: bytes = body.read()
+            except ClientError as error:
+                if _status(error) in (404, 412):
+                    raise Replaced(f"{path} was replaced while it was read") from None
+                raise
             except HTTPClientError:
-                # The connection was lost after the answer had begun.
+                # The connection was lost, perhaps after the answer had begun.
                 if not tries_left:
                     raise
             else:

@@ -12,7 +12,7 @@ from google.api_core.exceptions import NotFound, PreconditionFailed
 from google.cloud.storage.retry import DEFAULT_RETRY
 from typing_extensions import override
 
-from longbert.beam.objects import ObjectInfo, ObjectStore, bucket_and_name
+from longbert.beam.objects import ObjectInfo, ObjectStore, Replaced, bucket_and_name
 from longbert.store.filesystem import FileInfo
 
 _CHUNK_BYTES = 16 << 20
@@ -49,9 +49,12 @@ class GoogleStore(ObjectStore):
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
         # Raw: as it is stored, also where it says that it is compressed.
         blob = self._blob(path, generation=int(version))
-        data: bytes = blob.download_as_bytes(
-            start=start, end=stop - 1, raw_download=True, retry=DEFAULT_RETRY
-        )
+        try:
+            data: bytes = blob.download_as_bytes(
+                start=start, end=stop - 1, raw_download=True, retry=DEFAULT_RETRY
+            )
+        except NotFound:
+            raise Replaced(f"{path} was replaced while it was read") from None
         return data
 
     @override

@@ -28,6 +28,10 @@ class ObjectInfo:
     version: str
 
 
+class Replaced(OSError):
+    """An object is no longer of the version that was asked for."""
+
+
 class ObjectStore(Protocol):
     """Objects by path, ``scheme://bucket/name``; methods may raise the errors of any library.
 
@@ -42,7 +46,11 @@ class ObjectStore(Protocol):
         """What is there now; None if nothing is."""
 
     def read(self, path: str, start: int, stop: int, version: str) -> bytes:
-        """Bytes from ``start`` to before ``stop``, which is more, of this version alone."""
+        """Bytes from ``start`` to before ``stop``, which is more, of this version alone.
+
+        Raises:
+            Replaced: there is another version, or none.
+        """
 
     def write(self, path: str, data: bytes) -> None:
         """Write an object."""
@@ -134,13 +142,16 @@ class ObjectFiles(FileSystem):
             OSError: the store refuses.
         """
         with as_os_errors(path):
-            info = self.store.stat(path)
-            if (None if info is None else self._content(path, info)) != expected:
+            try:
+                info = self.store.stat(path)
+                if (None if info is None else self._content(path, info)) != expected:
+                    return False
+                if self.store.write_if(path, data, None if info is None else info.version):
+                    return True
+                info = self.store.stat(path)
+                return info is not None and self._content(path, info) == data
+            except Replaced:
                 return False
-            if self.store.write_if(path, data, None if info is None else info.version):
-                return True
-            info = self.store.stat(path)
-            return info is not None and self._content(path, info) == data
 
     def _content(self, path: str, info: ObjectInfo) -> bytes:
         return self.store.read(path, 0, info.n_bytes, info.version) if info.n_bytes else b""

@@ -22,6 +22,9 @@ from longbert.store.globs import ANY_FOLDERS, first_wildcard, path_matches
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of a file that is still being written."""
 
+_TRIES = 5
+"""How often a file is written anew that vanishes before it has its name."""
+
 _TEMPORARY_END = re.compile(r"(\.[0-9a-f]+-[0-9a-f]+)?\.tmp")
 
 
@@ -126,19 +129,14 @@ class LocalFileSystem(FileSystem):
         # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
-        # Whoever writes the same file at the same time has a name of their own for it.
-        writer = f"{os.getpid():x}-{threading.get_ident():x}"
-        beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
-        try:
-            with open(beside, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                _write_and_rename(path, data)
+                break
+            except FileNotFoundError:
+                # A step that is done twice at once may have taken the file for one left behind.
+                if not tries_left:
+                    raise
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -149,6 +147,22 @@ class LocalFileSystem(FileSystem):
     def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _write_and_rename(path: str, data: bytes) -> None:
+    # Whoever writes the same file at the same time has a name of their own for it.
+    writer = f"{os.getpid():x}-{threading.get_ident():x}"
+    beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:

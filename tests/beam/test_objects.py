@@ -136,7 +136,7 @@ def test_an_object_that_is_replaced_is_never_read_in_part(store: tuple[str, Faul
     with files.open(path) as file:
         assert file.read(1) == b"a"
         files.write(path, b"b" * (READ_BYTES + 1))
-        with pytest.raises(OSError, match="replaced"):
+        with pytest.raises(OSError, match="was replaced while it was read"):
             file.read(READ_BYTES)
 
 

@@ -325,8 +325,10 @@ def test_the_steps_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> N
     (template / "in" / "lease.txt").write_text("The tenant pays the rent on the first day. " * 20)
     # The launch module in the image's own environment, on a runner that is here.
     done = subprocess.run(
-        [home / "bin" / "python", "launch.py", "--input=in", "--output=out"]
-        + ["--runner=DirectRunner"],
+        [
+            *(home / "bin" / "python", "launch.py"),
+            *("--input=in", "--output=out", "--runner=DirectRunner"),
+        ],
         cwd=template,
         env=environment,
         capture_output=True,

@@ -17,9 +17,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
+from fakes.encoder import fake_models
 from typing_extensions import override
 
-from fakes.encoder import fake_models
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import NAMESPACE, CounterMeter
 from longbert.beam.pipeline import Job, RunDocuments

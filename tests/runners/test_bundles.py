@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from apache_beam.internal import pickler
 from fakes.encoder import fake_models
+from runners.conformance import SETTINGS, job
 from support.runs import files_of, problems, run_on, some_texts, write_texts
 
 from longbert.beam import pipeline
@@ -26,7 +27,6 @@ from longbert.engine.finish import read_result
 from longbert.engine.meter import NullMeter
 from longbert.engine.plan import summarize
 from longbert.store.filesystem import LocalFileSystem
-from runners.conformance import SETTINGS, job
 
 TOGETHER = 3
 """Bundles at work at the same time."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 from fakes.encoder import fake_models
+from runners.conformance import SETTINGS, Engine, Refusing, engines, job, reachable, run_graph
 from support.runs import files_of, last_run, problems, rows, run_on, some_texts, write_texts
 from support.texts import long_text
 
 from longbert.store.filesystem import LocalFileSystem
-from runners.conformance import SETTINGS, Engine, Refusing, engines, job, reachable, run_graph
 
 pytestmark = [
     pytest.mark.timeout(600),
