@@ -92,6 +92,42 @@ def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) ->
         assert own_code not in data, f"{name} carries code by value"
 
 
+def test_only_small_rows_go_from_step_to_step(tmp_path: Path) -> None:
+    """By the graph: what is shuffled, and what is handed to a step on the side."""
+    graph = _template(tmp_path, "gs://bucket/documents", "gs://bucket/out")
+    steps = graph.components.transforms
+    makers = {
+        output: step.unique_name
+        for step in steps.values()
+        if not step.subtransforms
+        for output in step.outputs.values()
+    }
+
+    def step_of(name: str) -> str:
+        return name.split("/")[1]
+
+    shuffled = {
+        step_of(step.unique_name)
+        for step in steps.values()
+        if step.spec.urn == "beam:transform:group_by_key:v1"
+    }
+    assert shuffled == {"Spread files", "Spread units", "Count resumed"}
+    on_the_side = set()
+    for step in steps.values():
+        if step.spec.urn == "beam:transform:pardo:v1":
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload)
+            for name in payload.side_inputs:
+                on_the_side.add((step_of(makers[step.inputs[name]]), step_of(step.unique_name)))
+    assert on_the_side - {("Count resumed", "Count resumed")} == {
+        ("Scan files", "Plan"),
+        ("Prepare", "Plan"),
+        ("Prepare", "Process units"),
+        ("Prepare", "Finish"),
+        ("Summarize", "Finish"),
+        ("Count resumed", "Finish"),
+    }
+
+
 def test_the_graph_does_not_grow_with_the_inputs(tmp_path: Path) -> None:
     inputs = write_texts(tmp_path / "in", {"0000.txt": "one"})
     sizes = [_template(tmp_path, str(inputs), str(tmp_path / "out")).ByteSize()]
