@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,8 +214,9 @@ def test_the_image_is_made_of_what_there_is() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     defaults = _defaults()
     assert defaults["BEAM"] == importlib.metadata.version("apache-beam")
-    assert defaults["VARIANT"] in project["optional-dependencies"]
-    assert {"cpu", "gpu", "gcp"} <= project["optional-dependencies"].keys()
+    (installed,) = [rest for kind, rest in instructions if kind == "RUN" and "[gcp]" in rest]
+    extras = re.findall(r'"\.\[([\w,]+)\]"', installed)[0].split(",")
+    assert set(extras) <= project["optional-dependencies"].keys()
     python = defaults["PYTHON"]
     assert f"Programming Language :: Python :: {python}" in project["classifiers"]
     assert f"python{python.replace('.', '')}-" in defaults["LAUNCHER"]
@@ -350,3 +352,14 @@ def test_parameters_take_what_the_configurations_use(config: Path) -> None:
     for name, value in settings.items():
         if name in PARAMETERS:
             assert _fits(name, ",".join(value) if isinstance(value, tuple) else str(value))
+
+
+def test_packages_are_added_up_as_they_will_be_unpacked(tmp_path: Path) -> None:
+    sizes = runpy.run_path(str(FOLDER / "image_size.py"))
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/b.bin", b"0" * 5_000_000)
+        file.writestr("a/c.bin", os.urandom(100_000))
+    unpacked, packed = sizes["wheel_bytes"](wheel.as_uri())
+    assert unpacked == 5_100_000
+    assert packed == wheel.stat().st_size < 200_000

@@ -41,10 +41,12 @@ class Deadly(BeamFileSystem):
         super().write(path, data)
 
 
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("table", ["passages", "receipts"])
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+# Beam's threads wait for the process in vain, and say so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_killed_worker_costs_only_what_it_was_at(
-    table: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
@@ -52,9 +54,10 @@ def test_a_killed_worker_costs_only_what_it_was_at(
     inputs = write_texts(tmp_path / "in", some_texts(6))
     plain, output, mark = tmp_path / "plain", tmp_path / "out", tmp_path / "mark"
     run_on(LocalFileSystem(), inputs, plain, load=fake_models, **SETTINGS)
-    deadly = sorted(one.name for one in (plain / table).iterdir())[2]
+    # All of the unit's tables are written then.
+    deadly = sorted(one.name for one in (plain / "receipts").iterdir())[2]
     mark.touch()
-    context = job(inputs, output, Deadly(deadly=f"{table}/{deadly}", mark=str(mark))).context
+    context = job(inputs, output, Deadly(deadly=f"receipts/{deadly}", mark=str(mark))).context
     context = replace(context, meter=NullMeter())
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -63,10 +66,11 @@ def test_a_killed_worker_costs_only_what_it_was_at(
     with pytest.raises(LongbertError, match="run again") as caught:
         run_on_beam(context, info, run_folder=str(tmp_path / "first"))
     assert "\n" not in str(caught.value)
+    print(caught.value)
     assert not mark.exists()
     assert not (output / "manifest.json").exists()
     kept = [one.name for one in (output / "receipts").glob("*.json")]
-    assert f"{Path(deadly).stem}.json" not in kept
+    assert deadly not in kept
 
     run_on_beam(context, info, run_folder=str(tmp_path / "second"))
     assert files_of(output) == files_of(plain)
