@@ -19,7 +19,7 @@ from support.stores import fresh_store
 import longbert
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.objects import READ_BYTES, ObjectFiles
-from longbert.engine.verify import verify_output
+from longbert.engine.verify.output import verify_output
 from longbert.store.filesystem import FileInfo, LocalFileSystem
 from longbert.store.folder import OutputFolder
 
