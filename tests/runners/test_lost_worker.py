@@ -63,10 +63,8 @@ def test_a_killed_worker_costs_only_what_it_was_at(
         (tmp_path / name).mkdir()
 
     info = RunInfo("DirectRunner", 2)
-    with pytest.raises(LongbertError, match="run again") as caught:
+    with pytest.raises(LongbertError, match="run again"):
         run_on_beam(context, info, run_folder=str(tmp_path / "first"))
-    assert "\n" not in str(caught.value)
-    print(caught.value)
     assert not mark.exists()
     assert not (output / "manifest.json").exists()
     kept = [one.name for one in (output / "receipts").glob("*.json")]
