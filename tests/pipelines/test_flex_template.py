@@ -303,7 +303,9 @@ def test_the_steps_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> N
                 to = tmp_path / target.lstrip("/") if target.startswith("/") else template / target
                 subprocess.run(["cp", "-r", ROOT / source, to], check=True)
         elif kind == "RUN":
-            command = rest.replace('--index-url "${TORCH_INDEX}"', "")
+            # No other index is asked: the build that is installed here has to be found again.
+            torch = f"torch=={importlib.metadata.version('torch')}"
+            command = rest.replace('--index-url "${TORCH_INDEX}" torch', f'"{torch}"')
             done = subprocess.run(
                 ["sh", "-c", command],
                 cwd=template,
