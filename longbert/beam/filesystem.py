@@ -1,38 +1,80 @@
-"""Any file system that Beam supports, behind longbert's interface."""
+"""Local files, object stores, and any other file system of Beam's, behind one interface."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from functools import lru_cache
+from typing import BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
 from typing_extensions import override
 
+from longbert.beam.objects import ObjectFiles, as_os_errors
 from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 
 
 @dataclass(frozen=True)
 class BeamFileSystem(FileSystem):
-    """Paths with a scheme go to Beam, all others to the local file system.
-
-    An object store shows an object only once it is complete, so writing needs no rename.
-    """
+    """Paths without a scheme are local, ``gs://`` and ``s3://`` object stores, others Beam's."""
 
     local: FileSystem = field(default_factory=LocalFileSystem)
 
     @override
     def is_folder(self, path: str) -> bool:
-        if not _has_scheme(path):
-            return self.local.is_folder(path)
+        return self._with(path).is_folder(path)
+
+    @override
+    def files(self, path: str) -> Iterator[FileInfo]:
+        return self._with(path).files(path)
+
+    @override
+    def match(self, pattern: str) -> Iterator[FileInfo]:
+        return self._with(pattern).match(pattern)
+
+    @override
+    def open(self, path: str) -> BinaryIO:
+        return self._with(path).open(path)
+
+    @override
+    def local_path(self, path: str) -> str | None:
+        return self._with(path).local_path(path)
+
+    @override
+    def write(self, path: str, data: bytes | memoryview) -> None:
+        self._with(path).write(path, data)
+
+    @override
+    def remove(self, path: str) -> None:
+        self._with(path).remove(path)
+
+    def objects(self, path: str) -> ObjectFiles | None:
+        """The object store that a path is in, which can write on a condition; None elsewhere.
+
+        Raises:
+            OSError: there is no way to that store, such as its library.
+        """
+        with as_os_errors(path):
+            return _object_files(path.partition("://")[0], beam_options())
+
+    def _with(self, path: str) -> FileSystem:
+        if "://" not in path:
+            return self.local
+        return self.objects(path) or _OtherFiles()
+
+
+class _OtherFiles(FileSystem):
+    """Files of a scheme that only Beam knows, such as ``hdfs://``."""
+
+    @override
+    def is_folder(self, path: str) -> bool:
         return next(self.files(path), None) is not None
 
     @override
     def files(self, path: str) -> Iterator[FileInfo]:
-        if not _has_scheme(path):
-            return self.local.files(path)
         prefix = path.rstrip("/") + "/"
         # Beam cannot escape wildcards, which the folder's name may contain.
         found = self.match(re.sub(r"[*?\[]", "?", prefix) + "**")
@@ -40,17 +82,13 @@ class BeamFileSystem(FileSystem):
 
     @override
     def match(self, pattern: str) -> Iterator[FileInfo]:
-        if not _has_scheme(pattern):
-            return self.local.match(pattern)
-        with _os_errors(pattern):
+        with as_os_errors(pattern):
             (result,) = FileSystems.match([pattern])
         return (FileInfo(entry.path, entry.size_in_bytes) for entry in result.metadata_list)
 
     @override
     def open(self, path: str) -> BinaryIO:
-        if not _has_scheme(path):
-            return self.local.open(path)
-        with _os_errors(path):
+        with as_os_errors(path):
             if not FileSystems.exists(path):
                 raise FileNotFoundError(f"{path} does not exist")
             handle = FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
@@ -58,45 +96,42 @@ class BeamFileSystem(FileSystem):
 
     @override
     def local_path(self, path: str) -> str | None:
-        return None if _has_scheme(path) else self.local.local_path(path)
+        return None
 
     @override
     def write(self, path: str, data: bytes | memoryview) -> None:
-        if not _has_scheme(path):
-            self.local.write(path, data)
-            return
         with (
-            _os_errors(path),
+            as_os_errors(path),
             FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
         ):
             file.write(data)
 
     @override
     def remove(self, path: str) -> None:
-        if not _has_scheme(path):
-            self.local.remove(path)
-            return
-        with _os_errors(path):
+        with as_os_errors(path):
             if FileSystems.exists(path):
                 FileSystems.delete([path])
 
 
-class _os_errors:
-    """Turn any error into OSError, which is what the layers below expect.
+def beam_options() -> PipelineOptions:
+    """Options of the pipeline, also on its workers; the defaults where there is none.
 
-    Each store has its own library, with its own errors.
+    Left to itself, Beam would take them from the arguments of this process.
     """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, OSError):
-            raise OSError(f"{self._path}: {error}") from error
+    if FileSystems._pipeline_options is None:
+        FileSystems.set_options(PipelineOptions([]))
+    return FileSystems._pipeline_options
 
 
-def _has_scheme(path: str) -> bool:
-    return "://" in path
+@lru_cache(maxsize=8)
+def _object_files(scheme: str, options: PipelineOptions) -> ObjectFiles | None:
+    """One client for a process, which keeps its connections."""
+    if scheme == "gs":
+        from longbert.beam.google_store import GoogleStore
+
+        return ObjectFiles(GoogleStore(options))
+    if scheme == "s3":
+        from longbert.beam.amazon_store import AmazonStore
+
+        return ObjectFiles(AmazonStore(options))
+    return None

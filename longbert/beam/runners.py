@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import shlex
 import sys
@@ -11,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineState
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
@@ -20,6 +18,7 @@ from longbert.beam import worker
 from longbert.beam.failures import FailureFile, NoFailures, quoted_error
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.meter import CounterMeter
+from longbert.beam.options import only_writes_job, pipeline_options, short_name
 from longbert.beam.pipeline import Job, RunDocuments
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo, RunResult, read_result
@@ -63,16 +62,18 @@ def run_on_beam(
         LongbertError: a step failed.
     """
     name = info.runner
-    reason = _REFUSED.get(_short(name))
+    reason = _REFUSED.get(short_name(name))
     if reason is not None:
         raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
-    is_local = _short(name) == _short(LOCAL)
+    is_local = short_name(name) == short_name(LOCAL)
     if not is_local and info.workers is not None:
         raise ConfigError(
             f"workers are processes of {LOCAL}, but the runner is {name}: give its own option "
             "after --, such as --num_workers=4"
         )
-    options = _options(name, is_local, info.workers, beam_options)
+    options = pipeline_options(name, is_local, info.workers, beam_options)
+    # Inputs and output may be looked at before the pipeline is there to do so.
+    FileSystems.set_options(options)
     if is_local:
         job = Job(context, info, FailureFile(run_folder))
         # Inputs, models, settings and output are checked here first, where errors are easy to
@@ -90,7 +91,7 @@ def run_on_beam(
     pipeline | RunDocuments(job)
     try:
         result = pipeline.run()
-        if not is_local and _only_writes_job(options):
+        if not is_local and only_writes_job(options):
             return None
         state = result.wait_until_finish()
     except Exception as error:
@@ -116,52 +117,6 @@ def _local_runner(workers: int | None) -> FnApiRunner:
     python = shlex.quote(sys.executable)
     command = f"trap '' INT; exec {python} -m {worker.__name__}"
     return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
-
-
-def _short(name: str) -> str:
-    """A runner's name as Beam compares it: any case, with or without module and ``Runner``."""
-    return name.rpartition(".")[2].lower().removesuffix("runner")
-
-
-def _options(
-    name: str, is_local: bool, workers: int | None, beam_options: Sequence[str]
-) -> PipelineOptions:
-    if is_local:
-        flags = [
-            f"--direct_num_workers={workers or 1}",
-            # Any other mode would use Beam's processes instead of ours.
-            "--direct_running_mode=in_memory",
-        ]
-    else:
-        flags = [f"--runner={name}"]
-    if any(option.partition("=")[0] == "--runner" for option in beam_options):
-        raise ConfigError("the Beam option --runner is not allowed here: name the runner before --")
-    options = PipelineOptions([*flags, *beam_options])
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said):
-            unknown = _unknown(options)
-    except SystemExit:
-        # Beam parses options like a command: it prints what is wrong, then exits.
-        reason = said.getvalue().strip().rpartition("error: ")[2]
-        raise ConfigError(f"Beam options: {reason}") from None
-    if unknown:
-        raise ConfigError(
-            f"Beam does not know the option {', '.join(f'--{one}' for one in unknown)}: "
-            "see the Beam options after -- in the guide"
-        )
-    options.view_as(SetupOptions).save_main_session = False
-    return options
-
-
-def _unknown(options: PipelineOptions) -> list[str]:
-    known = options.get_all_options()
-    return sorted(set(options.get_all_options(retain_unknown_options=True)) - set(known))
-
-
-def _only_writes_job(options: PipelineOptions) -> bool:
-    values = options.get_all_options()
-    return bool(values.get("template_location") or values.get("dry_run"))
 
 
 def _own_error(job: Job, error: Exception) -> Exception:

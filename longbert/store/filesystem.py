@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -19,6 +21,11 @@ from longbert.store.globs import ANY_FOLDERS, first_wildcard, path_matches
 
 TEMPORARY_SUFFIX = ".tmp"
 """Suffix of a file that is still being written."""
+
+_TRIES = 5
+"""How often a file is written anew that vanishes before it has its name."""
+
+_TEMPORARY_END = re.compile(r"(\.[0-9a-f]+-[0-9a-f]+)?\.tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,12 @@ class FileSystem(Protocol):
         """Remove a file; no error if there is none."""
 
 
+def finished_name(name: str) -> str:
+    """The name that an unfinished file is to have; any other name as it is."""
+    end = _TEMPORARY_END.search(name)
+    return name if end is None or end.end() < len(name) else name[: end.start()]
+
+
 def join(folder: str, name: str) -> str:
     """Path of a file that is named relative to a folder."""
     return f"{folder.rstrip('/') or folder}/{name}"
@@ -116,17 +129,14 @@ class LocalFileSystem(FileSystem):
         # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
-        beside = f"{path}{TEMPORARY_SUFFIX}"
-        try:
-            with open(beside, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.unlink(beside)
-            raise
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                _write_and_rename(path, data)
+                break
+            except FileNotFoundError:
+                # A step that is done twice at once may have taken the file for one left behind.
+                if not tries_left:
+                    raise
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -137,6 +147,22 @@ class LocalFileSystem(FileSystem):
     def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
+
+
+def _write_and_rename(path: str, data: bytes | memoryview) -> None:
+    # Whoever writes the same file at the same time has a name of their own for it.
+    writer = f"{os.getpid():x}-{threading.get_ident():x}"
+    beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
+    try:
+        with open(beside, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:

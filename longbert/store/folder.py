@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError
-from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, join
+from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
 from longbert.store.layout import (
     CLAIM,
     INDEX,
@@ -259,9 +260,9 @@ class OutputFolder:
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and f"{folder}/{name}" not in kept:
                     yield f"{folder}/{name}"
-        for name in TOP_FILES:
-            if self.exists(name + TEMPORARY_SUFFIX):
-                yield name + TEMPORARY_SUFFIX
+        beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
+        names = sorted(info.path.rpartition("/")[2] for info in beside)
+        yield from (name for name in names if finished_name(name) in TOP_FILES)
 
     def remove_unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> None:
         """Remove what :meth:`unnamed` finds.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from longbert.store.filesystem import TEMPORARY_SUFFIX
+from longbert.store.filesystem import finished_name
 from longbert.store.tables import TABLES
 
 MANIFEST = "manifest.json"
@@ -65,4 +65,4 @@ def index_file(name: str, *, sha256: str, suffix: str) -> str:
 def is_own(folder: str, name: str) -> bool:
     """Whether longbert wrote the file ``name`` of a folder, finished or not."""
     pattern = _INDEX_FILE if folder == INDEX else _PART_FILE
-    return pattern.fullmatch(name.removesuffix(TEMPORARY_SUFFIX)) is not None
+    return pattern.fullmatch(finished_name(name)) is not None

@@ -6,16 +6,14 @@ import base64
 import binascii
 import bz2
 import json
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
 from apache_beam.runners.portability.fn_api_runner.execution import GroupingBuffer, ListBuffer
+from fakes.dataflow_service import dataflow_service
 from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
@@ -94,6 +92,42 @@ def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) ->
         assert own_code not in data, f"{name} carries code by value"
 
 
+def test_only_small_rows_go_from_step_to_step(tmp_path: Path) -> None:
+    """By the graph: what is shuffled, and what is handed to a step on the side."""
+    graph = _template(tmp_path, "gs://bucket/documents", "gs://bucket/out")
+    steps = graph.components.transforms
+    makers = {
+        output: step.unique_name
+        for step in steps.values()
+        if not step.subtransforms
+        for output in step.outputs.values()
+    }
+
+    def step_of(name: str) -> str:
+        return name.split("/")[1]
+
+    shuffled = {
+        step_of(step.unique_name)
+        for step in steps.values()
+        if step.spec.urn == "beam:transform:group_by_key:v1"
+    }
+    assert shuffled == {"Spread files", "Spread units", "Count resumed"}
+    on_the_side = set()
+    for step in steps.values():
+        if step.spec.urn == "beam:transform:pardo:v1":
+            payload = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload)
+            for name in payload.side_inputs:
+                on_the_side.add((step_of(makers[step.inputs[name]]), step_of(step.unique_name)))
+    assert on_the_side - {("Count resumed", "Count resumed")} == {
+        ("Scan files", "Plan"),
+        ("Prepare", "Plan"),
+        ("Prepare", "Process units"),
+        ("Prepare", "Finish"),
+        ("Summarize", "Finish"),
+        ("Count resumed", "Finish"),
+    }
+
+
 def test_the_graph_does_not_grow_with_the_inputs(tmp_path: Path) -> None:
     inputs = write_texts(tmp_path / "in", {"0000.txt": "one"})
     sizes = [_template(tmp_path, str(inputs), str(tmp_path / "out")).ByteSize()]
@@ -103,39 +137,6 @@ def test_the_graph_does_not_grow_with_the_inputs(tmp_path: Path) -> None:
     # Some bytes differ with the time at which the job began.
     assert abs(sizes[1] - sizes[0]) < 200
     assert not (tmp_path / "out").exists()
-
-
-class _Dataflow(BaseHTTPRequestHandler):
-    """As much of Dataflow's REST interface as it takes to hand in a job and see it end."""
-
-    state: ClassVar[str]
-    jobs: ClassVar[list[dict[str, Any]]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.jobs.append(json.loads(body))
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        answer = {"id": "job-1", "name": "job", "currentState": self.state, "jobMessages": []}
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer).encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@contextmanager
-def _dataflow(state: str) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    handler = type("Handler", (_Dataflow,), {"state": state, "jobs": []})
-    with HTTPServer(("localhost", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://localhost:{server.server_port}", handler.jobs
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> N
     output = tmp_path / "out"
     # The service is not here, so what it would write is there already.
     manifest = run_without_beam(inputs, output, embed=embed)
-    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+    with dataflow_service("JOB_STATE_DONE") as (endpoint, jobs):
         outcome = _job(tmp_path, str(inputs), str(output), _options(tmp_path, endpoint))
     assert outcome is not None
     assert to_builtins(outcome.manifest) == manifest
@@ -159,7 +160,7 @@ def test_a_job_is_handed_in_and_its_output_read(tmp_path: Path, embed: str) -> N
 
 def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
     with (
-        _dataflow("JOB_STATE_FAILED") as (endpoint, jobs),
+        dataflow_service("JOB_STATE_FAILED") as (endpoint, jobs),
         pytest.raises(longbert.LongbertError, match=r"pipeline failed: .*FAILED"),
     ):
         _job(tmp_path, "gs://bucket/in", "gs://bucket/out", _options(tmp_path, endpoint))
@@ -167,7 +168,7 @@ def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_dry_run_hands_nothing_in(tmp_path: Path) -> None:
-    with _dataflow("JOB_STATE_DONE") as (endpoint, jobs):
+    with dataflow_service("JOB_STATE_DONE") as (endpoint, jobs):
         options = [*_options(tmp_path, endpoint), "--dry_run=True"]
         outcome = _job(tmp_path, "gs://bucket/in", "gs://bucket/out", options)
     assert outcome is None

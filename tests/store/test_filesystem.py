@@ -6,12 +6,13 @@ import errno
 import glob
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from longbert.store.filesystem import FileInfo, LocalFileSystem
+from longbert.store.filesystem import FileInfo, LocalFileSystem, finished_name
 
 FILES = LocalFileSystem()
 
@@ -164,3 +165,31 @@ def test_patterns_match_as_those_of_the_standard_library(
         wanted = {pattern}
     assert {os.path.normpath(path) for path in found} == {os.path.normpath(path) for path in wanted}
     assert len(set(found)) == len(found)
+
+
+def test_writers_of_the_same_file_do_not_meet(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.bin"
+    contents = [bytes([number]) * 1_000_000 for number in range(4)]
+
+    def write(content: bytes) -> None:
+        for _ in range(5):
+            LocalFileSystem().write(str(path), content)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, contents))
+    assert path.read_bytes() in contents
+    assert [one.name for one in path.parent.iterdir()] == ["a.bin"]
+
+
+@pytest.mark.parametrize(
+    ("name", "finished"),
+    [
+        ("a.parquet.1f-7f3a.tmp", "a.parquet"),
+        ("a.parquet.tmp", "a.parquet"),
+        ("a.parquet", "a.parquet"),
+        ("a.1f-7f3a.tmp.parquet", "a.1f-7f3a.tmp.parquet"),
+        ("notes.tmp", "notes"),
+    ],
+)
+def test_an_unfinished_file_tells_its_name(name: str, finished: str) -> None:
+    assert finished_name(name) == finished

@@ -1,0 +1,367 @@
+"""The Flex Template: its parameters, the image it is made of, and the job that it starts."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import re
+import runpy
+import shlex
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from apache_beam.portability.api import beam_runner_api_pb2
+
+from longbert.beam.options import pipeline_options
+from longbert.cli.options import given as given_on_command_line
+from longbert.cli.run import run
+from longbert.config import job_config, read_toml
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "pipelines" / "dataflow"
+PARAMETERS = {
+    one["name"]: one for one in json.loads((FOLDER / "metadata.json").read_text())["parameters"]
+}
+REQUIRED = {
+    "input": "gs://box/in/",
+    "output": "gs://box/out",
+    "sdk_container_image": "europe-west4-docker.pkg.dev/my-project/images/longbert-cpu:0.1.0",
+}
+OPTIONS = {
+    name.removeprefix("--").replace("-", "_"): option
+    for option in run.params
+    if isinstance(option, click.Option)
+    for name in option.opts
+}
+
+GOOD: dict[str, list[tuple[str, Any]]] = {
+    "input": [
+        ("gs://box/in/", ("gs://box/in/",)),
+        ("gs://box/**/*.txt,s3://other/a.jsonl.gz", ("gs://box/**/*.txt", "s3://other/a.jsonl.gz")),
+    ],
+    "output": [("gs://box/deep/out", "gs://box/deep/out")],
+    "embed": [
+        ("minilm", "minilm"),
+        ("/models/mine", "/models/mine"),
+        ("some/model@main", "some/model@main"),
+    ],
+    "classify": [("none", ()), ("/models/a,/models/b", ("/models/a", "/models/b"))],
+    "ner": [("entities-en", ("entities-en",)), ("/models/a,/models/b", ("/models/a", "/models/b"))],
+    "window": [("128", 128)],
+    "overlap": [("0", 0), ("32", 32)],
+    "passage": [("64", 64)],
+    "language": [("auto", "auto"), ("none", "none"), ("de", "de")],
+    "window_scores": [("true", True), ("false", False)],
+    "id_field": [("key", "key")],
+    "text_field": [("body", "body")],
+    "encoding": [("cp1252", ("cp1252",)), ("*.htm=latin-1,cp437", ("*.htm=latin-1", "cp437"))],
+    "device": [("cuda", "cuda")],
+    "precision": [("bfloat16", "bfloat16")],
+    "batch_tokens": [("4096", 4096)],
+    "unit_bytes": [("8000000", 8_000_000)],
+    "accept_drift": [("true", True), ("false", False)],
+    "sdk_container_image": [
+        (REQUIRED["sdk_container_image"], REQUIRED["sdk_container_image"]),
+        ("host:5000/longbert@sha256:" + "0f" * 32, "host:5000/longbert@sha256:" + "0f" * 32),
+    ],
+    "number_of_worker_harness_threads": [("2", 2)],
+    "min_cpu_platform": [("Intel Ice Lake", "Intel Ice Lake"), ("AMD Milan", "AMD Milan")],
+    "experiments": [
+        ("no_use_multiple_sdk_containers", ["no_use_multiple_sdk_containers"]),
+        ("a_b=1,c", ["a_b=1", "c"]),
+    ],
+    "dataflow_service_options": [
+        (one, [one])
+        for one in (
+            "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver:5xx",
+            "worker_accelerator=type:nvidia-h100-80gb;count:1;install-nvidia-driver",
+            "automatically_use_created_reservation",
+        )
+    ],
+}
+BAD = {
+    "input": ["", "docs/", "gs://", "gs:///in", "gs://box/a b", "gs://box/a,", ",gs://box/a"],
+    "output": ["", "out", "gs://box/a,gs://box/b", "gs://box/ a"],
+    "embed": ["", "a b", "x;y", "a,b"],
+    "classify": ["", "a,", "a b"],
+    "ner": ["", ",a", "a\nb"],
+    "window": ["0", "-1", "12.5", "many", ""],
+    "overlap": ["-1", "", "1e3"],
+    "passage": ["0", "64 "],
+    "language": ["deu", "EN", ""],
+    "window_scores": ["1", "True", "yes", ""],
+    "id_field": ["", "a b", "a,b"],
+    "text_field": ["", "a=b"],
+    "encoding": ["", "a b", "*.txt=", "=latin-1", "latin-1,"],
+    "device": ["gpu", "CUDA", "mps"],
+    "precision": ["fp16", "double"],
+    "batch_tokens": ["0", "2k"],
+    "unit_bytes": ["0", "1MB", "1_000"],
+    "accept_drift": ["no", "TRUE"],
+    "sdk_container_image": [
+        "",
+        "longbert",
+        "Host/longbert:1",
+        "host/longbert:1 ",
+        "host/a@sha256:1",
+    ],
+    "number_of_worker_harness_threads": ["0", "two"],
+    "min_cpu_platform": ["", "Skylake", "Intel"],
+    "experiments": ["", "a b", "a,", "--a"],
+    "dataflow_service_options": [
+        *("", "worker_accelerator=", "worker_accelerator=type:nvidia-l4"),
+        *("worker_accelerator=nvidia-l4", "worker_accelerator=type:nvidia-l4;count:0"),
+    ],
+}
+CASES = [(name, given, value) for name, cases in GOOD.items() for given, value in cases]
+
+
+@pytest.fixture(scope="module")
+def arguments_of() -> Callable[[list[str]], list[str]]:
+    """The launch module's."""
+    function: Callable[[list[str]], list[str]] = runpy.run_path(str(FOLDER / "launch.py"))[
+        "arguments_of"
+    ]
+    return function
+
+
+def _fits(name: str, value: str) -> bool:
+    # The service asks for the whole value to match each of them.
+    return all(re.fullmatch(one, value) for one in PARAMETERS[name]["regexes"])
+
+
+def test_every_parameter_is_described_and_checked() -> None:
+    assert PARAMETERS.keys() == GOOD.keys() == BAD.keys()
+    for name, one in PARAMETERS.items():
+        assert one["label"], name
+        assert one["helpText"], name
+        assert one["paramType"] == "TEXT", name
+        assert one["isOptional"] == (name not in REQUIRED), name
+        (regex,) = one["regexes"]
+        assert regex.startswith("^"), name
+        assert regex.endswith("$"), name
+        # The service knows neither look-around nor references back.
+        assert "(?" not in regex, name
+        assert not re.search(r"\\[1-9]", regex), name
+
+
+@pytest.mark.parametrize(("name", "given", "value"), CASES)
+def test_what_a_parameter_takes_arrives(
+    name: str, given: str, value: Any, arguments_of: Callable[[list[str]], list[str]]
+) -> None:
+    assert _fits(name, given)
+    parameters = {**REQUIRED, name: given}
+    arguments = arguments_of(
+        [f"--{key}={one}" for key, one in parameters.items()]
+        + ["--runner=DataflowRunner", "--project=my-project", "--region=europe-west4"]
+    )
+    assert arguments[0] == "run"
+    context = run.make_context("run", arguments[1:])
+    assert context.params["runner"] == "DataflowRunner"
+    beam = pipeline_options("DataflowRunner", False, None, context.params["beam_options"])
+    values = beam.get_all_options()
+    assert values["project"] == "my-project"
+    if name not in OPTIONS:
+        assert values[name] == value
+        return
+    settings = given_on_command_line(context.params)
+    settings.pop("beam_options", None)
+    config, _ = job_config(settings)
+    found = {**vars(config), **vars(config.models), "input": config.inputs}
+    assert found[name] == value
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_a_parameter_does_not_take_is_refused(name: str) -> None:
+    for value in BAD[name]:
+        assert not _fits(name, value), value
+
+
+def test_no_setting_is_taken_for_an_option_of_beam(
+    arguments_of: Callable[[list[str]], list[str]],
+) -> None:
+    """Each option of the command would arrive there, also those without a parameter yet."""
+    for name, option in OPTIONS.items():
+        value = "true" if option.is_flag else "x"
+        arguments = arguments_of([f"--{name}={value}"])
+        own = arguments[: arguments.index("--")]
+        assert own[-1].partition("=")[0] == f"--{name.replace('_', '-')}"
+        assert arguments[-1] == "--"
+
+
+def _instructions() -> list[tuple[str, str]]:
+    text = (FOLDER / "Dockerfile").read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    return [(line.partition(" ")[0], line.partition(" ")[2]) for line in lines]
+
+
+def _defaults() -> dict[str, str]:
+    return dict(
+        rest.split("=", 1) for kind, rest in _instructions() if kind == "ARG" and "=" in rest
+    )
+
+
+def test_the_image_is_made_of_what_there_is() -> None:
+    instructions = _instructions()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    defaults = _defaults()
+    assert defaults["BEAM"] == importlib.metadata.version("apache-beam")
+    (installed,) = [rest for kind, rest in instructions if kind == "RUN" and "[gcp]" in rest]
+    extras = re.findall(r'"\.\[([\w,]+)\]"', installed)[0].split(",")
+    assert set(extras) <= project["optional-dependencies"].keys()
+    python = defaults["PYTHON"]
+    assert f"Programming Language :: Python :: {python}" in project["classifiers"]
+    assert f"python{python.replace('.', '')}-" in defaults["LAUNCHER"]
+    copied = [
+        rest.split() for kind, rest in instructions if kind == "COPY" and "--from" not in rest
+    ]
+    for *sources, _ in copied:
+        for source in sources:
+            assert (ROOT / source).exists(), source
+    entry_points = [rest for kind, rest in instructions if kind == "ENTRYPOINT"]
+    assert entry_points == ['["/opt/apache/beam/boot"]']
+    (environment,) = [rest for kind, rest in instructions if kind == "ENV"]
+    variables = dict(one.split("=", 1) for one in shlex.split(environment))
+    assert variables["FLEX_TEMPLATE_PYTHON_PY_FILE"] == "/template/launch.py"
+    assert ["pipelines/dataflow/launch.py", "launch.py"] in copied
+
+
+def test_the_template_starts_a_small_job(tmp_path: Path) -> None:
+    """As the launcher's service does: the module, the parameters, and where the job goes."""
+    for name in ("temp", "staging"):
+        (tmp_path / name).mkdir()
+    parameters = {name: cases[0][0] for name, cases in GOOD.items()}
+    parameters |= {
+        "embed": "/models/of-the-image",
+        "classify": "none",
+        "ner": "none",
+        "runner": "DataflowRunner",
+        "project": "my-project",
+        "region": "europe-west4",
+        "job_name": "longbert-1",
+        "labels": '{"goog-dataflow-provided-template-type": "flex"}',
+        "temp_location": f"{tmp_path}/temp",
+        "staging_location": f"{tmp_path}/staging",
+        "template_location": f"{tmp_path}/job.json",
+        "dataflow_endpoint": "http://localhost:1",
+    }
+    done = subprocess.run(
+        [sys.executable, FOLDER / "launch.py"]
+        + [f"--{name}={value}" for name, value in parameters.items()]
+        + ["--no_auth"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    job = json.loads((tmp_path / "job.json").read_text())
+    assert job["name"] == "longbert-1"
+    graph = (tmp_path / "staging" / "pipeline.pb").read_bytes()
+    assert len(graph) < 200_000, "far below the 10 MB that Dataflow takes"
+    assert (tmp_path / "job.json").stat().st_size < 200_000
+    assert b"/models/of-the-image" not in graph, "it is packed"
+    steps = beam_runner_api_pb2.Pipeline.FromString(graph).components.transforms.values()
+    assert any(step.unique_name == "RunDocuments/Process units" for step in steps)
+
+
+IMAGE_BYTES = 3_000_000_000
+"""Of the CPU image: every new machine waits until it has it all."""
+BASE_BYTES = 250_000_000
+"""Debian slim with Python, Beam's boot and the launcher; they are not here to be measured."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_steps_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> None:
+    """All but the base images and the index of PyTorch, for which this machine's stands."""
+    template = tmp_path / "template"
+    template.mkdir()
+    home = tmp_path / "home"
+    subprocess.run([sys.executable, "-m", "venv", home], check=True)
+    environment = {
+        key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")
+    }
+    environment |= {**_defaults(), "PATH": f"{home}/bin:{os.environ['PATH']}"}
+    at_work = False
+    for kind, rest in _instructions():
+        at_work |= kind == "WORKDIR"
+        if not at_work:
+            continue
+        if kind == "COPY":
+            *sources, target = rest.split()
+            for source in sources:
+                # An absolute path is one of the image.
+                to = tmp_path / target.lstrip("/") if target.startswith("/") else template / target
+                subprocess.run(["cp", "-r", ROOT / source, to], check=True)
+        elif kind == "RUN":
+            # No other index is asked: the build that is installed here has to be found again.
+            torch = f"torch=={importlib.metadata.version('torch')}"
+            command = rest.replace('--index-url "${TORCH_INDEX}" torch', f'"{torch}"')
+            done = subprocess.run(
+                ["sh", "-c", command],
+                cwd=template,
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+
+    n_bytes = sum(
+        path.lstat().st_size
+        for folder in (home, template)
+        for path in folder.rglob("*")
+        if path.is_file()
+    )
+    print(f"installed: {n_bytes:,} bytes")
+    assert n_bytes + BASE_BYTES < IMAGE_BYTES
+
+    (template / "in").mkdir()
+    (template / "in" / "lease.txt").write_text("The tenant pays the rent on the first day. " * 20)
+    # The launch module in the image's own environment, on a runner that is here.
+    done = subprocess.run(
+        [
+            *(home / "bin" / "python", "launch.py"),
+            *("--input=in", "--output=out", "--runner=DirectRunner"),
+        ],
+        cwd=template,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    manifest = json.loads((template / "out" / "manifest.json").read_text())
+    assert manifest["counts"]["documents"] == 1
+
+
+@pytest.mark.parametrize("config", sorted(ROOT.glob("pipelines/configs/dataflow-*.toml")))
+def test_parameters_take_what_the_configurations_use(config: Path) -> None:
+    settings = read_toml(config.read_text(), name=config.name)
+    for option in settings["beam_options"]:
+        name, _, value = option.removeprefix("--").partition("=")
+        if name in PARAMETERS:
+            assert _fits(name, value), option
+    for name, value in settings.items():
+        if name in PARAMETERS:
+            assert _fits(name, ",".join(value) if isinstance(value, tuple) else str(value))
+
+
+def test_packages_are_added_up_as_they_will_be_unpacked(tmp_path: Path) -> None:
+    sizes = runpy.run_path(str(FOLDER / "image_size.py"))
+    wheel = tmp_path / "a-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a/b.bin", b"0" * 5_000_000)
+        file.writestr("a/c.bin", os.urandom(100_000))
+    unpacked, packed = sizes["wheel_bytes"](wheel.as_uri())
+    assert unpacked == 5_100_000
+    assert packed == wheel.stat().st_size < 200_000

@@ -1,0 +1,120 @@
+"""Bundles split, shuffled, lost, done again and done twice at once change nothing.
+
+A runner that treats the steps as badly as a runner may: each step's input is cut at random,
+bundles come in any order, some fail after they have done their work and come again, and some are
+done by two workers at the same time. Elements and steps are pickled on their way, as between
+machines.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from apache_beam.internal import pickler
+from fakes.encoder import fake_models
+from runners.conformance import SETTINGS, job
+from support.runs import files_of, problems, run_on, some_texts, write_texts
+
+from longbert.beam import pipeline
+from longbert.engine.finish import read_result
+from longbert.engine.meter import NullMeter
+from longbert.engine.plan import summarize
+from longbert.store.filesystem import LocalFileSystem
+
+TOGETHER = 3
+"""Bundles at work at the same time."""
+
+
+class BadRunner:
+    """Runs a step over elements as a bad day would.
+
+    Args:
+        seed: of all that is random.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self.n_lost = 0
+        self.n_twice = 0
+
+    def run(self, step: Any, elements: Sequence[Any], *side_inputs: Any) -> list[Any]:
+        """What comes out of a step, each bundle's output once, in any order."""
+        bundles = self._cut(list(elements))
+        jobs: list[Callable[[], list[Any]]] = []
+        for bundle in bundles:
+            for _ in range(self._random.choice((0, 0, 1, 2))):
+                jobs.append(self._bundle(step, bundle, side_inputs))
+                self.n_lost += 1
+        results: list[list[Any]] = []
+        with ThreadPoolExecutor(TOGETHER) as pool:
+            done = [pool.submit(one) for one in jobs]
+            for bundle in bundles:
+                twins = [self._bundle(step, bundle, side_inputs)]
+                if self._random.random() < 0.5:
+                    twins *= 2
+                    self.n_twice += 1
+                of_bundle = [pool.submit(one) for one in twins]
+                results.append(of_bundle[-1].result())
+            for one in done:
+                one.result()
+        return [element for result in results for element in result]
+
+    def _cut(self, elements: list[Any]) -> list[list[Any]]:
+        self._random.shuffle(elements)
+        bundles = []
+        while elements:
+            n = self._random.randint(1, 3)
+            bundles.append(elements[:n])
+            elements = elements[n:]
+        return bundles
+
+    @staticmethod
+    def _bundle(step: Any, bundle: list[Any], side_inputs: Any) -> Callable[[], list[Any]]:
+        step, bundle = pickler.dumps(step), pickle.dumps(bundle)
+        side_inputs = pickle.dumps(side_inputs)
+
+        def work() -> list[Any]:
+            own = pickler.loads(step)
+            own.setup()
+            own.start_bundle()
+            made = []
+            for element in pickle.loads(bundle):
+                made += own.process(element, *pickle.loads(side_inputs)) or ()
+            own.finish_bundle()
+            own.teardown()
+            return made
+
+        return work
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
+    inputs = write_texts(tmp_path / "in", some_texts(6) | {"empty.txt": ""})
+    run_on(LocalFileSystem(), inputs, tmp_path / "plain", load=fake_models, **SETTINGS)
+    output = tmp_path / "out"
+    whole = job(inputs, output)
+    whole = replace(whole, context=replace(whole.context, meter=NullMeter()))
+    runner = BadRunner(seed)
+
+    (prepared,) = runner.run(pipeline.Prepare(whole), [None])
+    files = runner.run(pipeline.ListFiles(whole), [None])
+    refs = runner.run(pipeline.ScanFile(whole), files)
+    random.Random(seed).shuffle(refs)
+    (planned,) = runner.run(pipeline.PlanUnits(whole), [None], refs, prepared)
+    assert len(planned.units) >= 4
+    made = runner.run(pipeline.ProcessUnit(whole), planned.units, prepared)
+    assert len(made) == len(planned.units)
+    runner.run(pipeline.Finish(whole), [None], summarize(planned), made.count(False), prepared)
+
+    assert runner.n_lost
+    assert runner.n_twice
+    assert files_of(output) == files_of(tmp_path / "plain")
+    assert problems(output) == []
+    assert read_result(whole.context).manifest.counts["errors"] == 1

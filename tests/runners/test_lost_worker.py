@@ -1,0 +1,76 @@
+"""A worker process that is killed ends the run with a message, and the next run goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from fakes.encoder import fake_models
+from runners.conformance import SETTINGS, job
+from support.runs import files_of, last_run, problems, run_on, some_texts, write_texts
+from typing_extensions import override
+
+from longbert.beam.filesystem import BeamFileSystem
+from longbert.beam.runners import run_on_beam
+from longbert.engine.finish import RunInfo
+from longbert.engine.meter import NullMeter
+from longbert.errors import LongbertError
+from longbert.store.filesystem import LocalFileSystem
+
+
+@dataclass(frozen=True)
+class Deadly(BeamFileSystem):
+    """Files whose writing costs the process its life, once.
+
+    Attributes:
+        deadly: how the path ends.
+        mark: a file that is there until it has happened.
+    """
+
+    deadly: str = ""
+    mark: str = ""
+
+    @override
+    def write(self, path: str, data: bytes) -> None:
+        if path.endswith(self.deadly) and os.path.exists(self.mark):
+            os.unlink(self.mark)
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().write(path, data)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+# Beam's threads wait for the process in vain, and say so.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_killed_worker_costs_only_what_it_was_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tests = Path(__file__).parents[1]
+    path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path)
+    inputs = write_texts(tmp_path / "in", some_texts(6))
+    plain, output, mark = tmp_path / "plain", tmp_path / "out", tmp_path / "mark"
+    run_on(LocalFileSystem(), inputs, plain, load=fake_models, **SETTINGS)
+    # All of the unit's tables are written then.
+    deadly = sorted(one.name for one in (plain / "receipts").iterdir())[2]
+    mark.touch()
+    context = job(inputs, output, Deadly(deadly=f"receipts/{deadly}", mark=str(mark))).context
+    context = replace(context, meter=NullMeter())
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+
+    info = RunInfo("DirectRunner", 2)
+    with pytest.raises(LongbertError, match="run again"):
+        run_on_beam(context, info, run_folder=str(tmp_path / "first"))
+    assert not mark.exists()
+    assert not (output / "manifest.json").exists()
+    kept = [one.name for one in (output / "receipts").glob("*.json")]
+    assert deadly not in kept
+
+    run_on_beam(context, info, run_folder=str(tmp_path / "second"))
+    assert files_of(output) == files_of(plain)
+    assert problems(output) == []
+    assert last_run(output)["units_resumed"] == len(kept)
