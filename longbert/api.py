@@ -184,13 +184,12 @@ def run_job(
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)
+    files = filesystem_for(config.output, *config.inputs)
     if execution.runner == NO_BEAM:
-        files = filesystem_for(config.output, *config.inputs)
         return run_in_process(RunContext(config, files, meter), info)
-    from longbert.beam.filesystem import BeamFileSystem
     from longbert.beam.runners import local_threads, run_on_beam
 
-    context = RunContext(config, BeamFileSystem(), meter, local_threads(execution.workers))
+    context = RunContext(config, files, meter, local_threads(execution.workers))
     return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
@@ -74,6 +76,8 @@ ENTITY_DECODINGS: tuple[EntityDecoding, ...] = get_args(EntityDecoding)
 CLASSIFY_POOLINGS: tuple[ClassifyPooling, ...] = get_args(ClassifyPooling)
 METRICS: tuple[Metric, ...] = get_args(Metric)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+_ERRORS = re.compile(r"(?P<number>\d+|(?=\d+(\.\d+)?%)\d+\.\d+)(?P<percent>%?)", re.ASCII)
 
 WindowTokens = Annotated[int, Meta(ge=3)]
 OverlapTokens = Annotated[int, Meta(ge=0)]
@@ -180,6 +184,11 @@ class RunConfig:
         unit_bytes: input bytes of a unit of work; a larger document is a unit by itself.
         accept_drift: go on with an output whose rows were made by other library versions or on
             another processor.
+        prune: drop the rows of documents that are gone from the inputs, however many they are.
+        keep_missing: keep the rows of documents that are gone from the inputs.
+        retry_errors: try again all documents that failed after planning.
+        max_errors: stop when more documents fail: a number, or a percentage of those to do, such
+            as ``5%``; None: never.
     """
 
     inputs: tuple[str, ...]
@@ -193,6 +202,10 @@ class RunConfig:
     max_metadata_bytes: Count = 1 << 20
     unit_bytes: Count = 1_000_000
     accept_drift: bool = False
+    prune: bool = False
+    keep_missing: bool = False
+    retry_errors: bool = False
+    max_errors: int | str | None = None
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -203,6 +216,33 @@ class RunConfig:
             raise ConfigError("output must name a folder, got an empty name: try longbert-output")
         if self.id_field == self.text_field:
             raise ConfigError(f"id_field and text_field must differ, both are {self.id_field!r}")
+        if self.prune and self.keep_missing:
+            raise ConfigError(
+                "prune and keep_missing exclude each other: one drops the rows of documents that "
+                "are gone from the inputs, the other keeps them"
+            )
+        self.error_limit(0)
+
+    def error_limit(self, n_documents: int) -> int | None:
+        """How many documents may fail before a run stops; None: any number.
+
+        Args:
+            n_documents: to do.
+
+        Raises:
+            ConfigError: ``max_errors`` is neither a number nor a percentage.
+        """
+        if self.max_errors is None:
+            return None
+        match = _ERRORS.fullmatch(str(self.max_errors))
+        if match is None or (match["percent"] and float(match["number"]) > 100):
+            raise ConfigError(
+                "max_errors must be a whole number of at least 0 or a percentage in [0%, 100%], "
+                f"got {shown(self.max_errors)}: try 100 or 5%"
+            )
+        if match["percent"]:
+            return math.floor(float(match["number"]) * n_documents / 100)
+        return int(match["number"])
 
 
 @dataclass(frozen=True, kw_only=True)

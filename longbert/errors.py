@@ -40,10 +40,24 @@ class OutputError(LongbertError):
     """The output folder cannot be written, or is damaged."""
 
 
+class TooManyErrorsError(LongbertError):
+    """More documents failed than the run allows."""
+
+
+class WorkerError(LongbertError):
+    """A worker process ended before its work was done."""
+
+
 class FingerprintError(LongbertError):
     """An output or index belongs to another configuration."""
 
     exit_status = 4
+
+
+class LockError(LongbertError):
+    """Another run is writing the output."""
+
+    exit_status = 5
 
 
 class DocumentError(LongbertError):

@@ -11,6 +11,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from typing_extensions import override
 
+from longbert.beam.gcs import write_if_on_gcs
 from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 
 
@@ -70,6 +71,30 @@ class BeamFileSystem(FileSystem):
             FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
         ):
             file.write(data)
+
+    @override
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        if not _has_scheme(path):
+            return self.local.write_if(path, data, expected=expected)
+        if path.startswith("gs://"):
+            with _os_errors(path):
+                return write_if_on_gcs(path, data, expected=expected)
+        # Beam offers no precondition: between reading and writing, another process may write.
+        try:
+            with self.open(path) as file:
+                found: bytes | None = file.read()
+        except FileNotFoundError:
+            found = None
+        if found != expected:
+            return False
+        self.write(path, data)
+        return True
+
+    @override
+    def remove_folder(self, path: str) -> None:
+        # An object store has no folders of its own.
+        if not _has_scheme(path):
+            self.local.remove_folder(path)
 
     @override
     def remove(self, path: str) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from longbert.config import ModelConfig, RunConfig
-from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL
 from longbert.store.tables import table_names
+
+if TYPE_CHECKING:
+    from longbert.encoders.models import Models
 
 
 class ModelLoader(Protocol):
@@ -19,6 +21,13 @@ class ModelLoader(Protocol):
 
     def __call__(self, config: ModelConfig, *, threads: int | None) -> Models:
         """Load them in this process."""
+
+
+def load_models(config: ModelConfig, *, threads: int | None) -> Models:
+    """Load models with torch, which is imported only now: a run may need none."""
+    from longbert.encoders import models
+
+    return models.load_models(config, threads=threads)
 
 
 @dataclass(frozen=True)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
 from longbert.engine.context import RunContext
+from longbert.engine.history import RunEntry, add_to_history, read_history
 from longbert.engine.meter import timed
-from longbert.engine.plan import PlanSummary
+from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
-from longbert.errors import OutputError
+from longbert.errors import LockError, OutputError
 from longbert.index.build import build_index, index_files
-from longbert.store.layout import MANIFEST, RUNS
+from longbert.store.layout import MANIFEST
 from longbert.store.manifest import (
     FORMAT,
     Environment,
@@ -25,8 +25,7 @@ from longbert.store.manifest import (
     Manifest,
     PartEntry,
     Receipt,
-    Record,
-    from_json,
+    to_json,
 )
 
 
@@ -38,43 +37,13 @@ class RunInfo:
         runner: its name.
         workers: processes; None where the runner decides.
         began: seconds since the epoch.
+        models: see :func:`longbert.engine.remembered.models_key`.
     """
 
     runner: str
     workers: int | None = None
     began: float = field(default_factory=time.time)
-
-
-class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
-    """An entry in the history of runs.
-
-    Attributes:
-        began: ISO 8601, UTC.
-        documents: in the inputs, errors included.
-        indexed: whether the index was built.
-        measured: totals of the meter.
-    """
-
-    began: str
-    seconds: float
-    runner: str
-    workers: int | None
-    device: str
-    inputs: tuple[str, ...]
-    documents: int
-    unchanged: int
-    removed: int
-    units: int
-    units_copied: int
-    units_resumed: int
-    indexed: bool
-    measured: dict[str, float]
-
-
-class History(Record, frozen=True, kw_only=True):
-    """The runs into an output, oldest first."""
-
-    runs: tuple[RunEntry, ...]
+    models: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +65,31 @@ class RunResult:
 
 
 def finish(
-    context: RunContext, summary: PlanSummary, prepared: Prepared, info: RunInfo
+    context: RunContext,
+    summary: PlanSummary,
+    prepared: Prepared,
+    info: RunInfo,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Index the committed parts, write the manifest, and add the run to the history.
 
+    Args:
+        context: the run.
+        summary: of its plan.
+        prepared: the run's fingerprints and models.
+        info: about the run.
+        check: called before anything is changed; raises if the output is another run's.
+
     Raises:
+        LockError: another run has written the manifest since this one was planned.
         OutputError: a part has no receipt, or a file cannot be written.
     """
     before = context.output.manifest()
-    manifest = publish(context, summary.parts, prepared, before)
+    if manifest_digest(context) != summary.manifest_sha256:
+        raise _overtaken(context)
+    published = publish(context, summary.parts, prepared, before, check=check)
+    manifest = published.manifest
     totals = context.meter.totals()
     entry = RunEntry(
         began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
@@ -116,19 +101,46 @@ def finish(
         documents=summary.n_documents,
         unchanged=summary.n_unchanged,
         removed=summary.n_removed,
+        missing=0 if summary.keeps_missing else summary.n_missing,
+        kept=summary.n_missing if summary.keeps_missing else 0,
         units=summary.n_units,
         units_copied=summary.n_units_copied,
         units_resumed=summary.n_units_resumed,
-        indexed=manifest.index is not None and (before is None or before.index != manifest.index),
+        indexed=published.is_indexed,
+        fingerprint=manifest.fingerprint,
+        models=info.models,
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
-    context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
-    return RunResult(manifest, entry)
+    result = RunResult(manifest, entry)
+    try:
+        add_to_history(context, entry)
+    except OutputError:
+        # A finished output may lie where nothing can be written.
+        if not result.found_all_done:
+            raise
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An output as it is published.
+
+    Attributes:
+        is_indexed: whether the index was built, be it to the same bytes.
+    """
+
+    manifest: Manifest
+    is_indexed: bool
 
 
 def publish(
-    context: RunContext, parts: Sequence[str], prepared: Prepared, before: Manifest | None
-) -> Manifest:
+    context: RunContext,
+    parts: Sequence[str],
+    prepared: Prepared,
+    before: Manifest | None,
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Published:
     """Publish parts: write the index and the manifest, then remove what it does not list.
 
     Args:
@@ -136,8 +148,10 @@ def publish(
         parts: names, in order.
         prepared: the run's fingerprints and models.
         before: the manifest so far.
+        check: see :func:`finish`.
 
     Raises:
+        LockError: another run has written the manifest.
         OutputError: a part has no receipt, or a file cannot be written or removed.
     """
     output = context.output
@@ -148,25 +162,33 @@ def publish(
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
     index: IndexEntry | None = None
+    is_indexed = False
     if prepared.index is not None:
         index = _kept_index(context, before, parts, prepared)
         if index is None:
+            check()
             with timed(context.meter, "indexing"):
                 index = build_index(output, parts, prepared.index)
+            is_indexed = index is not None
     manifest = _manifest(context, receipts, index, prepared, before)
     if manifest != before:
-        output.write_record(MANIFEST, manifest)
-    output.remove_unnamed(parts, [] if index is None else index_files(output, index))
-    return manifest
+        check()
+        expected = output.read(MANIFEST)
+        is_ours = (None if expected is None else output.manifest()) == before
+        if not is_ours or not output.write_if(MANIFEST, to_json(manifest), expected=expected):
+            raise _overtaken(context)
+    unnamed = output.unnamed(parts, [] if index is None else index_files(output, index))
+    if unnamed:
+        check()
+        output.remove_all(unnamed)
+    return Published(manifest, is_indexed)
 
 
-def read_history(context: RunContext) -> tuple[RunEntry, ...]:
-    """The runs so far; a damaged history starts over, since nothing depends on it."""
-    with contextlib.suppress(OutputError):
-        data = context.output.read(RUNS)
-        if data is not None:
-            return from_json(data, History, path=context.output.join(RUNS)).runs
-    return ()
+def _overtaken(context: RunContext) -> LockError:
+    return LockError(
+        f"another run has written output {context.config.output!r} since this one was planned, and "
+        "nothing of its was changed: run again to add what is missing"
+    )
 
 
 def read_result(context: RunContext) -> RunResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
@@ -15,7 +15,8 @@ from longbert.engine.encode import (
     n_vectors_of_zeros,
 )
 from longbert.engine.meter import timed
-from longbert.errors import DocumentError
+from longbert.engine.plan import is_resumed
+from longbert.errors import DocumentError, TooManyErrorsError
 from longbert.index.lexical.build import lexical_file
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
@@ -25,22 +26,6 @@ from longbert.store.layout import LEXICAL, part_file
 from longbert.store.manifest import DocumentEntry, Receipt
 from longbert.store.parquet import read_table, to_parquet
 from longbert.store.tables import build_tables, counts_of_tables
-
-
-def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """Whether an interrupted run completed the unit's part."""
-    receipt = context.output.whole_receipt(unit.part.name, context.folders)
-    if receipt is None or receipt.fingerprint != unit.part.fingerprint:
-        return False
-    context.meter.add(
-        {
-            "bytes": unit.n_bytes,
-            "documents": len(unit.refs),
-            "resumed_documents": len(unit.refs),
-            "resumed_bytes": unit.n_bytes,
-        }
-    )
-    return True
 
 
 def copy_unit(context: RunContext, unit: Unit) -> None:
@@ -108,27 +93,50 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
     _commit(context, unit.part, tables)
 
 
-def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
+def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) -> bool:
     """Make a unit's part, unless an interrupted run completed it.
 
     Args:
         context: the run.
         unit: as planned.
-        models: whose row fingerprint is the planned one.
+        models: gives those whose row fingerprint is the planned one, if they are needed.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
         OutputError: a file cannot be read or written.
+        TooManyErrorsError: more documents have failed than the run allows.
     """
     if is_resumed(context, unit):
         return False
     if unit.copy_from is not None:
         copy_unit(context, unit)
     else:
-        encode_unit(context, unit, models)
+        encode_unit(context, unit, models())
+    check_errors(context)
     return True
+
+
+def check_errors(context: RunContext) -> None:
+    """Stop a run in which too many documents fail, as far as its meter can tell.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    if context.config.max_errors is None:
+        return
+    totals = context.meter.totals()
+    n_documents = int(totals.get("planned_documents", 0))
+    n_errors = int(totals.get("errors", 0))
+    limit = context.config.error_limit(n_documents)
+    if limit is not None and n_errors > limit:
+        raise TooManyErrorsError(
+            f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
+            f"{context.config.max_errors}. What is done is kept, each error with its reason in "
+            f"{context.output.join('errors')}: mend the inputs or raise --max-errors, then run "
+            "again to go on"
+        )
 
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:

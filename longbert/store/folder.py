@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +14,7 @@ from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, join
 from longbert.store.layout import (
     CLAIM,
     INDEX,
+    LOCK,
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
@@ -121,14 +123,20 @@ class OutputFolder:
         Raises:
             OutputError: the folder is a file, not writable or full.
         """
-        try:
+        with self._writing(name):
             self.filesystem.write(self.join(name), data)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(
-                f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
-                "before is kept: fix that, then run again to continue"
-            ) from error
+
+    def write_if(self, name: str, data: bytes, *, expected: bytes | None) -> bool:
+        """Write a file if its content is still what it was; None: if there is none.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            OutputError: the folder is a file, not writable or full.
+        """
+        with self._writing(name):
+            return self.filesystem.write_if(self.join(name), data, expected=expected)
 
     def write_record(self, name: str, record: Record) -> None:
         """Write a record as JSON."""
@@ -223,24 +231,45 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
-        """Remove longbert's own files that the manifest does not name.
+    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> list[str]:
+        """Paths of longbert's own files that a manifest does not name.
 
         This includes the unfinished files of killed processes.
 
-        Raises:
-            OutputError: one cannot be removed.
+        Args:
+            parts: that the manifest names.
+            index_files: of its index, relative to the folder.
         """
         kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
+        found = []
         for folder in (*PART_SUFFIXES, INDEX):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and f"{folder}/{name}" not in kept:
-                    self._remove(path)
-        for name in TOP_FILES:
-            if self.exists(name + TEMPORARY_SUFFIX):
-                self._remove(self.join(name + TEMPORARY_SUFFIX))
+                    found.append(path)
+        unfinished = (name + TEMPORARY_SUFFIX for name in (*TOP_FILES, LOCK))
+        return [*found, *(self.join(name) for name in unfinished if self.exists(name))]
+
+    def remove_all(self, paths: Iterable[str]) -> None:
+        """Remove files.
+
+        Raises:
+            OutputError: one cannot be removed.
+        """
+        for path in paths:
+            self._remove(path)
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(
+                f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
+                "before is kept: fix that, then run again to continue"
+            ) from error
 
     def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
         data = self.read(name)

@@ -1,0 +1,69 @@
+"""The history of runs into an output, which does not affect what the output holds."""
+
+from __future__ import annotations
+
+import contextlib
+
+from longbert.engine.context import RunContext
+from longbert.errors import OutputError
+from longbert.store.layout import RUNS
+from longbert.store.manifest import Record, from_json
+
+
+class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
+    """An entry in the history of runs.
+
+    Attributes:
+        began: ISO 8601, UTC.
+        documents: in the inputs, errors included.
+        removed: documents of the earlier output that are gone or have changed.
+        missing: those of them that are gone from the inputs.
+        kept: documents that are gone from the inputs and whose rows were kept.
+        indexed: whether the index was built.
+        fingerprint: digest of the row fingerprint.
+        models: see :func:`longbert.engine.remembered.models_key`.
+        measured: totals of the meter.
+    """
+
+    began: str
+    seconds: float
+    runner: str
+    workers: int | None
+    device: str
+    inputs: tuple[str, ...]
+    documents: int
+    unchanged: int
+    removed: int
+    missing: int = 0
+    kept: int = 0
+    units: int
+    units_copied: int
+    units_resumed: int
+    indexed: bool
+    fingerprint: str = ""
+    models: str | None = None
+    measured: dict[str, float]
+
+
+class History(Record, frozen=True, kw_only=True):
+    """The runs into an output, oldest first."""
+
+    runs: tuple[RunEntry, ...]
+
+
+def read_history(context: RunContext) -> tuple[RunEntry, ...]:
+    """The runs so far; a damaged history starts over, since nothing depends on it."""
+    with contextlib.suppress(OutputError):
+        data = context.output.read(RUNS)
+        if data is not None:
+            return from_json(data, History, path=context.output.join(RUNS)).runs
+    return ()
+
+
+def add_to_history(context: RunContext, entry: RunEntry) -> None:
+    """Record a run.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
