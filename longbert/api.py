@@ -38,6 +38,7 @@ def run(
     runner: str = DEFAULT_RUNNER,
     workers: int | None = None,
     beam_options: Sequence[str] = (),
+    dry_run: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Encode documents into an output folder: ``longbert run`` from Python.
@@ -49,6 +50,7 @@ def run(
             without Beam, any other name is a runner of Beam's.
         workers: processes on this machine; None: this one alone.
         beam_options: options of Beam, ``"--name=value"``.
+        dry_run: change nothing, and return what would be encoded, copied and dropped.
         settings: the other options of ``longbert run``, ``-`` written ``_``.
 
     Returns:
@@ -61,6 +63,8 @@ def run(
     config, execution = job_config(
         {"input": inputs, "output": output, **execution_settings, **settings}
     )
+    if dry_run:
+        return forecast(config)
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
         result = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
     if result is None:
@@ -191,6 +195,23 @@ def run_job(
 
     context = RunContext(config, files, meter, local_threads(execution.workers))
     return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
+
+
+def forecast(config: RunConfig) -> dict[str, Any]:
+    """What a run would do, which changes nothing.
+
+    Returns:
+        A :class:`longbert.engine.forecast.Forecast` as plain values.
+
+    Raises:
+        LongbertError: the run would be refused.
+    """
+    from longbert.engine.context import RunContext
+    from longbert.engine.forecast import forecast_run
+    from longbert.store.manifest import to_builtins
+
+    files = filesystem_for(config.output, *config.inputs)
+    return to_builtins(forecast_run(RunContext(config, files)))
 
 
 def filesystem_for(*paths: str) -> FileSystem:

@@ -188,7 +188,7 @@ class RunConfig:
         keep_missing: keep the rows of documents that are gone from the inputs.
         retry_errors: try again all documents that failed after planning.
         max_errors: stop when more documents fail: a number, or a percentage of those to do, such
-            as ``5%``; None: never.
+            as ``5%``.
     """
 
     inputs: tuple[str, ...]
@@ -205,7 +205,7 @@ class RunConfig:
     prune: bool = False
     keep_missing: bool = False
     retry_errors: bool = False
-    max_errors: int | str | None = None
+    max_errors: int | str = "100%"
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -223,8 +223,8 @@ class RunConfig:
             )
         self.error_limit(0)
 
-    def error_limit(self, n_documents: int) -> int | None:
-        """How many documents may fail before a run stops; None: any number.
+    def error_limit(self, n_documents: int) -> int:
+        """How many documents may fail before a run stops.
 
         Args:
             n_documents: to do.
@@ -232,8 +232,6 @@ class RunConfig:
         Raises:
             ConfigError: ``max_errors`` is neither a number nor a percentage.
         """
-        if self.max_errors is None:
-            return None
         match = _ERRORS.fullmatch(str(self.max_errors))
         if match is None or (match["percent"] and float(match["number"]) > 100):
             raise ConfigError(

@@ -92,9 +92,7 @@ class RunFolder(Failures):
 
     def work_of(self, pid: int) -> list[str]:
         """The units that a process was at when it ended, for people."""
-        return [
-            open(path, encoding="utf-8").read() for path in self._paths(f"{pid}-", ".unit")
-        ]
+        return [open(path, encoding="utf-8").read() for path in self._paths(f"{pid}-", ".unit")]
 
     def workers(self) -> list[int]:
         """Numbers of the worker processes that have not said that they are done.

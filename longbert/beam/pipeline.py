@@ -144,9 +144,7 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
     def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
         """Make the unit's part, if this machine would write the planned rows."""
         with self._job.reporting(), self._job.failures.working_on(unit):
-            yield process_unit(
-                self._job.context, unit, lambda: self._models.checked(prepared)
-            )
+            yield process_unit(self._job.context, unit, lambda: self._models.checked(prepared))
 
 
 class Finish(beam.DoFn):  # type: ignore[misc]

@@ -17,6 +17,7 @@ from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.pipeline import Job, RunDocuments
+from longbert.config import RunConfig
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo, RunResult, read_result
 from longbert.engine.run import refuse_file, run_in_process
@@ -77,7 +78,7 @@ def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) 
             f"workers are processes of {LOCAL}, but the runner is {info.runner}: give its own "
             "option after --, such as --num_workers=4"
         )
-    if context.config.max_errors is not None:
+    if context.config.max_errors != RunConfig.max_errors:
         raise ConfigError(
             f"max_errors is counted on this machine, but the runner is {info.runner}: leave it "
             f"out, or use {LOCAL}"
@@ -91,9 +92,7 @@ def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) 
         )
 
 
-def _run_remotely(
-    context: RunContext, info: RunInfo, options: PipelineOptions
-) -> RunResult | None:
+def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) -> RunResult | None:
     """Hand in the graph of a whole run, and wait for it."""
     context = replace(context, filesystem=BeamFileSystem(), meter=CounterMeter())
     refuse_file(context)

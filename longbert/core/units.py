@@ -186,9 +186,7 @@ def _missing(
 ) -> list[PlannedDocument]:
     """Earlier documents that are not there any more, changed or not."""
     names = {planned.name for planned in documents}
-    return [
-        planned for part in earlier for planned in part.documents if planned.name not in names
-    ]
+    return [planned for part in earlier for planned in part.documents if planned.name not in names]
 
 
 def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: str) -> str:

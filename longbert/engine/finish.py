@@ -164,7 +164,7 @@ def publish(
     index: IndexEntry | None = None
     is_indexed = False
     if prepared.index is not None:
-        index = _kept_index(context, before, parts, prepared)
+        index = kept_index(context, before, parts, prepared)
         if index is None:
             check()
             with timed(context.meter, "indexing"):
@@ -196,7 +196,7 @@ def read_result(context: RunContext) -> RunResult:
     return RunResult(context.output.finished(), read_history(context)[-1])
 
 
-def _kept_index(
+def kept_index(
     context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
 ) -> IndexEntry | None:
     """The existing index, if it is complete and belongs to these parts and settings."""

@@ -94,9 +94,10 @@ def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -
     return planned
 
 
-def needs_consent(planned: Plan) -> bool:
+def needs_consent(context: RunContext, planned: Plan) -> bool:
     """Whether so many documents are gone from the inputs that someone must say it is meant."""
-    return len(planned.missing) > _MISSING_SHARE * planned.n_earlier
+    is_meant = context.config.prune or planned.keeps_missing
+    return not is_meant and len(planned.missing) > _MISSING_SHARE * planned.n_earlier
 
 
 def check_missing(context: RunContext, planned: Plan) -> None:
@@ -105,7 +106,7 @@ def check_missing(context: RunContext, planned: Plan) -> None:
     Raises:
         InputError: more than a tenth of the documents are gone, and no setting says what to do.
     """
-    if context.config.prune or planned.keeps_missing or not needs_consent(planned):
+    if not needs_consent(context, planned):
         return
     n_missing = len(planned.missing)
     named = ", ".join(map(shown, planned.missing[:_MISSING_NAMED]))
@@ -118,10 +119,15 @@ def check_missing(context: RunContext, planned: Plan) -> None:
     )
 
 
-def is_resumed(context: RunContext, unit: Unit) -> bool:
+def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether an interrupted run completed the unit's part."""
-    receipt = context.output.whole_receipt(unit.part.name, context.folders)
-    if receipt is None or receipt.fingerprint != unit.part.fingerprint:
+    return _receipt_of(context, unit) is not None
+
+
+def is_resumed(context: RunContext, unit: Unit) -> bool:
+    """As :func:`is_done`; counts the unit as done by this run."""
+    receipt = _receipt_of(context, unit)
+    if receipt is None:
         return False
     context.meter.add(
         {
@@ -133,6 +139,12 @@ def is_resumed(context: RunContext, unit: Unit) -> bool:
         }
     )
     return True
+
+
+def _receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
+    receipt = context.output.whole_receipt(unit.part.name, context.folders)
+    is_same = receipt is not None and receipt.fingerprint == unit.part.fingerprint
+    return receipt if is_same else None
 
 
 def summarize(context: RunContext, planned: Plan) -> PlanSummary:

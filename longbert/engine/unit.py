@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
+from longbert.config import RunConfig
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
@@ -124,13 +125,13 @@ def check_errors(context: RunContext) -> None:
     Raises:
         TooManyErrorsError: more than ``max_errors``.
     """
-    if context.config.max_errors is None:
+    if context.config.max_errors == RunConfig.max_errors:
         return
     totals = context.meter.totals()
     n_documents = int(totals.get("planned_documents", 0))
     n_errors = int(totals.get("errors", 0))
     limit = context.config.error_limit(n_documents)
-    if limit is not None and n_errors > limit:
+    if n_errors > limit:
         raise TooManyErrorsError(
             f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
             f"{context.config.max_errors}. What is done is kept, each error with its reason in "

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from longbert.store.layout import LOCK
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
+from longbert.store.layout import LOCK
 
 
 class Death(BaseException):
