@@ -191,9 +191,17 @@ def run_job(
     files = filesystem_for(config.output, *config.inputs)
     if execution.runner == NO_BEAM:
         return run_in_process(RunContext(config, files, meter), info)
-    from longbert.beam.runners import local_threads, run_on_beam
+    context = RunContext(config, files, meter, _local_threads(execution.workers))
+    if execution.runner == DEFAULT_RUNNER and not execution.beam_options:
+        # There is nothing to check before, and a run that finds nothing to do needs no Beam.
+        def do_units(*given: Any) -> None:
+            from longbert.beam.runners import local_units
 
-    context = RunContext(config, files, meter, local_threads(execution.workers))
+            local_units(info, run_folder=meter_folder)(*given)
+
+        return run_in_process(context, info, do_units)
+    from longbert.beam.runners import run_on_beam
+
     return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
 
 
@@ -243,6 +251,11 @@ def _with_workers_at_most(
         f"{'core' if n_cores == 1 else 'cores'}: starting {n_cores}"
     )
     return replace(execution, workers=n_cores)
+
+
+def _local_threads(workers: int | None) -> int | None:
+    """Threads per process, so that all of them together use each core once."""
+    return None if workers is None else max(1, _n_cores() // workers)
 
 
 def _n_cores() -> int:

@@ -60,6 +60,10 @@ class LockError(LongbertError):
     exit_status = 5
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal has asked the process to stop."""
+
+
 class DocumentError(LongbertError):
     """One document cannot be done; it becomes a row of the table ``errors``.
 

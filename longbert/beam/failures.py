@@ -19,9 +19,11 @@ from typing_extensions import override
 
 from longbert import errors
 from longbert.core.units import Unit
-from longbert.errors import LongbertError, shown
+from longbert.errors import LongbertError, Stopped, shown
 
 _NAMED = 3
+_STOPPED = re.compile(r"\b(KeyboardInterrupt|longbert\.errors\.Stopped)\b")
+"""What Beam makes an error of its own when a signal comes while it runs a step."""
 
 
 class Failures(Protocol):
@@ -140,8 +142,8 @@ def _own_error(failures: Failures, error: Exception) -> BaseException:
     own = failures.first() or quoted_error(f"{_name(error)}: {error}")
     if own is not None:
         return own
-    if KeyboardInterrupt.__name__ in f"{_name(error)}: {error}":
-        return KeyboardInterrupt()
+    if _STOPPED.search(f"{_name(error)}: {error}"):
+        return Stopped()
     # Dataflow ends with the line "None" if it has no message.
     lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
     last = (lines or [type(error).__name__])[-1]

@@ -63,11 +63,10 @@ def run_on_beam(
     reason = _REFUSED.get(_short(name))
     if reason is not None:
         raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
-    is_local = _short(name) == _short(LOCAL)
-    options = _options(name, is_local, info.workers, beam_options)
-    if is_local:
-        units = LocalUnits(options, info, RunFolder(run_folder), n_workers=info.workers)
+    if _short(name) == _short(LOCAL):
+        units = local_units(info, run_folder=run_folder, beam_options=beam_options)
         return run_in_process(context, info, units)
+    options = _options(name, False, info.workers, beam_options)
     _check_remote(context, info, options)
     return _run_remotely(context, info, options)
 
@@ -99,7 +98,8 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     try:
         pipeline = beam.Pipeline(options=options)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
-        raise ConfigError(f"runner {info.runner}: {_squeezed(error)}") from error
+        reason = _squeezed(error).replace("apache_beam[", "longbert[")
+        raise ConfigError(f"runner {info.runner}: {reason}") from error
     pipeline | RunDocuments(Job(context, info))
     if _only_writes_job(options):
         with own_errors():
@@ -114,13 +114,16 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     return read_result(context)
 
 
-def local_threads(workers: int | None) -> int | None:
-    """Threads per process, so that all of them together use each core once."""
-    if workers is None:
-        return None
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)) // workers)
-    return max(1, (os.cpu_count() or 1) // workers)
+def local_units(
+    info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()
+) -> LocalUnits:
+    """What makes units with ``DirectRunner``; see :func:`run_on_beam`.
+
+    Raises:
+        ConfigError: an option is unknown.
+    """
+    options = _options(info.runner, True, info.workers, beam_options)
+    return LocalUnits(options, info, RunFolder(run_folder), n_workers=info.workers)
 
 
 def _short(name: str) -> str:

@@ -10,15 +10,13 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from longbert.errors import Stopped
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-class Stopped(KeyboardInterrupt):
-    """A signal has asked the command to stop."""
-
-
 class Stopping:
-    """The first signal raises :class:`Stopped`; the next one ends the process at once.
+    """The first signal raises :class:`longbert.errors.Stopped`; the next one ends the process at once.
 
     Attributes:
         status: of the command once a signal has come, as a shell counts it: 128 and the signal.

@@ -79,6 +79,8 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             errors.append(_error_row(item, outcome))
         else:
             results.append(outcome)
+    tables = build_tables(results, errors, width=models.width, names=context.tables)
+    _commit(context, unit.part, tables)
     context.meter.add(
         {
             "documents": len(items),
@@ -90,8 +92,6 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )
-    tables = build_tables(results, errors, width=models.width, names=context.tables)
-    _commit(context, unit.part, tables)
 
 
 def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) -> bool:

@@ -80,8 +80,7 @@ class Lock:
         """Take the lock, or note why nothing can be written to the folder.
 
         Raises:
-            LockError: another run holds it.
-            OutputError: its file is damaged.
+            LockError: another run holds it, or its file is damaged.
         """
         found = self._output.read(LOCK)
         if found is not None:
@@ -151,7 +150,14 @@ class Lock:
         )
 
     def _parse(self, found: bytes) -> Holder:
-        return from_json(found, Holder, path=self._output.join(LOCK))
+        path = self._output.join(LOCK)
+        try:
+            return from_json(found, Holder, path=path)
+        except OutputError:
+            raise LockError(
+                f"{path} is damaged, so that it does not name the run that is writing the output: "
+                "if there is none, remove it"
+            ) from None
 
 
 @contextmanager

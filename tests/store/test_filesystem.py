@@ -6,6 +6,8 @@ import errno
 import glob
 import os
 import socket
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -164,3 +166,37 @@ def test_patterns_match_as_those_of_the_standard_library(
         wanted = {pattern}
     assert {os.path.normpath(path) for path in found} == {os.path.normpath(path) for path in wanted}
     assert len(set(found)) == len(found)
+
+
+def test_of_many_that_expect_the_same_one_writes(tmp_path: Path) -> None:
+    path = str(tmp_path / "new" / "a.json")
+    for expected in (None, b"0"):
+        written: list[int] = []
+        barrier = threading.Barrier(8)
+
+        def write(number: int, expected: bytes | None = expected) -> None:
+            barrier.wait()
+            if FILES.write_if(path, b"%d" % number, expected=expected):
+                written.append(number)
+
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        (winner,) = written
+        assert Path(path).read_bytes() == b"%d" % winner
+        Path(path).write_bytes(b"0")
+
+
+def test_a_write_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    for write in (FILES.write, partial(FILES.write_if, expected=None)):
+        with pytest.raises(KeyboardInterrupt):
+            write(str(tmp_path / "a.json"), b"one")
+        assert list(tmp_path.iterdir()) == []
