@@ -114,9 +114,7 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     return read_result(context)
 
 
-def local_units(
-    info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()
-) -> LocalUnits:
+def local_units(info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()) -> LocalUnits:
     """What makes units with ``DirectRunner``; see :func:`run_on_beam`.
 
     Raises:

@@ -16,7 +16,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopping:
-    """The first signal raises :class:`longbert.errors.Stopped`; the next one ends the process at once.
+    """The first signal raises :class:`longbert.errors.Stopped`; the next ends the process at once.
 
     Attributes:
         status: of the command once a signal has come, as a shell counts it: 128 and the signal.

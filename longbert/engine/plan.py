@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from longbert.config import RunConfig
 from longbert.core.units import Plan, Unit, plan_units
 from longbert.engine.context import RunContext
 from longbert.engine.prepare import Prepared
-from longbert.errors import InputError, shown
+from longbert.errors import InputError, TooManyErrorsError, shown
 from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
 from longbert.readers.settings import ReadSettings
@@ -145,6 +146,27 @@ def _receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
     receipt = context.output.whole_receipt(unit.part.name, context.folders)
     is_same = receipt is not None and receipt.fingerprint == unit.part.fingerprint
     return receipt if is_same else None
+
+
+def check_errors(context: RunContext) -> None:
+    """Stop a run in which too many documents fail, as far as its meter can tell.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    if context.config.max_errors == RunConfig.max_errors:
+        return
+    totals = context.meter.totals()
+    n_documents = int(totals.get("planned_documents", 0))
+    n_errors = int(totals.get("errors", 0))
+    limit = context.config.error_limit(n_documents)
+    if n_errors > limit:
+        raise TooManyErrorsError(
+            f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
+            f"{context.config.max_errors}. What is done is kept, each error with its reason in "
+            f"{context.output.join('errors')}: mend the inputs or raise --max-errors, then run "
+            "again to go on"
+        )
 
 
 def summarize(context: RunContext, planned: Plan) -> PlanSummary:

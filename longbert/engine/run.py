@@ -11,6 +11,7 @@ from longbert.core.units import Plan, Unit
 from longbert.engine.context import RunContext, load_models, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.plan import (
+    check_errors,
     check_missing,
     is_resumed,
     list_files,
@@ -123,6 +124,7 @@ def run_in_process(
             lock.check()
             claim_output(context, prepared)
             left = [unit for unit in planned.units if not is_resumed(context, unit)]
+            check_errors(context)
             if left:
                 do_units(context, left, prepared, models)
             summary = replace(summary, n_units_resumed=len(planned.units) - len(left))

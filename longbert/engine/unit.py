@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import pyarrow as pa
 
-from longbert.config import RunConfig
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
@@ -16,8 +15,8 @@ from longbert.engine.encode import (
     n_vectors_of_zeros,
 )
 from longbert.engine.meter import timed
-from longbert.engine.plan import is_resumed
-from longbert.errors import DocumentError, TooManyErrorsError
+from longbert.engine.plan import check_errors, is_resumed
+from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
@@ -117,27 +116,6 @@ def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) 
         encode_unit(context, unit, models())
     check_errors(context)
     return True
-
-
-def check_errors(context: RunContext) -> None:
-    """Stop a run in which too many documents fail, as far as its meter can tell.
-
-    Raises:
-        TooManyErrorsError: more than ``max_errors``.
-    """
-    if context.config.max_errors == RunConfig.max_errors:
-        return
-    totals = context.meter.totals()
-    n_documents = int(totals.get("planned_documents", 0))
-    n_errors = int(totals.get("errors", 0))
-    limit = context.config.error_limit(n_documents)
-    if n_errors > limit:
-        raise TooManyErrorsError(
-            f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
-            f"{context.config.max_errors}. What is done is kept, each error with its reason in "
-            f"{context.output.join('errors')}: mend the inputs or raise --max-errors, then run "
-            "again to go on"
-        )
 
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:

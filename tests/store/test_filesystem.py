@@ -168,25 +168,26 @@ def test_patterns_match_as_those_of_the_standard_library(
     assert len(set(found)) == len(found)
 
 
-def test_of_many_that_expect_the_same_one_writes(tmp_path: Path) -> None:
-    path = str(tmp_path / "new" / "a.json")
-    for expected in (None, b"0"):
-        written: list[int] = []
-        barrier = threading.Barrier(8)
+@pytest.mark.parametrize("expected", [None, b"0"])
+def test_of_many_that_expect_the_same_one_writes(tmp_path: Path, expected: bytes | None) -> None:
+    path = tmp_path / "new" / "a.json"
+    if expected is not None:
+        FILES.write(str(path), expected)
+    written: list[int] = []
+    barrier = threading.Barrier(8)
 
-        def write(number: int, expected: bytes | None = expected) -> None:
-            barrier.wait()
-            if FILES.write_if(path, b"%d" % number, expected=expected):
-                written.append(number)
+    def write(number: int) -> None:
+        barrier.wait()
+        if FILES.write_if(str(path), b"%d" % number, expected=expected):
+            written.append(number)
 
-        threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        (winner,) = written
-        assert Path(path).read_bytes() == b"%d" % winner
-        Path(path).write_bytes(b"0")
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = written
+    assert path.read_bytes() == b"%d" % winner
 
 
 def test_a_write_that_is_interrupted_leaves_nothing(
