@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,16 @@ from longbert.config import (
 from longbert.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longbert.core.units import Unit
+    from longbert.engine.compact import Compacted
+    from longbert.engine.context import RunContext
     from longbert.engine.encoder import Encoder
     from longbert.engine.evaluate import Evaluation
     from longbert.engine.finish import RunResult
+    from longbert.engine.meter import Meter
+    from longbert.engine.prepare import Prepared
+    from longbert.engine.run import RunModels
+    from longbert.engine.verify.problems import Problem
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
     from longbert.store.folder import OutputFolder
@@ -160,6 +167,72 @@ def evaluate(
     return evaluate_output(output, data, head=head, label_map=label_map)
 
 
+def verify(
+    folder: str | os.PathLike[str] = DEFAULT_OUTPUT,
+    *,
+    inputs: bool = False,
+    sample: int | None = None,
+) -> Iterator[Problem]:
+    """Check a finished output.
+
+    Args:
+        folder: the output.
+        inputs: read the inputs again, where the last run named them, and compare all texts.
+        sample: encode as many documents again and compare all their rows; None: none.
+
+    Yields:
+        What is wrong, as it is found.
+
+    Raises:
+        ConfigError: there is no such folder.
+        OutputError: the folder holds no finished output.
+        InputError: an input is not where the run named it.
+        FingerprintError: this machine would not make the bits that are to be compared.
+    """
+    from longbert.engine.recorded import recorded_config
+    from longbert.engine.verify.inputs import input_problems
+    from longbert.engine.verify.output import verify_output
+
+    output = output_folder(os.fspath(folder))
+    yield from verify_output(output)
+    if inputs:
+        config = recorded_config(output)
+        yield from input_problems(output, config, filesystem_for(*config.inputs))
+    if sample is not None:
+        from longbert.engine.verify.sample import sample_problems
+
+        yield from sample_problems(output, recorded_config(output), sample)
+
+
+def compact(
+    folder: str | os.PathLike[str] = DEFAULT_OUTPUT, *, meter: Meter | None = None
+) -> Compacted:
+    """Merge small parts of an output, and put its tables in the order of the inputs.
+
+    Args:
+        folder: the output.
+        meter: counts the documents as they are done.
+
+    Returns:
+        How many parts there were, are, and were written.
+
+    Raises:
+        ConfigError: there is no such folder.
+        InputError: the inputs are not where the last run named them, or have changed since.
+        OutputError: the folder holds no finished output, or a part is damaged.
+    """
+    from longbert.engine.compact import compact_output
+    from longbert.engine.context import RunContext
+    from longbert.engine.meter import NullMeter
+    from longbert.engine.recorded import recorded_config
+
+    output = output_folder(os.fspath(folder))
+    output.finished()
+    config = recorded_config(output)
+    files = filesystem_for(config.output, *config.inputs)
+    return compact_output(RunContext(config, files, meter or NullMeter()))
+
+
 def run_job(
     config: RunConfig,
     execution: Execution,
@@ -194,10 +267,12 @@ def run_job(
     context = RunContext(config, files, meter, _local_threads(execution.workers))
     if execution.runner == DEFAULT_RUNNER and not execution.beam_options:
         # There is nothing to check before, and a run that finds nothing to do needs no Beam.
-        def do_units(*given: Any) -> None:
+        def do_units(
+            context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+        ) -> None:
             from longbert.beam.runners import local_units
 
-            local_units(info, run_folder=meter_folder)(*given)
+            local_units(info, run_folder=meter_folder)(context, units, prepared, models)
 
         return run_in_process(context, info, do_units)
     from longbert.beam.runners import run_on_beam

@@ -334,6 +334,32 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
         raise ConfigError(f"{name}: {error}") from None
 
 
+def flat_settings(config: RunConfig) -> dict[str, Any]:
+    """All settings of a run, as :func:`run_config` takes them."""
+    return {**dict(_flat(config)), **dict(_flat(config.models))}
+
+
+def command_of(config: RunConfig) -> tuple[str, ...]:
+    """The ``longbert run`` that has these settings; those with their defaults are left out."""
+    plain = flat_settings(run_config({"input": config.inputs}))
+    settings = flat_settings(config)
+    # Naming a model for one task switches off the default ones of the others.
+    names_models = any(settings[task] != plain[task] for task in TASKS)
+    arguments = ["longbert", "run"]
+    for key, value in settings.items():
+        is_named = key == "input" or (names_models and key in TASKS)
+        if value == plain[key] and not is_named:
+            continue
+        option = f"--{key.replace('_', '-')}"
+        if value is True:
+            arguments.append(option)
+        elif isinstance(value, tuple):
+            arguments += [word for one in value or (NONE,) for word in (option, one)]
+        else:
+            arguments += [option, str(value)]
+    return tuple(arguments)
+
+
 def write_toml(config: RunConfig, execution: Execution) -> str:
     """Write a configuration so that :func:`read_toml` gives it back.
 
@@ -342,7 +368,7 @@ def write_toml(config: RunConfig, execution: Execution) -> str:
     Raises:
         ConfigError: a path is not valid Unicode, which TOML cannot say.
     """
-    settings = dict(_flat(config, execution))
+    settings = flat_settings(config) | dict(_flat(execution))
     lines = [
         f"{key} = {_toml_value(key, value)}\n"
         for key, value in settings.items()
@@ -373,12 +399,10 @@ def _literal(path: str) -> str:
     return f"./{path}" if path.startswith("~") else path
 
 
-def _flat(config: RunConfig, execution: Execution) -> Iterator[tuple[str, Any]]:
-    for part in (config, execution, config.models):
-        for one in fields(part):
-            if one.name != "models":
-                key = "input" if one.name == "inputs" else one.name
-                yield key, getattr(part, one.name)
+def _flat(part: RunConfig | ModelConfig | Execution) -> Iterator[tuple[str, Any]]:
+    for one in fields(part):
+        if one.name != "models":
+            yield "input" if one.name == "inputs" else one.name, getattr(part, one.name)
 
 
 def _at_home(key: str, value: Any) -> Any:

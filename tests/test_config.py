@@ -207,7 +207,7 @@ def test_every_setting_is_written_or_named_as_left_open() -> None:
     *lines, last = text.splitlines()
     written = tomllib.loads(text)
     assert len(lines) == len(written)
-    assert last.startswith("# Left to the models and the machine: workers, overlap, ")
+    assert last.startswith("# Left to the models and the machine: overlap, ")
     assert json.loads(json.dumps(written["ner"])) == ["entities-en"]
     unset = last.partition(": ")[2].split(", ")
     known = {field.name for part in (RunConfig, Execution, ModelConfig) for field in fields(part)}

@@ -2,53 +2,98 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from longbert import api
 from longbert.cli.command import Command
-from longbert.cli.options import PATH
+from longbert.cli.options import PATH, format_option
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
 from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import OutputError
 
+if TYPE_CHECKING:
+    from longbert.engine.verify.report import VerifyReport
+
 _EXAMPLES = """
 \b
 Examples:
   longbert verify
-  longbert verify out
+  longbert verify out --inputs
+  longbert verify out --sample 100
+  longbert verify out --format json > report.json
 """
 
 
 @click.command(cls=Command, epilog=_EXAMPLES)
 @click.argument("folder", type=PATH, metavar="[DIR]", default=DEFAULT_OUTPUT)
-def verify(folder: str) -> None:
-    """Check the output folder DIR: manifest, checksums, accounting, spans, and the index.
+@click.option(
+    "--inputs",
+    is_flag=True,
+    help="Read the inputs again, from where the run named them, and compare all texts.  "
+    "[default: off]",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Encode N documents again and compare the bits of all their rows.  [default: none]",
+)
+@format_option(("text", "json"), "A line for each problem, or a report as JSON.")
+def verify(folder: str, inputs: bool, sample: int | None, format_: str) -> None:
+    """Check the output folder DIR: manifest, checksums, accounting, spans, vectors, and the index.
 
-    Prints a line for each problem, and exits with 1 if there is one. DIR is longbert-output if
-    left out.
+    Prints each problem, which parts are affected and the commands that mend them, and exits with 1
+    if there is one. DIR is longbert-output if left out.
     """
-    from longbert.engine.verify import environments_of, verify_output
+    from longbert.engine.verify.report import verify_report
 
     output = api.output_folder(folder)
-    n_problems = 0
-    for problem in verify_output(output):
-        with standard_output(for_programs=False) as stream:
-            print(escaped(problem), file=stream)
-        n_problems += 1
-    if n_problems:
+    found = []
+    for problem in api.verify(folder, inputs=inputs, sample=sample):
+        found.append(problem)
+        if format_ == "text":
+            # At once, since a large output takes a while.
+            _print(escaped(problem.message))
+    report = verify_report(output, found)
+    if format_ == "json":
+        with standard_output(for_programs=True) as stream:
+            json.dump(report.for_json(), stream, indent=1)
+            stream.write("\n")
+    else:
+        _print(*_last_lines(report))
+    if not report.is_whole:
         raise OutputError(
-            f"{folder}: {counted(n_problems, 'problem')}. Restore the files from a copy, or remove "
-            "the folder and run again"
+            f"{folder}: {counted(len(report.problems), 'problem')}, "
+            f"{counted(len(report.parts), 'part')} affected. "
+            + ("See commands in the report" if format_ == "json" else "Give the commands above")
+            + ", or restore the files from a copy"
         )
-    for line in environments_of(output):
+    for line in report.mixed:
         say(f"mixed: {line}")
-    counts = output.finished().counts
-    with standard_output(for_programs=False) as stream:
-        print(
-            f"{escaped(folder)} is whole: {counted(counts.get('documents', 0), 'document')}, "
-            f"{counted(counts.get('errors', 0), 'error')}, "
+
+
+def _last_lines(report: VerifyReport) -> Iterator[str]:
+    counts = report.counts
+    if report.is_whole:
+        yield (
+            f"{escaped(report.folder)} is whole: {counted(counts.get('documents', 0), 'document')},"
+            f" {counted(counts.get('errors', 0), 'error')}, "
             f"{counted(counts.get('passages', 0), 'passage')}, "
-            f"{counts.get('chars_covered', 0):,} of {counts.get('chars', 0):,} characters covered",
-            file=stream,
+            f"{counts.get('chars_covered', 0):,} of {counts.get('chars', 0):,} characters covered"
         )
+        return
+    if report.parts:
+        yield f"Affected parts: {', '.join(report.parts)}"
+    yield "To mend it:"
+    for command in report.commands:
+        yield f"  {escaped(command)}"
+
+
+def _print(*lines: str) -> None:
+    with standard_output(for_programs=False) as stream:
+        stream.writelines(f"{line}\n" for line in lines)

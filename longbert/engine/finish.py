@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from longbert.config import flat_settings
 from longbert.engine.context import RunContext
 from longbert.engine.history import RunEntry, add_to_history, read_history
 from longbert.engine.meter import timed
@@ -97,7 +98,7 @@ def finish(
         runner=info.runner,
         workers=info.workers,
         device=prepared.device,
-        inputs=tuple(context.config.inputs),
+        settings=flat_settings(context.config),
         documents=summary.n_documents,
         unchanged=summary.n_unchanged,
         removed=summary.n_removed,
@@ -113,7 +114,7 @@ def finish(
     )
     result = RunResult(manifest, entry)
     try:
-        add_to_history(context, entry)
+        add_to_history(context.output, entry)
     except OutputError:
         # A finished output may lie where nothing can be written.
         if not result.found_all_done:
@@ -177,7 +178,7 @@ def publish(
         is_ours = (None if expected is None else output.manifest()) == before
         if not is_ours or not output.write_if(MANIFEST, to_json(manifest), expected=expected):
             raise _overtaken(context)
-    unnamed = output.unnamed(parts, [] if index is None else index_files(output, index))
+    unnamed = [*output.unnamed(parts, [] if index is None else index_files(output, index))]
     if unnamed:
         check()
         output.remove_all(unnamed)
@@ -193,7 +194,7 @@ def _overtaken(context: RunContext) -> LockError:
 
 def read_result(context: RunContext) -> RunResult:
     """What the last run left in the output folder."""
-    return RunResult(context.output.finished(), read_history(context)[-1])
+    return RunResult(context.output.finished(), read_history(context.output)[-1])
 
 
 def kept_index(
@@ -245,7 +246,7 @@ def _manifest(
             for receipt in receipts
         ),
         index=index,
-    )
+    ).sealed()
 
 
 def _environments(

@@ -65,8 +65,8 @@ def forecast_run(context: RunContext) -> Forecast:
     refuse_file(context)
     planned, prepared, _ = plan_run(context, RunModels(context))
     left = [unit for unit in planned.units if not is_done(context, unit)]
-    encode = [unit for unit in left if unit.copy_from is None]
-    copy = [unit for unit in left if unit.copy_from is not None]
+    encode = [unit for unit in left if not unit.copy_from]
+    copy = [unit for unit in left if unit.copy_from]
     index = kept_index(context, context.output.manifest(), planned.parts, prepared)
     return Forecast(
         documents=planned.n_documents,
@@ -92,6 +92,7 @@ def _n_documents(units: Sequence[Unit]) -> int:
 
 
 def _bytes_to_copy(context: RunContext, unit: Unit) -> int:
-    """Bytes of the part that a unit takes its rows from."""
-    receipt = None if unit.copy_from is None else context.output.receipt(unit.copy_from)
-    return 0 if receipt is None else sum(entry.n_bytes for entry in receipt.files.values())
+    """Bytes of the parts that a unit takes its rows from."""
+    receipts = map(context.output.receipt, unit.copy_from)
+    found = (receipt.files.values() for receipt in receipts if receipt is not None)
+    return sum(entry.n_bytes for files in found for entry in files)

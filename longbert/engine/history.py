@@ -1,11 +1,12 @@
-"""The history of runs into an output, which does not affect what the output holds."""
+"""The history of runs, which tells of times and settings and determines nothing."""
 
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
-from longbert.engine.context import RunContext
 from longbert.errors import OutputError
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import RUNS
 from longbert.store.manifest import Record, from_json
 
@@ -15,6 +16,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
 
     Attributes:
         began: ISO 8601, UTC.
+        settings: of the run, as :func:`longbert.config.run_config` takes them.
         documents: in the inputs, errors included.
         removed: documents of the earlier output that are gone or have changed.
         missing: those of them that are gone from the inputs.
@@ -30,7 +32,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     runner: str
     workers: int | None
     device: str
-    inputs: tuple[str, ...]
+    settings: dict[str, Any]
     documents: int
     unchanged: int
     removed: int
@@ -51,19 +53,19 @@ class History(Record, frozen=True, kw_only=True):
     runs: tuple[RunEntry, ...]
 
 
-def read_history(context: RunContext) -> tuple[RunEntry, ...]:
+def read_history(output: OutputFolder) -> tuple[RunEntry, ...]:
     """The runs so far; a damaged history starts over, since nothing depends on it."""
     with contextlib.suppress(OutputError):
-        data = context.output.read(RUNS)
+        data = output.read(RUNS)
         if data is not None:
-            return from_json(data, History, path=context.output.join(RUNS)).runs
+            return from_json(data, History, path=output.join(RUNS)).runs
     return ()
 
 
-def add_to_history(context: RunContext, entry: RunEntry) -> None:
+def add_to_history(output: OutputFolder, entry: RunEntry) -> None:
     """Record a run.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    context.output.write_record(RUNS, History(runs=(*read_history(context), entry)))
+    output.write_record(RUNS, History(runs=(*read_history(output), entry)))

@@ -179,7 +179,7 @@ def summarize(context: RunContext, planned: Plan) -> PlanSummary:
         n_missing=len(planned.missing),
         keeps_missing=planned.keeps_missing,
         n_units=len(planned.units),
-        n_units_copied=sum(unit.copy_from is not None for unit in planned.units),
+        n_units_copied=sum(bool(unit.copy_from) for unit in planned.units),
         manifest_sha256=manifest_digest(context),
     )
 

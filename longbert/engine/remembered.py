@@ -80,7 +80,7 @@ def remembered(context: RunContext, key: str | None) -> Prepared | None:
         OutputError: the manifest is damaged, or of another version.
     """
     manifest = context.output.manifest()
-    history = read_history(context)
+    history = read_history(context.output)
     if key is None or manifest is None or not history:
         return None
     last = history[-1]

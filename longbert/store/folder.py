@@ -231,34 +231,34 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> list[str]:
-        """Paths of longbert's own files that a manifest does not name.
+    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> Iterator[str]:
+        """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
 
         Args:
-            parts: that the manifest names.
-            index_files: of its index, relative to the folder.
+            parts: that it names.
+            index_files: that it names.
         """
         kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
-        found = []
         for folder in (*PART_SUFFIXES, INDEX):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and f"{folder}/{name}" not in kept:
-                    found.append(path)
-        unfinished = (name + TEMPORARY_SUFFIX for name in (*TOP_FILES, LOCK))
-        return [*found, *(self.join(name) for name in unfinished if self.exists(name))]
+                    yield f"{folder}/{name}"
+        for name in (*TOP_FILES, LOCK):
+            if self.exists(name + TEMPORARY_SUFFIX):
+                yield name + TEMPORARY_SUFFIX
 
-    def remove_all(self, paths: Iterable[str]) -> None:
+    def remove_all(self, names: Iterable[str]) -> None:
         """Remove files.
 
         Raises:
             OutputError: one cannot be removed.
         """
-        for path in paths:
-            self._remove(path)
+        for name in names:
+            self._remove(self.join(name))
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:

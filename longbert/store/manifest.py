@@ -259,6 +259,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         counts: sums over the parts.
         parts: in order.
         index: None without vectors.
+        seal: digest of everything else, by which a change by hand is found.
     """
 
     format: int
@@ -272,11 +273,23 @@ class Manifest(Record, frozen=True, kw_only=True):
     counts: dict[str, int]
     parts: tuple[PartEntry, ...]
     index: IndexEntry | None
+    seal: str = ""
 
     @property
     def part_names(self) -> tuple[str, ...]:
         """In order."""
         return tuple(part.name for part in self.parts)
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it is as a run wrote it."""
+        return self.seal == self.sealed().seal
+
+    def sealed(self) -> Manifest:
+        """The same content with its seal."""
+        content = to_builtins(self)
+        del content["seal"]
+        return msgspec.structs.replace(self, seal=fingerprint(content))
 
 
 def to_builtins(record: Record) -> dict[str, Any]:

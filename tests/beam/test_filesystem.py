@@ -14,7 +14,7 @@ from support.runs import run as run_locally
 
 import longbert
 from longbert.beam.filesystem import BeamFileSystem
-from longbert.engine.verify import verify_output
+from longbert.engine.verify.output import verify_output
 from longbert.store.filesystem import FileInfo
 from longbert.store.folder import OutputFolder
 

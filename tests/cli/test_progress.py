@@ -170,7 +170,7 @@ def outcome(**entry: Any) -> RunResult:
     defaults = {"documents": 1000, "unchanged": 0, "removed": 0, "units": 4, "seconds": 12.34}
     defaults |= {"device": "cpu (2 threads)", "began": "", "runner": "none", "workers": None}
     defaults |= {
-        "inputs": (),
+        "settings": {},
         "units_copied": 0,
         "units_resumed": 0,
         "measured": {},

@@ -60,7 +60,9 @@ def wait_for(happens: Callable[[], bool], process: subprocess.Popen[str] | None 
 
 def workers_of(parent: int) -> list[int]:
     """Processes of the workers that a process has started."""
-    listed = subprocess.run(["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True)
+    # However narrow the terminal of the tests is.
+    command = ["ps", "-ww", "-eo", "pid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
     pattern = re.compile(rf"\s*(\d+) .*-m longbert\.beam\.worker \S+ {parent}$")
     found = (pattern.fullmatch(line) for line in listed.stdout.splitlines())
     return [int(one[1]) for one in found if one is not None]

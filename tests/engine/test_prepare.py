@@ -17,7 +17,7 @@ from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.plan import list_files, plan, scan_file, summarize
 from longbert.engine.prepare import check_machine, prepare, row_fingerprint
 from longbert.engine.unit import process_unit
-from longbert.engine.verify import environments_of
+from longbert.engine.verify.output import environments_of
 from longbert.errors import FingerprintError
 from longbert.store.filesystem import LocalFileSystem
 

@@ -3,7 +3,7 @@
 import pytest
 from support.runs import run, some_texts, write_texts
 
-from longbert.engine.verify import verify_output
+from longbert.engine.verify.output import verify_output
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
@@ -62,7 +62,7 @@ def test_verify_names_files_that_are_not_of_the_output(finished):
     part = min((output / "documents").iterdir())
     (output / "documents" / "stray.parquet").write_bytes(part.read_bytes())
     (problem,) = verify_output(OutputFolder(LocalFileSystem(), str(output)))
-    assert "documents/stray.parquet" in problem
+    assert "documents/stray.parquet" in problem.message
 
 
 def test_verify_tells_of_a_manifest_that_lacks_something(finished):

@@ -290,7 +290,7 @@ def test_the_manifest_holds_no_time_and_no_number_of_workers(output: Output) -> 
 
 def test_run_json_tells_of_the_run(output: Output) -> None:
     entry = last_run(output.folder)
-    assert entry["inputs"] == [str(output.docs)]
+    assert entry["settings"]["input"] == [str(output.docs)]
     assert entry["runner"] == "none"
     assert entry["workers"] is None
     assert entry["documents"] == 9

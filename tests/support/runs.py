@@ -18,7 +18,7 @@ from longbert.encoders.models import load_models
 from longbert.engine.context import ModelLoader, RunContext
 from longbert.engine.finish import RunInfo, RunResult
 from longbert.engine.run import run_in_process
-from longbert.engine.verify import verify_output
+from longbert.engine.verify.output import verify_output
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.tables import TABLES
@@ -101,7 +101,7 @@ def last_run(output: Path) -> dict[str, Any]:
 
 def problems(output: Path) -> list[str]:
     """What ``longbert verify`` finds."""
-    return list(verify_output(OutputFolder(LocalFileSystem(), str(output))))
+    return list(map(str, verify_output(OutputFolder(LocalFileSystem(), str(output)))))
 
 
 def command_line(*arguments: str | Path) -> list[str]:

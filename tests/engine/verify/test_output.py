@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from support.damage import edit, part, replace_table, with_column
 from support.runs import DEFAULT_TABLES, problems, run, some_texts, write_texts
 from support.written_tables import index_settings
 
@@ -23,7 +23,6 @@ from longbert.index.build import build_index
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import to_builtins
-from longbert.store.parquet import to_parquet
 
 
 @pytest.fixture(scope="module")
@@ -46,40 +45,6 @@ def good(tmp_path_factory: pytest.TempPathFactory, models: Callable[..., Path]) 
 def output(good: Path, tmp_path: Path) -> Path:
     """A copy to damage."""
     return Path(shutil.copytree(good, tmp_path / "out"))
-
-
-def part(output: Path, number: int = 0) -> str:
-    name: str = json.loads((output / "manifest.json").read_text())["parts"][number]["name"]
-    return name
-
-
-def edit(path: Path, change: Callable[[Any], None]) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def replace_table(output: Path, table: str, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change rows as a program might, checksums and numbers of rows included."""
-    name = part(output)
-    path = output / table / f"{name}.parquet"
-    data = to_parquet(change(pq.read_table(path)))
-    path.write_bytes(data)
-    entry = {
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "n_bytes": len(data),
-        "n_rows": pq.read_metadata(path).num_rows,
-    }
-    edit(output / "manifest.json", lambda m: m["parts"][0]["files"].update({table: entry}))
-    edit(output / "receipts" / f"{name}.json", lambda r: r["files"].update({table: entry}))
-
-
-def with_column(table: pa.Table, column: str, change: Callable[[list[Any]], None]) -> pa.Table:
-    values = table.column(column).to_pylist()
-    change(values)
-    index = table.schema.get_field_index(column)
-    field = table.schema.field(column)
-    return table.set_column(index, field, pa.array(values, type=field.type))
 
 
 def verify(output: Path) -> tuple[int, str, str]:
@@ -106,8 +71,8 @@ def test_a_flipped_byte_in_a_table(output: Path, table: str) -> None:
 
     assert status == 1
     assert f"{file} does not match its SHA-256 in the manifest\n" in out
-    assert f"{output}: " in err
-    assert "Restore" in err
+    assert f"Affected parts: {part(output)}\n" in out
+    assert f"{output}: 1 problem, 1 part affected. " in err
 
 
 @pytest.mark.parametrize("table", DEFAULT_TABLES)
@@ -170,7 +135,24 @@ def test_changed_counts_that_add_up(output: Path) -> None:
 
 def test_changed_settings(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest["rows"]["settings"].update(passage=1))
-    assert problems(output) == ["manifest.json: the fingerprint does not belong to the settings"]
+    (settings, environment) = problems(output)
+    assert settings == "manifest.json: the fingerprint does not belong to the settings"
+    assert environment.endswith("does not have that fingerprint")
+
+
+@pytest.mark.parametrize("name", ["readers", "written_with", "models"])
+def test_a_manifest_that_was_edited(output: Path, name: str) -> None:
+    path = output / "manifest.json"
+    content = json.loads(path.read_text())
+    one = next(iter(content[name]))
+    content[name][one] = "x" if isinstance(content[name][one], str) else None
+    path.write_text(json.dumps(content))
+
+    status, out, _ = verify(output)
+
+    assert status == 1
+    assert "manifest.json: it was changed by something other than a run\n" in out
+    assert f"  rm -f -- {path}\n" in out
 
 
 def test_a_part_of_other_settings(output: Path) -> None:
@@ -195,9 +177,10 @@ def test_a_file_of_the_index(output: Path, name: str, how: str) -> None:
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     status, out, _ = verify(output)
     assert status == 1
-    (line,) = out.splitlines()
+    line, *mending = out.splitlines()
     assert line.startswith(str(path))
-    assert "longbert again" in line
+    assert mending[0] == "To mend it:"
+    assert mending[1].startswith(f"  rm -f -- {output}/index/description-")
 
 
 def test_an_index_of_other_rows(output: Path) -> None:
@@ -205,13 +188,14 @@ def test_an_index_of_other_rows(output: Path) -> None:
     built = build_index(OutputFolder(LocalFileSystem(), str(output)), names, index_settings())
     assert built is not None
     edit(output / "manifest.json", lambda manifest: manifest.update(index=to_builtins(built)))
-    (problem,) = problems(output)
-    assert "was not built from the rows in the tables" in problem
+    assert any("was not built from the rows in the tables" in one for one in problems(output))
 
 
 def test_no_index_for_vectors(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.update(index=None))
-    assert problems(output) == ["manifest.json: there is an embedding model, but no index"]
+    first, *files = problems(output)
+    assert first == "manifest.json: there is an embedding model, but no index"
+    assert all(one.startswith("index/") and "left from another run" in one for one in files)
 
 
 def test_rows_that_do_not_fit_together(output: Path) -> None:
@@ -225,10 +209,10 @@ def test_rows_that_do_not_fit_together(output: Path) -> None:
     replace_table(output, "entities", lambda rows: with_column(rows, "char_start", cut))
     replace_table(output, "classifications", lambda rows: with_column(rows, "document_id", rename))
     found = "\n".join(problems(output))
-    where = f"part {part(output)}, document '00.txt'"
+    where = f"part {part(output)}: document '00.txt'"
     assert f"{where}: passage 1 does not begin where the one before ends" in found
     assert f"{where}: the entity at " in found
-    assert f"classifications/{part(output)}.parquet: document 'nobody' is not in documents" in found
+    assert "classifications has rows of 'nobody', which is not in documents" in found
 
 
 @pytest.mark.parametrize(
@@ -249,6 +233,86 @@ def test_a_wrong_value(output: Path, table: str, column: str, value: Any, wanted
 
     replace_table(output, table, lambda rows: with_column(rows, column, change))
     assert any(wanted in problem for problem in problems(output))
+
+
+def test_a_truncated_table(output: Path) -> None:
+    path = output / "passages" / f"{part(output)}.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    (problem,) = problems(output)
+    assert problem.startswith(f"passages/{path.name} has 100 bytes, the manifest says ")
+
+
+@pytest.mark.parametrize("folder", ["documents", "receipts", "lexical", "index"])
+def test_a_file_of_an_earlier_run(output: Path, folder: str) -> None:
+    some = sorted((output / folder).iterdir())[0]
+    stale = some.with_name(some.name.replace(some.name.split("-")[-1][:4], "0a0a", 1))
+    shutil.copy(some, stale)
+    (problem,) = problems(output)
+    assert problem.startswith(f"{folder}/{stale.name} is left from another run")
+
+
+@pytest.mark.parametrize("table", ["documents", "passages"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_vectors_that_are_not_finite(output: Path, table: str, value: float) -> None:
+    def change(vectors: list[Any]) -> None:
+        vectors[0] = [value, *vectors[0][1:]]
+
+    replace_table(output, table, lambda rows: with_column(rows, "embedding", change))
+    found = "\n".join(problems(output))
+    assert f"part {part(output)}: {table}: NaN or infinity in 1 of " in found
+    assert "vectors, first in document '00.txt'" in found
+
+
+@pytest.mark.parametrize(("table", "n_left"), [("documents", 0), ("passages", 0), ("passages", 1)])
+def test_vectors_that_are_missing(output: Path, table: str, n_left: int) -> None:
+    def drop(rows: pa.Table) -> pa.Table:
+        vectors = rows.column("embedding").to_pylist()
+        vectors[n_left:] = [None] * (len(vectors) - n_left)
+        # As programs write them that know no lists of fixed size.
+        return rows.set_column(
+            rows.schema.get_field_index("embedding"),
+            "embedding",
+            pa.array(vectors, type=pa.list_(pa.float32())),
+        )
+
+    replace_table(output, table, drop)
+    found = "\n".join(problems(output))
+    assert f"part {part(output)}: {table}: " in found
+
+
+def test_commands_that_mend_a_part(output: Path) -> None:
+    """What verify prints is done word for word, and then the output is whole."""
+    (output / "entities" / f"{part(output, 1)}.parquet").write_bytes(b"nothing")
+    _, out, _ = verify(output)
+    remove, run_again = (shlex.split(line) for line in out.split("To mend it:\n")[1].splitlines())
+    assert remove == ["rm", "-f", "--", f"{output}/receipts/{part(output, 1)}.json"]
+    Path(remove[-1]).unlink()
+    result = CliRunner().invoke(main, run_again[1:])
+    assert result.exit_code == 3, result.stderr
+    assert problems(output) == []
+
+
+def test_a_report_for_programs(output: Path) -> None:
+    file = f"entities/{part(output)}.parquet"
+    (output / file).unlink()
+    result = CliRunner().invoke(main, ["verify", str(output), "--format", "json"])
+    report = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert report["is_whole"] is False
+    assert report["parts"] == [part(output)]
+    assert report["problems"] == [
+        {"message": f"{file} is missing", "mend": "part", "part": part(output), "file": file}
+    ]
+    assert report["commands"][0] == f"rm -f -- {output}/receipts/{part(output)}.json"
+
+
+def test_a_report_of_a_good_output(good: Path) -> None:
+    result = CliRunner().invoke(main, ["verify", str(good), "--format", "json"])
+    report = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert report["is_whole"] is True
+    assert report["problems"] == report["commands"] == report["parts"] == []
+    assert report["counts"]["documents"] == 3
 
 
 def test_rows_that_were_dropped(output: Path) -> None:

@@ -1,0 +1,1 @@
+"""Checking a finished output: files, accounting, rows, index, sources, and bits."""

@@ -1,0 +1,61 @@
+"""Files of an output: those that are missing or damaged, and those that do not belong there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from longbert.engine.verify.problems import Mend, Problem
+from longbert.errors import OutputError
+from longbert.index.build import index_files
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import part_file
+from longbert.store.manifest import Manifest, PartEntry
+
+
+def check_file(output: OutputFolder, entry: PartEntry, folder: str) -> bytes | Problem:
+    """Read a part's file in one of the folders, or say what is wrong with it."""
+    file = part_file(folder, entry.name)
+
+    def problem(message: str) -> Problem:
+        return Problem(message, Mend.PART, part=entry.name, file=file)
+
+    wanted = entry.files.get(folder)
+    if wanted is None:
+        return problem(f"manifest.json: part {entry.name} has no file in {folder}")
+    try:
+        data = output.read(file)
+    except OutputError as error:
+        return problem(str(error))
+    if data is None:
+        return problem(f"{file} is missing")
+    if len(data) != wanted.n_bytes:
+        return problem(f"{file} has {len(data):,} bytes, the manifest says {wanted.n_bytes:,}")
+    if hashlib.sha256(data).hexdigest() != wanted.sha256:
+        return problem(f"{file} does not match its SHA-256 in the manifest")
+    return data
+
+
+def extra_files(output: OutputFolder, manifest: Manifest) -> Iterator[Problem]:
+    """Files among the tables that readers who glob the folder would take for rows."""
+    for file in sorted(output.foreign_tables()):
+        yield Problem(
+            f"{file} does not belong to this output, but readers that glob the folder will pick "
+            "it up",
+            Mend.FILE,
+            file=file,
+        )
+    of_index: tuple[str, ...] = ()
+    if manifest.index is not None:
+        try:
+            of_index = index_files(output, manifest.index)
+        except OutputError:
+            # A damaged description is found with the index.
+            return
+    for file in sorted(output.unnamed(manifest.part_names, of_index)):
+        yield Problem(
+            f"{file} is left from another run: the manifest does not name it, but readers that "
+            "glob the folder will pick it up",
+            Mend.FILE,
+            file=file,
+        )

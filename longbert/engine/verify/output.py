@@ -1,0 +1,81 @@
+"""Everything about an output that can be checked without its inputs and its models."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from longbert.engine.verify.files import extra_files
+from longbert.engine.verify.parts import part_problems
+from longbert.engine.verify.problems import Mend, Problem
+from longbert.index.verify import index_problems
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import MANIFEST
+from longbert.store.manifest import Manifest, RowFingerprint
+
+
+def verify_output(output: OutputFolder) -> Iterator[Problem]:
+    """Read a whole output and yield each problem.
+
+    One part at a time is in memory, plus the ids of all documents.
+
+    Raises:
+        OutputError: there is no finished output to check.
+    """
+    manifest = output.finished()
+    yield from (
+        Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
+        for what in _manifest_problems(manifest)
+    )
+    seen: set[str] = set()
+    damaged: set[str | None] = set()
+    for entry in manifest.parts:
+        for problem in part_problems(output, entry, manifest, seen):
+            damaged.add(problem.part)
+            yield problem
+    yield from extra_files(output, manifest)
+    if manifest.index is not None:
+        yield from (
+            Problem(what, Mend.INDEX, file=manifest.index.file)
+            for what in index_problems(
+                output, manifest.part_names, manifest.index, with_tables=not damaged
+            )
+        )
+
+
+def environments_of(output: OutputFolder) -> Iterator[str]:
+    """A line for each environment that rows were made in, if there are several.
+
+    Raises:
+        OutputError: there is no finished output to check.
+    """
+    manifest = output.finished()
+    if len(manifest.environments) < 2:
+        return
+    parts = Counter(entry.fingerprint for entry in manifest.parts)
+    for digest, environment in manifest.environments.items():
+        libraries = ", ".join(
+            f"{name} {version}" for name, version in sorted(environment.libraries.items())
+        )
+        yield (
+            f"{parts[digest]:,} parts were made with longbert {environment.longbert}, {libraries} "
+            f"on {environment.processor}"
+        )
+
+
+def _manifest_problems(manifest: Manifest) -> Iterator[str]:
+    if not manifest.is_sealed:
+        yield "it was changed by something other than a run"
+    if manifest.fingerprint != manifest.rows.digest:
+        yield "the fingerprint does not belong to the settings"
+    for digest, environment in manifest.environments.items():
+        made_with = RowFingerprint(settings=manifest.rows.settings, environment=environment)
+        if made_with.digest != digest:
+            yield f"the environment {digest[:12]} does not have that fingerprint"
+    totals: Counter[str] = Counter()
+    for entry in manifest.parts:
+        totals.update(entry.counts)
+    if dict(totals) != manifest.counts:
+        yield "the counts are not the sums over the parts"
+    if manifest.index is None and manifest.index_settings is not None and totals["documents"]:
+        yield "there is an embedding model, but no index"

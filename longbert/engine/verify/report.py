@@ -1,0 +1,73 @@
+"""What a check of an output found, for people and programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from longbert.engine.recorded import recorded_command
+from longbert.engine.verify.output import environments_of
+from longbert.engine.verify.problems import Mend, Problem, mending_commands
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import Record, to_builtins
+
+
+class ProblemEntry(Record, frozen=True, kw_only=True):
+    """A problem; see :class:`longbert.engine.verify.problems.Problem`."""
+
+    message: str
+    mend: Mend
+    part: str | None
+    file: str | None
+
+
+class VerifyReport(Record, frozen=True, kw_only=True):
+    """What a check of an output found.
+
+    Attributes:
+        folder: the output.
+        is_whole: whether nothing is wrong.
+        counts: what the manifest counts.
+        problems: as found.
+        parts: that are affected.
+        commands: that mend all of it, in order; none if nothing is wrong.
+        mixed: a line for each environment, if rows were made in several.
+    """
+
+    folder: str
+    is_whole: bool
+    counts: dict[str, int]
+    problems: tuple[ProblemEntry, ...]
+    parts: tuple[str, ...]
+    commands: tuple[str, ...]
+    mixed: tuple[str, ...]
+
+    def for_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return to_builtins(self)
+
+
+def verify_report(output: OutputFolder, problems: Iterable[Problem]) -> VerifyReport:
+    """Sum up what was found.
+
+    Args:
+        output: the folder.
+        problems: all of them.
+
+    Raises:
+        OutputError: there is no finished output.
+    """
+    found = list(problems)
+    commands = mending_commands(output, found, recorded_command(output)) if found else ()
+    return VerifyReport(
+        folder=output.path,
+        is_whole=not found,
+        counts=output.finished().counts,
+        problems=tuple(
+            ProblemEntry(message=one.message, mend=one.mend, part=one.part, file=one.file)
+            for one in found
+        ),
+        parts=tuple(dict.fromkeys(one.part for one in found if one.part is not None)),
+        commands=tuple(commands),
+        mixed=tuple(environments_of(output)),
+    )
