@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
@@ -82,13 +83,23 @@ def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) 
             f"max_errors is counted on this machine, but the runner is {info.runner}: leave it "
             f"out, or use {LOCAL}"
         )
-    template = options.get_all_options().get("template_location")
-    folder = os.path.dirname(template or "")
-    if template and "://" not in template and folder and not os.path.isdir(folder):
+    for setting, folder in _folders(options.get_all_options()):
         # Beam would wait for it for minutes.
-        raise ConfigError(
-            f"template_location is in the folder {folder!r}, which does not exist: create it"
-        )
+        if "://" not in folder and not os.path.isdir(folder):
+            raise ConfigError(
+                f"{setting} needs the folder {folder!r}, which does not exist: create it, or name "
+                "another"
+            )
+
+
+def _folders(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Folders that Beam writes to, with the options that name them."""
+    for setting in ("temp_location", "staging_location"):
+        if options.get(setting):
+            yield setting, options[setting]
+    template = options.get("template_location")
+    if template:
+        yield "template_location", os.path.dirname(template) or "."
 
 
 def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) -> RunResult | None:

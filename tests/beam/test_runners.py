@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,40 @@ def test_settings_that_do_not_fit_are_named(
             **heads,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["template_location", "staging_location", "temp_location"])
+def test_a_folder_that_beam_would_wait_for_is_named_at_once(
+    option: str, inputs: Path, tmp_path: Path
+) -> None:
+    paths = {name: str(tmp_path) for name in ("staging_location", "temp_location")}
+    missing = tmp_path / "missing"
+    paths[option] = str(missing / "job.json" if option == "template_location" else missing)
+    options = [f"--{name}={path}" for name, path in paths.items()]
+    with pytest.raises(longbert.ConfigError, match=rf"{option} needs the folder '{missing}'"):
+        _run(
+            inputs,
+            tmp_path / "out",
+            "DataflowRunner",
+            beam_options=["--project=none", "--region=none", "--no_auth", *options],
+        )
+
+
+def test_the_extra_of_a_runner_is_named_as_ours(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the libraries of Google Cloud are not installed.
+    monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.dataflow_runner", None)
+    with pytest.raises(longbert.ConfigError, match=r"install longbert\[gcp\]"):
+        _run(inputs, tmp_path / "out", "DataflowRunner")
+
+
+@pytest.mark.parametrize("runner", ["DataflowRunner", "FnApiRunner"])
+def test_errors_are_not_limited_where_they_cannot_be_counted(
+    runner: str, inputs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(longbert.ConfigError, match=f"max_errors is .*the runner is {runner}"):
+        _run(inputs, tmp_path / "out", runner, max_errors=3)
 
 
 def test_the_local_runner_has_its_short_name_too(
