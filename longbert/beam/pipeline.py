@@ -27,7 +27,7 @@ from longbert.engine.plan import (
     scan_file,
     summarize,
 )
-from longbert.engine.prepare import Prepared, prepare
+from longbert.engine.prepare import Prepared, check_machine, prepare
 from longbert.engine.run import RunModels
 from longbert.engine.unit import process_unit
 from longbert.errors import LongbertError
@@ -144,6 +144,7 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
     def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
         """Make the unit's part, if this machine would write the planned rows."""
         with self._job.reporting(), self._job.failures.working_on(unit):
+            check_machine(prepared.lexical, self._job.context.lexical)
             yield process_unit(self._job.context, unit, lambda: self._models.checked(prepared))
 
 

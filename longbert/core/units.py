@@ -82,7 +82,8 @@ class Unit:
     Attributes:
         part: what it makes.
         refs: documents to encode; empty when rows are copied.
-        copy_from: the parts that hold the rows; none when documents are encoded.
+        copy_from: the parts that hold the rows, which may be itself, when only what is derived
+            from them is made; none when documents are encoded.
     """
 
     part: Part
@@ -93,6 +94,11 @@ class Unit:
     def n_bytes(self) -> int:
         """Input bytes to encode."""
         return sum(ref.n_bytes for ref in self.refs)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether its part is there, and only lacks what is derived from its rows."""
+        return self.copy_from == (self.part.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +135,7 @@ def plan_units(
     earlier: Sequence[Part] = (),
     again: Collection[str] = (),
     keep_missing: bool = False,
+    outdated: Collection[str] = (),
 ) -> Plan:
     """Pack documents into units of about ``unit_bytes``, in the order of the inputs.
 
@@ -143,6 +150,7 @@ def plan_units(
         earlier: parts of the output that is there, in order.
         again: identities of earlier documents to encode although they are unchanged.
         keep_missing: whether documents that the inputs no longer have keep their rows.
+        outdated: names of those among them that lack what is derived from their rows.
     """
     documents = [(ref, PlannedDocument.from_ref(ref)) for ref in _refuse_duplicates(refs)]
     wanted = {planned.identity for _, planned in documents}.difference(again)
@@ -165,6 +173,8 @@ def plan_units(
             units.append(Unit(copy, copy_from=(part.name,)))
             parts.append(copy.name)
         else:
+            if part.name in outdated:
+                units.append(Unit(part, copy_from=(part.name,)))
             parts.append(part.name)
     new = [pair for pair in documents if pair[1].identity not in known]
     first = 1 + max((part.ordinal for part in earlier), default=-1)

@@ -106,6 +106,7 @@ def finish(
         kept=summary.n_missing if summary.keeps_missing else 0,
         units=summary.n_units,
         units_copied=summary.n_units_copied,
+        units_reindexed=summary.n_units_reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=published.is_indexed,
         fingerprint=manifest.fingerprint,
@@ -178,7 +179,7 @@ def publish(
         is_ours = (None if expected is None else output.manifest()) == before
         if not is_ours or not output.write_if(MANIFEST, to_json(manifest), expected=expected):
             raise _overtaken(context)
-    unnamed = [*output.unnamed(parts, [] if index is None else index_files(output, index))]
+    unnamed = [*output.unnamed(manifest.parts, [] if index is None else index_files(output, index))]
     if unnamed:
         check()
         output.remove_all(unnamed)
@@ -233,6 +234,7 @@ def _manifest(
         environments=_environments(context, receipts, prepared, before),
         readers=dict(prepared.readers),
         index_settings=prepared.index,
+        lexical_settings=prepared.lexical,
         written_with={"pyarrow": pa.__version__, "unit_bytes": str(context.config.unit_bytes)},
         models=prepared.models,
         counts=dict(counts),
@@ -240,6 +242,7 @@ def _manifest(
             PartEntry(
                 name=receipt.part,
                 fingerprint=receipt.fingerprint,
+                lexical=receipt.lexical,
                 counts=receipt.counts,
                 files=receipt.files,
             )

@@ -35,6 +35,7 @@ class Forecast(Record, frozen=True, kw_only=True):
         resumed: documents that an interrupted run has done.
         encode: documents to encode.
         copy: documents of parts that others leave.
+        reindexed_parts: parts that keep their rows and get new words for search.
         dropped: documents of the output that are gone from the inputs or have changed.
         missing: documents of the output that are gone from the inputs.
         missing_ids: some of them.
@@ -48,6 +49,7 @@ class Forecast(Record, frozen=True, kw_only=True):
     resumed: int
     encode: Work
     copy: Work
+    reindexed_parts: int
     dropped: int
     missing: int
     missing_ids: tuple[str, ...]
@@ -66,7 +68,7 @@ def forecast_run(context: RunContext) -> Forecast:
     planned, prepared, _ = plan_run(context, RunModels(context))
     left = [unit for unit in planned.units if not is_done(context, unit)]
     encode = [unit for unit in left if not unit.copy_from]
-    copy = [unit for unit in left if unit.copy_from]
+    copy = [unit for unit in left if unit.copy_from and not unit.keeps_rows]
     index = kept_index(context, context.output.manifest(), planned.parts, prepared)
     return Forecast(
         documents=planned.n_documents,
@@ -74,6 +76,7 @@ def forecast_run(context: RunContext) -> Forecast:
         resumed=_n_documents(planned.units) - _n_documents(left),
         encode=_work(encode, n_bytes=sum(unit.n_bytes for unit in encode)),
         copy=_work(copy, n_bytes=sum(_bytes_to_copy(context, unit) for unit in copy)),
+        reindexed_parts=sum(unit.keeps_rows for unit in left),
         dropped=planned.n_removed,
         missing=len(planned.missing),
         missing_ids=planned.missing[:_NAMED],

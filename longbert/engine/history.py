@@ -21,7 +21,8 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         removed: documents of the earlier output that are gone or have changed.
         missing: those of them that are gone from the inputs.
         kept: documents that are gone from the inputs and whose rows were kept.
-        indexed: whether the index was built.
+        units_reindexed: parts that kept their rows and got new words for search.
+        indexed: whether the index of vectors was built.
         fingerprint: digest of the row fingerprint.
         models: see :func:`longbert.engine.remembered.models_key`.
         measured: totals of the meter.
@@ -40,6 +41,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     kept: int = 0
     units: int
     units_copied: int
+    units_reindexed: int
     units_resumed: int
     indexed: bool
     fingerprint: str = ""

@@ -52,6 +52,7 @@ class PlanSummary:
     keeps_missing: bool
     n_units: int
     n_units_copied: int
+    n_units_reindexed: int
     n_units_resumed: int = 0
     manifest_sha256: str | None = None
 
@@ -88,6 +89,7 @@ def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -
         earlier=[receipt.planned for receipt in earlier],
         again={one for receipt in earlier for one in _to_retry(context, receipt)},
         keep_missing=config.keep_missing,
+        outdated={receipt.part for receipt in earlier if not context.is_indexed(receipt)},
     )
     n_bytes = sum(unit.n_bytes for unit in planned.units)
     n_new = planned.n_documents - planned.n_unchanged
@@ -122,28 +124,33 @@ def check_missing(context: RunContext, planned: Plan) -> None:
 
 def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether an interrupted run completed the unit's part."""
-    return _receipt_of(context, unit) is not None
+    receipt = _receipt_of(context, unit)
+    return receipt is not None and context.is_indexed(receipt)
 
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """As :func:`is_done`; counts the unit as done by this run."""
+    """As :func:`is_done`; counts the unit's documents as done by this run."""
+    return is_done(context, unit) and finished_rows(context, unit) is not None
+
+
+def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
+    """The receipt of a unit's part, if the part's tables are complete already."""
     receipt = _receipt_of(context, unit)
-    if receipt is None:
-        return False
-    context.meter.add(
-        {
-            "bytes": unit.n_bytes,
-            "documents": len(unit.refs),
-            "errors": receipt.counts["errors"],
-            "resumed_documents": len(unit.refs),
-            "resumed_bytes": unit.n_bytes,
-        }
-    )
-    return True
+    if receipt is not None:
+        context.meter.add(
+            {
+                "bytes": unit.n_bytes,
+                "documents": len(unit.refs),
+                "errors": receipt.counts["errors"] if unit.refs else 0,
+                "resumed_documents": len(unit.refs),
+                "resumed_bytes": unit.n_bytes,
+            }
+        )
+    return receipt
 
 
 def _receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
-    receipt = context.output.whole_receipt(unit.part.name, context.folders)
+    receipt = context.output.whole_receipt(unit.part.name, context.tables)
     is_same = receipt is not None and receipt.fingerprint == unit.part.fingerprint
     return receipt if is_same else None
 
@@ -179,7 +186,8 @@ def summarize(context: RunContext, planned: Plan) -> PlanSummary:
         n_missing=len(planned.missing),
         keeps_missing=planned.keeps_missing,
         n_units=len(planned.units),
-        n_units_copied=sum(bool(unit.copy_from) for unit in planned.units),
+        n_units_copied=sum(bool(unit.copy_from) and not unit.keeps_rows for unit in planned.units),
+        n_units_reindexed=sum(unit.keeps_rows for unit in planned.units),
         manifest_sha256=manifest_digest(context),
     )
 
@@ -191,9 +199,9 @@ def manifest_digest(context: RunContext) -> str | None:
 
 
 def earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Receipt]:
-    """Receipts of the complete parts of the output; a part that has lost a file is made again."""
+    """Receipts of the complete parts of the output; one that lost a table is made again."""
     for name in _earlier_names(context, prepared):
-        receipt = context.output.whole_receipt(name, context.folders)
+        receipt = context.output.whole_receipt(name, context.tables)
         if receipt is not None:
             yield receipt
 

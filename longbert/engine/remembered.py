@@ -24,7 +24,7 @@ from longbert.store.manifest import Environment
 
 _IRRELEVANT = frozenset(
     {
-        *("inputs", "output", "unit_bytes", "accept_drift"),
+        *("inputs", "output", "unit_bytes", "language", "accept_drift"),
         *("prune", "keep_missing", "retry_errors", "max_errors"),
     }
 )
@@ -88,7 +88,7 @@ def remembered(context: RunContext, key: str | None) -> Prepared | None:
         return None
     if not _is_here(manifest.rows.environment):
         return None
-    return prepared_before(manifest, device=last.device)
+    return prepared_before(context, manifest, device=last.device)
 
 
 def _is_here(environment: Environment) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+import msgspec
 import pyarrow as pa
 
 from longbert.core.units import Part, Unit
@@ -15,15 +16,16 @@ from longbert.engine.encode import (
     n_vectors_of_zeros,
 )
 from longbert.engine.meter import timed
-from longbert.engine.plan import check_errors, is_resumed
+from longbert.engine.plan import check_errors, finished_rows
 from longbert.errors import DocumentError
-from longbert.index.lexical.build import lexical_file
+from longbert.index.catalog import INDEXED_COLUMNS, catalog_file
+from longbert.index.lexical.build import build_lexical
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
 from longbert.store.folder import entry_of
-from longbert.store.layout import LEXICAL, part_file
-from longbert.store.manifest import DocumentEntry, Receipt
+from longbert.store.layout import CATALOG, LEXICAL, lexical_file, part_file
+from longbert.store.manifest import DocumentEntry, FileEntry, Receipt
 from longbert.store.parquet import read_table, to_parquet
 from longbert.store.tables import build_tables, counts_of_tables
 
@@ -97,7 +99,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
 
 
 def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) -> bool:
-    """Make a unit's part, unless an interrupted run completed it.
+    """Make what a unit's part lacks, which is nothing if an interrupted run completed it.
 
     Args:
         context: the run.
@@ -111,13 +113,38 @@ def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) 
         OutputError: a file cannot be read or written.
         TooManyErrorsError: more documents have failed than the run allows.
     """
-    if is_resumed(context, unit):
-        return False
+    receipt = finished_rows(context, unit)
+    if receipt is not None:
+        return index_part(context, receipt)
     if unit.copy_from:
         copy_unit(context, unit)
     else:
         encode_unit(context, unit, models())
     check_errors(context)
+    return True
+
+
+def index_part(context: RunContext, receipt: Receipt) -> bool:
+    """Make the files of a complete part that search needs, from its tables.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        OutputError: a file cannot be read or written.
+    """
+    if context.is_indexed(receipt):
+        return False
+    documents, passages = (
+        read_table(context.output, table, receipt.part, columns)
+        for table, columns in INDEXED_COLUMNS.items()
+    )
+    with timed(context.meter, "writing"):
+        files = _write_index_files(context, receipt.part, documents, passages)
+        made = msgspec.structs.replace(
+            receipt, lexical=context.lexical.digest, files=receipt.files | files
+        )
+        context.output.write_receipt(made)
     return True
 
 
@@ -128,21 +155,18 @@ def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:
 
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
-    """Write the tables and the lexical index of them, then the receipt that makes them count."""
+    """Write the tables and what search needs of them, then the receipt that makes them count."""
     with timed(context.meter, "writing"):
         files = {}
         for name, table in tables.items():
             data = to_parquet(table)
             context.output.write(part_file(name, part.name), data)
             files[name] = entry_of(data, n_rows=table.num_rows)
-        data = lexical_file(
-            tables["documents"], tables["passages"], language=context.config.language
-        )
-        context.output.write(part_file(LEXICAL, part.name), data)
-        files[LEXICAL] = entry_of(data, n_rows=tables["passages"].num_rows)
+        files |= _write_index_files(context, part.name, tables["documents"], tables["passages"])
         receipt = Receipt(
             part=part.name,
             fingerprint=part.fingerprint,
+            lexical=context.lexical.digest,
             counts=counts_of_tables(tables),
             files=files,
             documents=tuple(
@@ -156,6 +180,19 @@ def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> 
             ),
         )
         context.output.write_receipt(receipt)
+
+
+def _write_index_files(
+    context: RunContext, part: str, documents: pa.Table, passages: pa.Table
+) -> dict[str, FileEntry]:
+    """Write the catalog and the lexical file of a part."""
+    settings = context.lexical
+    catalog = catalog_file(documents, passages, path=part_file("passages", part))
+    words = build_lexical(documents, passages, language=settings.language)
+    context.output.write(part_file(CATALOG, part), catalog)
+    context.output.write(lexical_file(part, settings.digest), words)
+    n_rows = passages.num_rows
+    return {CATALOG: entry_of(catalog, n_rows=n_rows), LEXICAL: entry_of(words, n_rows=n_rows)}
 
 
 def _error_row(document: Document, error: DocumentError) -> ErrorRow:
