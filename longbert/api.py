@@ -23,12 +23,16 @@ from longbert.config import (
 from longbert.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longbert.core.units import Unit
     from longbert.engine.compact import Compacted
+    from longbert.engine.context import RunContext
     from longbert.engine.encoder import Encoder
     from longbert.engine.evaluate import Evaluation
     from longbert.engine.evaluate_ranking import RankingEvaluation
     from longbert.engine.finish import RunResult
     from longbert.engine.meter import Meter
+    from longbert.engine.prepare import Prepared
+    from longbert.engine.run import RunModels
     from longbert.engine.verify.problems import Problem
     from longbert.index.excerpts import Hit
     from longbert.index.search import Index
@@ -42,6 +46,7 @@ def run(
     runner: str = DEFAULT_RUNNER,
     workers: int | None = None,
     beam_options: Sequence[str] = (),
+    dry_run: bool = False,
     **settings: Any,
 ) -> dict[str, Any]:
     """Encode documents into an output folder: ``longbert run`` from Python.
@@ -53,6 +58,7 @@ def run(
             without Beam, any other name is a runner of Beam's.
         workers: processes on this machine; None: this one alone.
         beam_options: options of Beam, ``"--name=value"``.
+        dry_run: change nothing, and return what would be encoded, copied and dropped.
         settings: the other options of ``longbert run``, ``-`` written ``_``.
 
     Returns:
@@ -65,6 +71,8 @@ def run(
     config, execution = job_config(
         {"input": inputs, "output": output, **execution_settings, **settings}
     )
+    if dry_run:
+        return forecast(config)
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
@@ -326,14 +334,40 @@ def run_job(
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)
+    files = filesystem_for(config.output, *config.inputs)
     if execution.runner == NO_BEAM:
-        files = filesystem_for(config.output, *config.inputs)
         return run_in_process(RunContext(config, files, meter), info)
-    from longbert.beam.filesystem import BeamFileSystem
-    from longbert.beam.runners import local_threads, run_on_beam
+    context = RunContext(config, files, meter, _local_threads(execution.workers))
+    if execution.runner == DEFAULT_RUNNER and not execution.beam_options:
+        # There is nothing to check before, and a run that finds nothing to do needs no Beam.
+        def do_units(
+            context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+        ) -> None:
+            from longbert.beam.runners import local_units
 
-    context = RunContext(config, BeamFileSystem(), meter, local_threads(execution.workers))
+            local_units(info, run_folder=meter_folder)(context, units, prepared, models)
+
+        return run_in_process(context, info, do_units)
+    from longbert.beam.runners import run_on_beam
+
     return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
+
+
+def forecast(config: RunConfig) -> dict[str, Any]:
+    """What a run would do, which changes nothing.
+
+    Returns:
+        A :class:`longbert.engine.forecast.Forecast` as plain values.
+
+    Raises:
+        LongbertError: the run would be refused.
+    """
+    from longbert.engine.context import RunContext
+    from longbert.engine.forecast import forecast_run
+    from longbert.store.manifest import to_builtins
+
+    files = filesystem_for(config.output, *config.inputs)
+    return to_builtins(forecast_run(RunContext(config, files)))
 
 
 def filesystem_for(*paths: str) -> FileSystem:
@@ -365,6 +399,11 @@ def _with_workers_at_most(
         f"{'core' if n_cores == 1 else 'cores'}: starting {n_cores}"
     )
     return replace(execution, workers=n_cores)
+
+
+def _local_threads(workers: int | None) -> int | None:
+    """Threads per process, so that all of them together use each core once."""
+    return None if workers is None else max(1, _n_cores() // workers)
 
 
 def _n_cores() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import tomllib
@@ -77,6 +78,8 @@ CLASSIFY_POOLINGS: tuple[ClassifyPooling, ...] = get_args(ClassifyPooling)
 METRICS: tuple[Metric, ...] = get_args(Metric)
 INDEX_TYPES: tuple[IndexTypeName, ...] = get_args(IndexTypeName)
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+
+_ERRORS = re.compile(r"(?P<number>\d+|(?=\d+(\.\d+)?%)\d+\.\d+)(?P<percent>%?)", re.ASCII)
 
 WindowTokens = Annotated[int, Meta(ge=3)]
 OverlapTokens = Annotated[int, Meta(ge=0)]
@@ -192,6 +195,11 @@ class RunConfig:
             the output so far, else no limit.
         recall: share of the true ten nearest passages that it has to find, where it is not exact;
             None: that of the output so far, else 0.95.
+        prune: drop the rows of documents that are gone from the inputs, however many they are.
+        keep_missing: keep the rows of documents that are gone from the inputs.
+        retry_errors: try again all documents that failed after planning.
+        max_errors: stop when more documents fail: a number, or a percentage of those to do, such
+            as ``5%``.
     """
 
     inputs: tuple[str, ...]
@@ -208,6 +216,10 @@ class RunConfig:
     type: IndexTypeName | None = None
     memory: str | None = None
     recall: Recall | None = None
+    prune: bool = False
+    keep_missing: bool = False
+    retry_errors: bool = False
+    max_errors: int | str = "100%"
     models: ModelConfig = field(default_factory=ModelConfig)
 
     def __post_init__(self) -> None:
@@ -219,6 +231,31 @@ class RunConfig:
         if self.id_field == self.text_field:
             raise ConfigError(f"id_field and text_field must differ, both are {self.id_field!r}")
         parse_bytes("memory", self.memory)
+        if self.prune and self.keep_missing:
+            raise ConfigError(
+                "prune and keep_missing exclude each other: one drops the rows of documents that "
+                "are gone from the inputs, the other keeps them"
+            )
+        self.error_limit(0)
+
+    def error_limit(self, n_documents: int) -> int:
+        """How many documents may fail before a run stops.
+
+        Args:
+            n_documents: to do.
+
+        Raises:
+            ConfigError: ``max_errors`` is neither a number nor a percentage.
+        """
+        match = _ERRORS.fullmatch(str(self.max_errors))
+        if match is None or (match["percent"] and float(match["number"]) > 100):
+            raise ConfigError(
+                "max_errors must be a whole number of at least 0 or a percentage in [0%, 100%], "
+                f"got {shown(self.max_errors)}: try 100 or 5%"
+            )
+        if match["percent"]:
+            return math.floor(float(match["number"]) * n_documents / 100)
+        return int(match["number"])
 
 
 @dataclass(frozen=True, kw_only=True)

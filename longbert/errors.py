@@ -40,6 +40,14 @@ class OutputError(LongbertError):
     """The output folder cannot be written, or is damaged."""
 
 
+class TooManyErrorsError(LongbertError):
+    """More documents failed than the run allows."""
+
+
+class WorkerError(LongbertError):
+    """A worker process ended before its work was done."""
+
+
 class FingerprintError(LongbertError):
     """An output or index belongs to another configuration."""
 
@@ -48,6 +56,16 @@ class FingerprintError(LongbertError):
 
 class QueryWarning(UserWarning):
     """A query was answered, but its results may mean little."""
+
+
+class LockError(LongbertError):
+    """Another run is writing the output."""
+
+    exit_status = 5
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal has asked the process to stop."""
 
 
 class DocumentError(LongbertError):

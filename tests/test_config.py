@@ -150,6 +150,7 @@ def configurations(draw: st.DrawFn) -> tuple[RunConfig, Execution]:
         trust_pickle=choice(True, False),
         trust_remote_code=choice(True, False),
     )
+    prune = choice(True, False)
     config = RunConfig(
         inputs=tuple(draw(st.lists(NAMES, min_size=1))),
         output=draw(NAMES),
@@ -161,6 +162,10 @@ def configurations(draw: st.DrawFn) -> tuple[RunConfig, Execution]:
         max_metadata_bytes=draw(COUNTS),
         unit_bytes=draw(COUNTS),
         accept_drift=choice(True, False),
+        prune=prune,
+        keep_missing=not prune and choice(True, False),
+        retry_errors=choice(True, False),
+        max_errors=choice(0, 12, "3", "5%", "0.5%", "100%"),
         models=models,
     )
     execution = Execution(
@@ -218,3 +223,28 @@ def test_what_toml_cannot_say_is_refused() -> None:
 def test_paths_may_be_path_objects() -> None:
     config = run_config({"input": Path("docs"), "output": Path("out"), "embed": Path("model")})
     assert (config.inputs, config.output, config.models.embed) == (("docs",), "out", "model")
+
+
+@pytest.mark.parametrize(
+    ("given", "n_documents", "limit"),
+    [(0, 9, 0), (12, 9, 12), ("7", 9, 7), ("5%", 100, 5), ("5%", 99, 4), ("0.5%", 1000, 5)],
+)
+def test_how_many_documents_may_fail(given: int | str, n_documents: int, limit: int) -> None:
+    config, _ = job_config({"input": "docs/", "max_errors": given})
+    assert config.error_limit(n_documents) == limit
+
+
+def test_all_documents_may_fail_unless_it_is_said() -> None:
+    config, _ = job_config({"input": "docs/"})
+    assert config.error_limit(7) == 7
+
+
+@pytest.mark.parametrize("given", ["", "%", "many", "-1", -1, "101%", "1e3", "5 %", "0.5", "٣"])
+def test_other_limits_of_errors_are_refused(given: int | str) -> None:
+    with pytest.raises(ConfigError, match=r"max_errors must be a whole number .*try 100 or 5%"):
+        job_config({"input": "docs/", "max_errors": given})
+
+
+def test_missing_documents_are_dropped_or_kept_not_both() -> None:
+    with pytest.raises(ConfigError, match="prune and keep_missing exclude each other"):
+        job_config({"input": "docs/", "prune": True, "keep_missing": True})

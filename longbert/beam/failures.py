@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from typing_extensions import override
 
 from longbert import errors
-from longbert.errors import LongbertError
+from longbert.core.units import Unit
+from longbert.errors import LongbertError, Stopped, shown
+
+_NAMED = 3
+_STOPPED = re.compile(r"\b(KeyboardInterrupt|longbert\.errors\.Stopped)\b")
+"""What Beam makes an error of its own when a signal comes while it runs a step."""
 
 
 class Failures(Protocol):
@@ -25,6 +34,9 @@ class Failures(Protocol):
 
     def first(self) -> LongbertError | None:
         """The first error that any process reported."""
+
+    def working_on(self, unit: Unit) -> contextlib.AbstractContextManager[None]:
+        """Let the process that waits know, during the block, what this one is doing."""
 
 
 class NoFailures(Failures):
@@ -38,10 +50,14 @@ class NoFailures(Failures):
     def first(self) -> LongbertError | None:
         return None
 
+    @override
+    def working_on(self, unit: Unit) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()
+
 
 @dataclass(frozen=True, slots=True)
-class FailureFile(Failures):
-    """Keeps the first error of processes on this machine.
+class RunFolder(Failures):
+    """What processes on this machine leave for the one that waits for them.
 
     Attributes:
         folder: local, used by this run only.
@@ -51,22 +67,65 @@ class FailureFile(Failures):
 
     @override
     def report(self, error: LongbertError) -> None:
-        with contextlib.suppress(FileExistsError), open(self._path, "x", encoding="utf-8") as file:
+        with contextlib.suppress(FileExistsError), open(self._error, "x", encoding="utf-8") as file:
             json.dump([type(error).__name__, str(error)], file)
 
     @override
     def first(self) -> LongbertError | None:
         try:
-            with open(self._path, encoding="utf-8") as file:
+            with open(self._error, encoding="utf-8") as file:
                 name, message = json.load(file)
         except FileNotFoundError:
             return None
         error: LongbertError = getattr(errors, name)(message)
         return error
 
+    @override
+    @contextmanager
+    def working_on(self, unit: Unit) -> Iterator[None]:
+        path = f"{self.folder}/{os.getpid()}-{threading.get_ident()}.unit"
+        documents = [one.name for one in unit.part.documents]
+        named = ", ".join(map(shown, documents[:_NAMED]))
+        more = f" and {len(documents) - _NAMED:,} more" if len(documents) > _NAMED else ""
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(f"unit {unit.part.name} ({named}{more})")
+        yield
+        os.unlink(path)
+
+    def work_of(self, pid: int) -> list[str]:
+        """The units that a process was at when it ended, for people."""
+        return [open(path, encoding="utf-8").read() for path in self._paths(f"{pid}-", ".unit")]
+
+    def workers(self) -> list[int]:
+        """Numbers of the worker processes that have not said that they are done.
+
+        Each has a file that it removes in the end; one that ends too early leaves it.
+        """
+        return [
+            int(os.path.basename(path).partition(".")[0]) for path in self._paths("", ".worker")
+        ]
+
+    def worker_is_done(self) -> None:
+        """Have this process no longer be one of the workers."""
+        os.unlink(f"{self.folder}/{os.getpid()}.worker")
+
+    def _paths(self, start: str, end: str) -> list[str]:
+        names = sorted(os.listdir(self.folder))
+        found = (name for name in names if name.startswith(start) and name.endswith(end))
+        return [f"{self.folder}/{name}" for name in found]
+
     @property
-    def _path(self) -> str:
+    def _error(self) -> str:
         return f"{self.folder}/error.json"
+
+
+@contextmanager
+def own_errors(failures: Failures | None = None) -> Iterator[None]:
+    """Raise what a step left, or Beam quotes, in place of Beam's own error."""
+    try:
+        yield
+    except Exception as error:
+        raise _own_error(failures or NoFailures(), error) from error
 
 
 def quoted_error(text: str) -> LongbertError | None:
@@ -76,3 +135,22 @@ def quoted_error(text: str) -> LongbertError | None:
         return None
     kind: type[LongbertError] = getattr(errors, quoted[1])
     return kind(quoted[2].partition(" [while running ")[0])
+
+
+def _own_error(failures: Failures, error: Exception) -> BaseException:
+    """The error that our step left or Beam quotes, or else one with Beam's message."""
+    own = failures.first() or quoted_error(f"{_name(error)}: {error}")
+    if own is not None:
+        return own
+    if _STOPPED.search(f"{_name(error)}: {error}"):
+        return Stopped()
+    # Dataflow ends with the line "None" if it has no message.
+    lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
+    last = (lines or [type(error).__name__])[-1]
+    return LongbertError(
+        f"the Beam pipeline failed: {last[:500]}. Completed units are kept: run again to continue"
+    )
+
+
+def _name(error: Exception) -> str:
+    return f"{type(error).__module__}.{type(error).__qualname__}"

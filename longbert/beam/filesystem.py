@@ -48,8 +48,16 @@ class BeamFileSystem(FileSystem):
         self._with(path).write(path, data)
 
     @override
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        return self._with(path).write_if(path, data, expected=expected)
+
+    @override
     def remove(self, path: str) -> None:
         self._with(path).remove(path)
+
+    @override
+    def remove_folder(self, path: str) -> None:
+        self._with(path).remove_folder(path)
 
     def objects(self, path: str) -> ObjectFiles | None:
         """The object store that a path is in, which can write on a condition; None elsewhere.
@@ -105,6 +113,19 @@ class _OtherFiles(FileSystem):
             FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
         ):
             file.write(data)
+
+    @override
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        # Beam offers no precondition: between reading and writing, another process may write.
+        try:
+            with self.open(path) as file:
+                found: bytes | None = file.read()
+        except FileNotFoundError:
+            found = None
+        if found != expected:
+            return False
+        self.write(path, data)
+        return True
 
     @override
     def remove(self, path: str) -> None:

@@ -125,6 +125,7 @@ class ObjectFiles(FileSystem):
         with as_os_errors(path):
             self.store.remove(path)
 
+    @override
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
         """Write an object if its content is still what it was; of several writers one succeeds.
 

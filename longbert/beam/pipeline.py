@@ -6,7 +6,7 @@ parts. Texts, tokens, hidden states and vectors stay inside one step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -19,8 +19,16 @@ from longbert.core.units import Plan, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.finish import RunInfo, finish
-from longbert.engine.plan import PlanSummary, list_files, plan, scan_file, summarize
-from longbert.engine.prepare import Prepared, check_machine, prepare, row_fingerprint
+from longbert.engine.plan import (
+    PlanSummary,
+    check_missing,
+    list_files,
+    plan,
+    scan_file,
+    summarize,
+)
+from longbert.engine.prepare import Prepared, check_machine, prepare
+from longbert.engine.run import RunModels
 from longbert.engine.unit import process_unit
 from longbert.errors import LongbertError
 from longbert.records import DocumentRef, InputFile
@@ -106,7 +114,21 @@ class PlanUnits(beam.DoFn):  # type: ignore[misc]
     def process(self, _: None, refs: Iterable[DocumentRef], prepared: Prepared) -> Iterator[Plan]:
         """Yield the one plan."""
         with self._job.reporting():
-            yield plan(self._job.context, refs, prepared)
+            planned = plan(self._job.context, refs, prepared)
+            check_missing(self._job.context, planned)
+            yield planned
+
+
+class Summarize(beam.DoFn):  # type: ignore[misc]
+    """A plan to what the last step needs of it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, planned: Plan) -> Iterator[PlanSummary]:
+        """Yield the one summary."""
+        with self._job.reporting():
+            yield summarize(self._job.context, planned)
 
 
 class ProcessUnit(beam.DoFn):  # type: ignore[misc]
@@ -116,17 +138,14 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
         self._job = job
 
     def setup(self) -> None:
-        """Load the models, and learn what rows they make here, before the first unit arrives."""
-        with self._job.reporting():
-            self._models = self._job.models()
-            self._rows = row_fingerprint(self._job.context.config, self._models)
+        """Nothing is loaded before there is a unit that needs it."""
+        self._models = RunModels(self._job.context, self._job.models)
 
     def process(self, unit: Unit, prepared: Prepared) -> Iterator[bool]:
         """Make the unit's part, if this machine would write the planned rows."""
-        with self._job.reporting():
-            check_machine(prepared.rows, self._rows)
+        with self._job.reporting(), self._job.failures.working_on(unit):
             check_machine(prepared.lexical, self._job.context.lexical)
-            yield process_unit(self._job.context, unit, self._models)
+            yield process_unit(self._job.context, unit, lambda: self._models.checked(prepared))
 
 
 class Finish(beam.DoFn):  # type: ignore[misc]
@@ -169,7 +188,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         )
         planned = start | "Plan" >> beam.ParDo(PlanUnits(job), AsIter(refs), prepared)
         # The plan is as large as all references, so it goes only to the step it feeds.
-        summary = planned | "Summarize" >> beam.Map(summarize)
+        summary = planned | "Summarize" >> beam.ParDo(Summarize(job))
         n_resumed = (
             planned
             | "Units" >> beam.FlatMap(_units)
@@ -180,6 +199,31 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         )
         return start | "Finish" >> beam.ParDo(
             Finish(job), AsSingleton(summary), AsSingleton(n_resumed), prepared
+        )
+
+
+class DoUnits(beam.PTransform):  # type: ignore[misc]
+    """The units of a plan made elsewhere: ``pipeline | DoUnits(job, units, prepared)``.
+
+    Args:
+        job: what the step gets.
+        units: to make.
+        prepared: what they were planned with.
+    """
+
+    def __init__(self, job: Job, units: Sequence[Unit], prepared: Prepared) -> None:
+        super().__init__()
+        self._job = job
+        self._units = units
+        self._prepared = prepared
+
+    def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
+        """Spread the units and make them."""
+        return (
+            pipeline
+            | "Units" >> beam.Create(self._units, reshuffle=False)
+            | "Spread units" >> beam.Reshuffle()
+            | "Process units" >> beam.ParDo(ProcessUnit(self._job), self._prepared)
         )
 
 

@@ -1,31 +1,29 @@
-"""Choose a runner by name, and run the graph on it."""
+"""Choose a runner by name, and run on it."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineState
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from longbert.beam import worker
-from longbert.beam.failures import FailureFile, NoFailures, quoted_error
+from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
+from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.options import only_writes_job, pipeline_options, short_name
 from longbert.beam.pipeline import Job, RunDocuments
+from longbert.config import RunConfig
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo, RunResult, read_result
-from longbert.engine.meter import NullMeter
-from longbert.engine.plan import list_files
-from longbert.engine.prepare import prepare
+from longbert.engine.run import refuse_file, run_in_process
 from longbert.errors import ConfigError, LongbertError
+from longbert.store.lock import locked
 
 LOCAL = "DirectRunner"
 
@@ -42,11 +40,12 @@ def run_on_beam(
     run_folder: str,
     beam_options: Sequence[str] = (),
 ) -> RunResult | None:
-    """Run the pipeline and wait for it.
+    """Run on a runner of Beam's, and wait for it.
 
     ``DirectRunner`` means Beam's FnApiRunner: given the name alone, Beam would try to download
-    another runner, so online and offline runs would differ. With workers it starts processes,
-    otherwise it runs in this one.
+    another runner, so online and offline runs would differ. There this process plans and
+    finishes, and Beam makes the units: with workers in processes of its own, otherwise in this one.
+    On any other runner all steps are part of the graph.
 
     Args:
         context: the run.
@@ -65,75 +64,77 @@ def run_on_beam(
     reason = _REFUSED.get(short_name(name))
     if reason is not None:
         raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
-    is_local = short_name(name) == short_name(LOCAL)
-    if not is_local and info.workers is not None:
-        raise ConfigError(
-            f"workers are processes of {LOCAL}, but the runner is {name}: give its own option "
-            "after --, such as --num_workers=4"
-        )
-    options = pipeline_options(name, is_local, info.workers, beam_options)
+    if short_name(name) == short_name(LOCAL):
+        units = local_units(info, run_folder=run_folder, beam_options=beam_options)
+        return run_in_process(context, info, units)
+    options = pipeline_options(name, False, info.workers, beam_options)
     # Inputs and output may be looked at before the pipeline is there to do so.
     FileSystems.set_options(options)
-    if is_local:
-        job = Job(context, info, FailureFile(run_folder))
-        # Inputs, models, settings and output are checked here first, where errors are easy to
-        # see.
-        list_files(replace(context, meter=NullMeter()))
-        prepare(context, job.models())
-    else:
-        context = replace(context, filesystem=BeamFileSystem(), meter=CounterMeter())
-        job = Job(context, info, NoFailures())
+    _check_remote(context, info, options)
+    return _run_remotely(context, info, options)
+
+
+def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) -> None:
+    if info.workers is not None:
+        raise ConfigError(
+            f"workers are processes of {LOCAL}, but the runner is {info.runner}: give its own "
+            "option after --, such as --num_workers=4"
+        )
+    if context.config.max_errors != RunConfig.max_errors:
+        raise ConfigError(
+            f"max_errors is counted on this machine, but the runner is {info.runner}: leave it "
+            f"out, or use {LOCAL}"
+        )
+    for setting, folder in _folders(options.get_all_options()):
+        # Beam would wait for it for minutes.
+        if "://" not in folder and not os.path.isdir(folder):
+            raise ConfigError(
+                f"{setting} needs the folder {folder!r}, which does not exist: create it, or name "
+                "another"
+            )
+
+
+def _folders(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Folders that Beam writes to, with the options that name them."""
+    for setting in ("temp_location", "staging_location"):
+        if options.get(setting):
+            yield setting, options[setting]
+    template = options.get("template_location")
+    if template:
+        yield "template_location", os.path.dirname(template) or "."
+
+
+def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) -> RunResult | None:
+    """Hand in the graph of a whole run, and wait for it."""
+    context = replace(context, filesystem=BeamFileSystem(), meter=CounterMeter())
+    refuse_file(context)
     try:
-        runner = _local_runner(info.workers) if is_local else None
-        pipeline = beam.Pipeline(runner=runner, options=options)
+        pipeline = beam.Pipeline(options=options)
     except (ValueError, TypeError, ImportError, AttributeError) as error:
-        raise ConfigError(f"runner {name}: {_squeezed(error)}") from error
-    pipeline | RunDocuments(job)
-    try:
-        result = pipeline.run()
-        if not is_local and only_writes_job(options):
-            return None
-        state = result.wait_until_finish()
-    except Exception as error:
-        raise _own_error(job, error) from error
+        reason = _squeezed(error).replace("apache_beam[", "longbert[")
+        raise ConfigError(f"runner {info.runner}: {reason}") from error
+    pipeline | RunDocuments(Job(context, info))
+    if only_writes_job(options):
+        with own_errors():
+            pipeline.run()
+        return None
+    # The lock is held for as long as this process waits; a job that goes on without it is told
+    # from another by the manifest alone.
+    with locked(context.output), own_errors():
+        state = pipeline.run().wait_until_finish()
     if state != PipelineState.DONE:
         raise LongbertError(f"the Beam pipeline ended as {state}: run again to continue")
     return read_result(context)
 
 
-def local_threads(workers: int | None) -> int | None:
-    """Threads per process, so that all of them together use each core once."""
-    if workers is None:
-        return None
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)) // workers)
-    return max(1, (os.cpu_count() or 1) // workers)
+def local_units(info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()) -> LocalUnits:
+    """What makes units with ``DirectRunner``; see :func:`run_on_beam`.
 
-
-def _local_runner(workers: int | None) -> FnApiRunner:
-    """In this process without workers, otherwise in processes that leave Ctrl-C to this one."""
-    if workers is None:
-        return FnApiRunner()
-    python = shlex.quote(sys.executable)
-    command = f"trap '' INT; exec {python} -m {worker.__name__}"
-    return FnApiRunner(SubprocessSDKEnvironment.from_command_string(command))
-
-
-def _own_error(job: Job, error: Exception) -> Exception:
-    """The error that our step left or Beam quotes, or else one with Beam's message."""
-    own = job.failures.first() or quoted_error(f"{_name(error)}: {error}")
-    if own is not None:
-        return own
-    # Dataflow ends with the line "None" if it has no message.
-    lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
-    last = (lines or [type(error).__name__])[-1]
-    return LongbertError(
-        f"the Beam pipeline failed: {last[:500]}. Completed units are kept: run again to continue"
-    )
-
-
-def _name(error: Exception) -> str:
-    return f"{type(error).__module__}.{type(error).__qualname__}"
+    Raises:
+        ConfigError: an option is unknown.
+    """
+    options = pipeline_options(info.runner, True, info.workers, beam_options)
+    return LocalUnits(options, info, RunFolder(run_folder), n_workers=info.workers)
 
 
 def _squeezed(error: Exception) -> str:

@@ -1,23 +1,51 @@
 """What a worker process on this machine runs: Beam's worker, without its output on standard error.
 
 Workers share the standard error of the process that started them, where people read progress and
-messages. Beam prints the traceback of every error there, in addition to passing it on.
+messages. Beam prints the traceback of every error there, in addition to passing it on, and logs
+every worker's start and end.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
+import time
+
+_POLL_SECONDS = 0.5
 
 
-def main() -> None:
-    """Work until the process that started this one has no more to do."""
+def main(folder: str, parent: int) -> None:
+    """Work until the process that started this one has no more to do, or has ended.
+
+    Args:
+        folder: in which processes of the run leave word.
+        parent: number of the process that started this one.
+    """
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    _silence_standard_error()
     from apache_beam.runners.worker import sdk_worker_main
 
-    # Errors before this line are still shown, as are later messages of the interpreter itself.
-    sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
-    sdk_worker_main.main(sys.argv)
+    from longbert.beam.failures import RunFolder
+
+    sdk_worker_main.main(sys.argv[:1])
+    RunFolder(folder).worker_is_done()
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone; a killed parent can tell its children nothing."""
+    while os.getppid() == parent:
+        time.sleep(_POLL_SECONDS)
+    os._exit(1)
+
+
+def _silence_standard_error() -> None:
+    """For Python and for libraries in C alike."""
+    sys.stderr.flush()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stderr.fileno())
+    os.close(nowhere)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1], int(sys.argv[2]))

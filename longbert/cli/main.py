@@ -9,7 +9,8 @@ from typing import Any, NoReturn
 import click
 
 from longbert.cli.command import debug_option, is_debug
-from longbert.cli.streams import writing_to_stdout
+from longbert.cli.signals import stopping
+from longbert.cli.streams import say, writing_to_stdout
 from longbert.cli.wording import escaped
 from longbert.errors import LongbertError, OutputError, nearest
 
@@ -59,13 +60,19 @@ class _Commands(click.Group):
             _end(error, error.exit_status)
 
     def invoke(self, ctx: click.Context) -> object:
+        with stopping() as signals:
+            try:
+                return self._invoke(ctx)
+            except KeyboardInterrupt as error:
+                resumable = ctx.invoked_subcommand in _RESUMABLE
+                done = f", {error}" if str(error) else ""
+                kept = "; what is finished is kept: run the same command again to go on"
+                say(f"stopped{done}{kept if resumable else ''}")
+                sys.exit(signals.status)
+
+    def _invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
-            resumable = ctx.invoked_subcommand in _RESUMABLE
-            kept = "; what is finished is kept: run the same command again to go on"
-            click.echo(f"longbert: stopped{kept if resumable else ''}", err=True)
-            sys.exit(130)
         except BrokenPipeError:
             # Whoever reads our output has seen enough, as `head` does.
             sys.stdout = None

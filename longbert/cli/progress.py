@@ -16,6 +16,7 @@ from longbert.engine.meter import FileMeterReader
 
 if TYPE_CHECKING:
     from longbert.engine.finish import RunResult
+    from longbert.engine.history import RunEntry
     from longbert.store.manifest import PassSettings
 
 _POLL_SECONDS = 0.2
@@ -139,6 +140,13 @@ def progress_line(totals: Mapping[str, float], rate: tuple[float, float] | None)
     return ", ".join(parts)
 
 
+def stopped_line(totals: Mapping[str, float]) -> str:
+    """How far a run got; empty if nothing was planned yet."""
+    planned = int(totals.get("planned_documents", 0))
+    done = int(totals.get("documents", 0))
+    return f"{done:,} of {counted(planned, 'document')} done" if planned else ""
+
+
 def duration(seconds: float) -> str:
     """``m:ss`` or ``h:mm:ss``."""
     minutes, rest = divmod(round(seconds), 60)
@@ -158,6 +166,10 @@ def _pass_line(number: int, settings: PassSettings) -> str:
     return f"pass {number} {shared} (window {settings.window}, {reads}{note})"
 
 
+def _kept(entry: RunEntry) -> str:
+    return f", {entry.kept:,} kept that are gone from the inputs" if entry.kept else ""
+
+
 def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -> list[str]:
     """What a run did, for people."""
     entry, manifest = result.entry, result.manifest
@@ -168,12 +180,15 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         return [
             f"nothing to do: {counted(entry.documents, 'document')} already in {output}"
             + (f", {n_errors:,} of them in errors" if n_errors else "")
+            + _kept(entry)
+            + " (its files are all there in full length; longbert verify reads them)"
         ]
     head = f"{counted(entry.documents, 'document')}: {n_new:,} new"
     if entry.unchanged:
         head += f", {entry.unchanged:,} unchanged"
     if entry.removed:
         head += f", {entry.removed:,} removed or changed"
+    head += _kept(entry)
     if totals.get("resumed_documents"):
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
     if entry.reindexed:

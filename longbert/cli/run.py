@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from longbert import api
 from longbert.cli.command import Command
+from longbert.cli.forecast import forecast_lines
 from longbert.cli.options import (
     PATH,
     default_of,
@@ -48,12 +50,15 @@ Examples:
   longbert run --input docs/ --workers 4
   longbert run --input docs/ --window 128 --print-config > run.toml
   longbert run --config run.toml
+  longbert run --input docs/ --dry-run
+  longbert run --input docs/ --prune
   longbert run --input gs://bucket/docs --output gs://bucket/out \\
       --runner DataflowRunner -- --project=my-project --region=europe-west1
 
 \b
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some documents are in
-errors; 4 the output belongs to other settings; 130 stopped by Ctrl-C.
+errors; 4 the output belongs to other settings; 5 another run is writing it;
+130 and 143 stopped by Ctrl-C and SIGTERM.
 """
 
 
@@ -65,8 +70,8 @@ SECTIONS = {
         "text_field",
         *("encoding", "max_record_bytes", "max_text_bytes", "max_metadata_bytes"),
         "unit_bytes",
-        "accept_drift",
     ),
+    "Running again": ("prune", "keep_missing", "retry_errors", "accept_drift"),
     "Models": (*TASKS, "query_prompt", "document_prompt", "trust_pickle", "trust_remote_code"),
     "Windows and passages": ("window", "overlap", "passage"),
     "Results": (
@@ -75,6 +80,7 @@ SECTIONS = {
         "language",
     ),
     "Index of vectors": ("metric", "type", "memory", "recall"),
+    "Stopping and looking ahead": ("max_errors", "dry_run", "print_config"),
     "Computing": ("device", "precision", "batch_tokens", "runner", "workers"),
 }
 
@@ -168,6 +174,33 @@ SECTIONS = {
     "processor.  [default: refused]",
 )
 @click.option(
+    "--prune",
+    is_flag=True,
+    help="Drop the rows of documents that are gone from the inputs, however many they are.  "
+    "[default: up to a tenth of them]",
+)
+@click.option(
+    "--keep-missing",
+    is_flag=True,
+    help="Keep the rows of documents that are gone from the inputs.  [default: dropped]",
+)
+@click.option(
+    "--retry-errors",
+    is_flag=True,
+    help="Try again all documents that failed.  [default: those that the machine failed]",
+)
+@click.option(
+    "--max-errors",
+    metavar="N|P%",
+    help="Stop when more documents fail, or a larger share of those to do; what is done is kept.  "
+    f"{default_of(RunConfig, 'max_errors')}",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print as JSON what would be encoded, copied and dropped, and change nothing.",
+)
+@click.option(
     "--config",
     "config_file",
     type=PATH,
@@ -186,6 +219,7 @@ def run(
     /,
     config_file: str | None,
     print_config: bool,
+    dry_run: bool,
     beam_options: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -206,7 +240,9 @@ def run(
         with standard_output(for_programs=True) as stream:
             stream.write(write_toml(config, execution))
         return
-    if _run(config, execution):
+    if dry_run:
+        _forecast(config)
+    elif _run(config, execution):
         ctx.exit(3)
 
 
@@ -214,13 +250,16 @@ def _run(config: RunConfig, execution: Execution) -> int:
     """Run, show progress and a summary, and return how many documents are in errors."""
     from rich.console import Console
 
-    from longbert.cli.progress import ProgressDisplay, summary_lines
+    from longbert.cli.progress import ProgressDisplay, stopped_line, summary_lines
     from longbert.engine.meter import FileMeterReader
 
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
         reader = FileMeterReader(meter_folder)
-        with ProgressDisplay(reader, Console(stderr=True)):
-            result = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
+        try:
+            with ProgressDisplay(reader, Console(stderr=True)):
+                result = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
+        except KeyboardInterrupt as stop:
+            raise KeyboardInterrupt(stopped_line(reader.totals())) from stop
         totals = reader.totals()
     if result is None:
         say("the job was written, not run")
@@ -228,6 +267,16 @@ def _run(config: RunConfig, execution: Execution) -> int:
     for line in summary_lines(result, totals, config.output):
         say(line)
     return int(result.manifest.counts.get("errors", 0))
+
+
+def _forecast(config: RunConfig) -> None:
+    """Print what a run would do, as data and in a sentence."""
+    forecast = api.forecast(config)
+    with standard_output(for_programs=True) as stream:
+        json.dump(forecast, stream, indent=1)
+        stream.write("\n")
+    for line in forecast_lines(forecast, config.output):
+        say(line)
 
 
 def _from_file(config_file: str | None) -> dict[str, Any]:

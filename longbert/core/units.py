@@ -49,6 +49,11 @@ class PlannedDocument:
         parts = [ref.document_id, source, ref.digest, ref.reader, error]
         return cls(_digest(parts)[:32], ref.document_id, source, error is not None)
 
+    @property
+    def name(self) -> str:
+        """What stays the same while the document changes."""
+        return self.document_id or self.source
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -106,6 +111,10 @@ class Plan:
         n_documents: documents in the inputs, errors included.
         n_unchanged: those whose rows are there already.
         n_removed: documents of the earlier output that are gone or have changed.
+        n_earlier: documents of the earlier output.
+        missing: ids (or sources) of documents of the earlier output that the inputs no longer
+            have, in order.
+        keeps_missing: whether their rows stay; else they are among those removed.
     """
 
     parts: tuple[str, ...]
@@ -113,6 +122,9 @@ class Plan:
     n_documents: int
     n_unchanged: int
     n_removed: int
+    n_earlier: int = 0
+    missing: tuple[str, ...] = ()
+    keeps_missing: bool = False
 
 
 def plan_units(
@@ -121,6 +133,8 @@ def plan_units(
     unit_bytes: int,
     fingerprint: str,
     earlier: Sequence[Part] = (),
+    again: Collection[str] = (),
+    keep_missing: bool = False,
     outdated: Collection[str] = (),
 ) -> Plan:
     """Pack documents into units of about ``unit_bytes``, in the order of the inputs.
@@ -134,11 +148,16 @@ def plan_units(
         unit_bytes: a document larger than that is a unit alone.
         fingerprint: digest of the row fingerprint of the run; it enters the names of new parts.
         earlier: parts of the output that is there, in order.
+        again: identities of earlier documents to encode although they are unchanged.
+        keep_missing: whether documents that the inputs no longer have keep their rows.
         outdated: names of those among them that lack what is derived from their rows.
     """
     documents = [(ref, PlannedDocument.from_ref(ref)) for ref in _refuse_duplicates(refs)]
-    wanted = {planned.identity for _, planned in documents}
-    known = {planned.identity for part in earlier for planned in part.documents}
+    wanted = {planned.identity for _, planned in documents}.difference(again)
+    missing = _missing((planned for _, planned in documents), earlier)
+    if keep_missing:
+        wanted |= {planned.identity for planned in missing}
+    known = {planned.identity for part in earlier for planned in part.documents}.difference(again)
     parts: list[str] = []
     units: list[Unit] = []
     n_removed = 0
@@ -171,7 +190,18 @@ def plan_units(
         n_documents=len(documents),
         n_unchanged=len(documents) - len(new),
         n_removed=n_removed,
+        n_earlier=sum(len(part.documents) for part in earlier),
+        missing=tuple(planned.name for planned in missing),
+        keeps_missing=keep_missing,
     )
+
+
+def _missing(
+    documents: Iterable[PlannedDocument], earlier: Sequence[Part]
+) -> list[PlannedDocument]:
+    """Earlier documents that are not there any more, changed or not."""
+    names = {planned.name for planned in documents}
+    return [planned for part in earlier for planned in part.documents if planned.name not in names]
 
 
 def plan_compaction(

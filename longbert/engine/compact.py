@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from longbert.core.units import plan_compaction
 from longbert.engine.context import RunContext
 from longbert.engine.finish import publish
-from longbert.engine.plan import list_files, scan_file
+from longbert.engine.plan import finished_rows, list_files, scan_file
 from longbert.engine.prepare import Prepared
-from longbert.engine.unit import copy_unit, finished_rows, index_part
+from longbert.engine.unit import copy_unit, index_part
 from longbert.errors import InputError, OutputError
+from longbert.store.lock import Lock, locked
 from longbert.store.manifest import Manifest, Receipt
 
 
@@ -38,9 +39,16 @@ def compact_output(context: RunContext) -> Compacted:
         context: the settings of the run that made the output.
 
     Raises:
+        LockError: a run is writing the output.
         InputError: the inputs are not those of the last run any more.
         OutputError: a part is damaged, or a file cannot be written.
     """
+    context.output.finished()
+    with locked(context.output) as lock:
+        return _compact(context, lock)
+
+
+def _compact(context: RunContext, lock: Lock) -> Compacted:
     manifest = context.output.finished()
     receipts = [_receipt(context, name) for name in manifest.part_names]
     earlier = [receipt.planned for receipt in receipts]
@@ -53,6 +61,8 @@ def compact_output(context: RunContext) -> Compacted:
             "again, then compact"
         )
     context.meter.add({"planned_documents": sum(len(one.part.documents) for one in plan.units)})
+    if plan.units:
+        lock.check()
     for unit in plan.units:
         receipt = finished_rows(context, unit)
         if receipt is None:
@@ -64,7 +74,14 @@ def compact_output(context: RunContext) -> Compacted:
         if receipt.part in plan.parts:
             index_part(context, receipt)
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
-    publish(context, plan.parts, _prepared(context, manifest), manifest, afresh=True)
+    publish(
+        context,
+        plan.parts,
+        _prepared(context, manifest),
+        manifest,
+        afresh=True,
+        check=lock.check,
+    )
     return Compacted(len(earlier), len(plan.parts), len(plan.units))
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from longbert.config import ModelConfig, RunConfig
-from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import FileSystem
@@ -15,12 +14,22 @@ from longbert.store.layout import CATALOG, LEXICAL
 from longbert.store.manifest import LexicalSettings, Receipt
 from longbert.store.tables import table_names
 
+if TYPE_CHECKING:
+    from longbert.encoders.models import Models
+
 
 class ModelLoader(Protocol):
     """Loads the models of a configuration, such as :func:`longbert.encoders.models.load_models`."""
 
     def __call__(self, config: ModelConfig, *, threads: int | None) -> Models:
         """Load them in this process."""
+
+
+def load_models(config: ModelConfig, *, threads: int | None) -> Models:
+    """Load models with torch, which is imported only now: a run may need none."""
+    from longbert.encoders import models
+
+    return models.load_models(config, threads=threads)
 
 
 @dataclass(frozen=True)

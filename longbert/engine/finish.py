@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,9 +14,9 @@ from longbert.config import flat_settings
 from longbert.engine.context import RunContext
 from longbert.engine.history import History, RunEntry, read_history, write_history
 from longbert.engine.meter import timed
-from longbert.engine.plan import PlanSummary
+from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
-from longbert.errors import OutputError
+from longbert.errors import LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
@@ -29,6 +29,7 @@ from longbert.store.manifest import (
     Manifest,
     PartEntry,
     Receipt,
+    to_json,
 )
 
 
@@ -40,11 +41,13 @@ class RunInfo:
         runner: its name.
         workers: processes; None where the runner decides.
         began: seconds since the epoch.
+        models: see :func:`longbert.engine.remembered.models_key`.
     """
 
     runner: str
     workers: int | None = None
     began: float = field(default_factory=time.time)
+    models: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +69,31 @@ class RunResult:
 
 
 def finish(
-    context: RunContext, summary: PlanSummary, prepared: Prepared, info: RunInfo
+    context: RunContext,
+    summary: PlanSummary,
+    prepared: Prepared,
+    info: RunInfo,
+    *,
+    check: Callable[[], None] = lambda: None,
 ) -> RunResult:
     """Index the committed parts, write the manifest, and add the run to the history.
 
+    Args:
+        context: the run.
+        summary: of its plan.
+        prepared: the run's fingerprints and models.
+        info: about the run.
+        check: called before anything is changed; raises if the output is another run's.
+
     Raises:
+        LockError: another run has written the manifest since this one was planned.
         OutputError: a part has no receipt, or a file cannot be written.
     """
     before = context.output.manifest()
-    manifest, built = publish(context, summary.parts, prepared, before)
+    if manifest_digest(context) != summary.manifest_sha256:
+        raise _overtaken(context)
+    published = publish(context, summary.parts, prepared, before, check=check)
+    manifest = published.manifest
     totals = context.meter.totals()
     entry = RunEntry(
         began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
@@ -86,18 +105,42 @@ def finish(
         documents=summary.n_documents,
         unchanged=summary.n_unchanged,
         removed=summary.n_removed,
+        missing=0 if summary.keeps_missing else summary.n_missing,
+        kept=summary.n_missing if summary.keeps_missing else 0,
         units=summary.n_units,
         units_copied=summary.n_units_copied,
         units_reindexed=summary.n_units_reindexed,
         units_resumed=summary.n_units_resumed,
-        indexed=manifest.index is not None and (before is None or before.index != manifest.index),
-        reindexed=built.reason,
+        indexed=published.is_indexed,
+        reindexed=published.built.reason,
+        fingerprint=manifest.fingerprint,
+        models=info.models,
         measured={name: round(totals[name], 3) for name in sorted(totals)},
     )
+    result = RunResult(manifest, entry)
     history = read_history(context.output)
-    history = History(runs=(*history.runs, entry), index=built.report.after(history.index))
-    write_history(context.output, history)
-    return RunResult(manifest, entry)
+    report = published.built.report.after(history.index)
+    try:
+        write_history(context.output, History(runs=(*history.runs, entry), index=report))
+    except OutputError:
+        # A finished output may lie where nothing can be written.
+        if not result.found_all_done:
+            raise
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """An output as it is published.
+
+    Attributes:
+        built: its index.
+        is_indexed: whether the index was built or added to, be it to the same bytes.
+    """
+
+    manifest: Manifest
+    built: BuiltIndex
+    is_indexed: bool
 
 
 def publish(
@@ -107,7 +150,8 @@ def publish(
     before: Manifest | None,
     *,
     afresh: bool = False,
-) -> tuple[Manifest, BuiltIndex]:
+    check: Callable[[], None] = lambda: None,
+) -> Published:
     """Publish parts: write the index and the manifest, then remove what it does not list.
 
     Args:
@@ -116,8 +160,10 @@ def publish(
         prepared: the run's fingerprints and models.
         before: the manifest so far.
         afresh: whether the index has to be that of a first run, of one segment.
+        check: see :func:`finish`.
 
     Raises:
+        LockError: another run has written the manifest.
         OutputError: a part has no receipt, or a file cannot be written or removed.
     """
     output = context.output
@@ -127,18 +173,42 @@ def publish(
         if receipt is None:
             raise OutputError(f"part {name} has no receipt: run again to create it")
         receipts.append(receipt)
-    built = _index(context, parts, prepared, before, afresh=afresh)
+    built, is_indexed = _index(context, parts, prepared, before, afresh=afresh, check=check)
     manifest = _manifest(context, receipts, built.entry, prepared, before)
     if manifest != before:
-        output.write_record(MANIFEST, manifest)
+        check()
+        expected = output.read(MANIFEST)
+        is_ours = (None if expected is None else output.manifest()) == before
+        if not is_ours or not output.write_if(MANIFEST, to_json(manifest), expected=expected):
+            raise _overtaken(context)
     files = [] if built.entry is None else index_files(output, built.entry)
-    output.remove_unnamed(manifest.parts, files)
-    return manifest, built
+    unnamed = [*output.unnamed(manifest.parts, files)]
+    if unnamed:
+        check()
+        output.remove_all(unnamed)
+    return Published(manifest, built, is_indexed)
+
+
+def _overtaken(context: RunContext) -> LockError:
+    return LockError(
+        f"another run has written output {context.config.output!r} since this one was planned, and "
+        "nothing of its was changed: run again to add what is missing"
+    )
 
 
 def read_result(context: RunContext) -> RunResult:
     """What the last run left in the output folder."""
     return RunResult(context.output.finished(), read_history(context.output).runs[-1])
+
+
+def kept_index(
+    context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
+) -> IndexEntry | None:
+    """The existing index, if it is complete and belongs to these parts and settings."""
+    if before is None or prepared.index is None or [*before.part_names] != [*parts]:
+        return None
+    found = _usable_index(context.output, before, prepared.index)
+    return None if found is None else before.index
 
 
 def _index(
@@ -148,18 +218,22 @@ def _index(
     before: Manifest | None,
     *,
     afresh: bool,
-) -> BuiltIndex:
-    """The index of these parts: the one that is there, brought up to date, or a new one."""
+    check: Callable[[], None],
+) -> tuple[BuiltIndex, bool]:
+    """The index of these parts, and whether it is new or was brought up to date."""
     if prepared.index is None:
-        return BuiltIndex(None)
+        return BuiltIndex(None), False
     output = context.output
     found = None if before is None else _usable_index(output, before, prepared.index)
     if found is not None and afresh and not found.is_fresh(parts):
         found = None
-    if before is not None and found is not None and [*before.part_names] == [*parts]:
-        return BuiltIndex(before.index)
+    kept = None if found is None else kept_index(context, before, parts, prepared)
+    if kept is not None:
+        return BuiltIndex(kept), False
+    check()
     with timed(context.meter, "indexing"):
-        return build_index(output, parts, prepared.index, found)
+        built = build_index(output, parts, prepared.index, found)
+    return built, built.entry is not None
 
 
 def _usable_index(

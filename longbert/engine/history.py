@@ -19,9 +19,14 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         began: ISO 8601, UTC.
         settings: of the run, as :func:`longbert.config.run_config` takes them.
         documents: in the inputs, errors included.
+        removed: documents of the earlier output that are gone or have changed.
+        missing: those of them that are gone from the inputs.
+        kept: documents that are gone from the inputs and whose rows were kept.
         units_reindexed: parts that kept their rows and got new words for search.
-        indexed: whether the index was built or added to.
+        indexed: whether the index of vectors was built or added to.
         reindexed: why vectors that were in the index were indexed again; empty if they were not.
+        fingerprint: digest of the row fingerprint.
+        models: see :func:`longbert.engine.remembered.models_key`.
         measured: totals of the meter.
     """
 
@@ -34,12 +39,16 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     documents: int
     unchanged: int
     removed: int
+    missing: int = 0
+    kept: int = 0
     units: int
     units_copied: int
     units_reindexed: int
     units_resumed: int
     indexed: bool
     reindexed: str = ""
+    fingerprint: str = ""
+    models: str | None = None
     measured: dict[str, float]
 
 

@@ -45,6 +45,7 @@ class FileMeter(Meter):
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
+        self._reader = FileMeterReader(folder)
 
     @override
     def add(self, amounts: Mapping[str, float]) -> None:
@@ -54,7 +55,7 @@ class FileMeter(Meter):
 
     @override
     def totals(self) -> Mapping[str, float]:
-        return FileMeterReader(self._folder).totals()
+        return self._reader.totals()
 
 
 class FileMeterReader:

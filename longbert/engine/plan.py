@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from longbert.core.units import Part, Plan, plan_units
+from longbert.config import RunConfig
+from longbert.core.units import Plan, Unit, plan_units
 from longbert.engine.context import RunContext
 from longbert.engine.prepare import Prepared
+from longbert.errors import InputError, TooManyErrorsError, shown
 from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
+from longbert.store.layout import MANIFEST
 from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
 
@@ -24,18 +28,33 @@ _PASSING_ERRORS = {
 }
 
 
+_MISSING_SHARE = 0.1
+"""Of the earlier documents; where more are gone from the inputs, this is hardly meant."""
+
+_MISSING_NAMED = 3
+
+
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
-    """What the last step needs to know about the plan."""
+    """What the last step needs to know about the plan.
+
+    Attributes:
+        n_missing, keeps_missing: earlier documents that the inputs no longer have, and whether
+            their rows stay.
+        manifest_sha256: digest of the manifest that was planned upon; None without one.
+    """
 
     parts: tuple[str, ...]
     n_documents: int
     n_unchanged: int
     n_removed: int
+    n_missing: int
+    keeps_missing: bool
     n_units: int
     n_units_copied: int
     n_units_reindexed: int
     n_units_resumed: int = 0
+    manifest_sha256: str | None = None
 
 
 def list_files(context: RunContext) -> Listing:
@@ -56,13 +75,20 @@ def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
 
 
 def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
-    """Plan units, given what the output already holds."""
-    earlier = list(_earlier_parts(context, prepared))
+    """Plan units, given what the output already holds.
+
+    A bad document stays bad until it changes, but a disk may recover, and the next run may have
+    more memory, so that documents whose error came from the machine are tried again.
+    """
+    config = context.config
+    earlier = list(earlier_parts(context, prepared))
     planned = plan_units(
         refs,
-        unit_bytes=context.config.unit_bytes,
+        unit_bytes=config.unit_bytes,
         fingerprint=prepared.fingerprint,
-        earlier=[_with_retries(context, receipt) for receipt in earlier],
+        earlier=[receipt.planned for receipt in earlier],
+        again={one for receipt in earlier for one in _to_retry(context, receipt)},
+        keep_missing=config.keep_missing,
         outdated={receipt.part for receipt in earlier if not context.is_indexed(receipt)},
     )
     n_bytes = sum(unit.n_bytes for unit in planned.units)
@@ -71,40 +97,113 @@ def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -
     return planned
 
 
-def summarize(planned: Plan) -> PlanSummary:
+def needs_consent(context: RunContext, planned: Plan) -> bool:
+    """Whether so many documents are gone from the inputs that someone must say it is meant."""
+    is_meant = context.config.prune or planned.keeps_missing
+    return not is_meant and len(planned.missing) > _MISSING_SHARE * planned.n_earlier
+
+
+def check_missing(context: RunContext, planned: Plan) -> None:
+    """Refuse to drop many documents unless that was asked for.
+
+    Raises:
+        InputError: more than a tenth of the documents are gone, and no setting says what to do.
+    """
+    if not needs_consent(context, planned):
+        return
+    n_missing = len(planned.missing)
+    named = ", ".join(map(shown, planned.missing[:_MISSING_NAMED]))
+    more = f" and {n_missing - _MISSING_NAMED:,} more" if n_missing > _MISSING_NAMED else ""
+    raise InputError(
+        f"{n_missing:,} of the {planned.n_earlier:,} documents in output "
+        f"{context.config.output!r} are gone from the inputs ({named}{more}), which is more than a "
+        "tenth, and nothing was changed. Check that input names all of them and that every disk "
+        "is there; or add --prune to drop their rows, or --keep-missing to keep them"
+    )
+
+
+def is_done(context: RunContext, unit: Unit) -> bool:
+    """Whether an interrupted run completed the unit's part."""
+    receipt = _receipt_of(context, unit)
+    return receipt is not None and context.is_indexed(receipt)
+
+
+def is_resumed(context: RunContext, unit: Unit) -> bool:
+    """As :func:`is_done`; counts the unit's documents as done by this run."""
+    return is_done(context, unit) and finished_rows(context, unit) is not None
+
+
+def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
+    """The receipt of a unit's part, if the part's tables are complete already."""
+    receipt = _receipt_of(context, unit)
+    if receipt is not None:
+        context.meter.add(
+            {
+                "bytes": unit.n_bytes,
+                "documents": len(unit.refs),
+                "errors": receipt.counts["errors"] if unit.refs else 0,
+                "resumed_documents": len(unit.refs),
+                "resumed_bytes": unit.n_bytes,
+            }
+        )
+    return receipt
+
+
+def _receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
+    receipt = context.output.whole_receipt(unit.part.name, context.tables)
+    is_same = receipt is not None and receipt.fingerprint == unit.part.fingerprint
+    return receipt if is_same else None
+
+
+def check_errors(context: RunContext) -> None:
+    """Stop a run in which too many documents fail, as far as its meter can tell.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    if context.config.max_errors == RunConfig.max_errors:
+        return
+    totals = context.meter.totals()
+    n_documents = int(totals.get("planned_documents", 0))
+    n_errors = int(totals.get("errors", 0))
+    limit = context.config.error_limit(n_documents)
+    if n_errors > limit:
+        raise TooManyErrorsError(
+            f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
+            f"{context.config.max_errors}. What is done is kept, each error with its reason in "
+            f"{context.output.join('errors')}: mend the inputs or raise --max-errors, then run "
+            "again to go on"
+        )
+
+
+def summarize(context: RunContext, planned: Plan) -> PlanSummary:
     """A plan without its units, of which there may be many."""
     return PlanSummary(
         parts=planned.parts,
         n_documents=planned.n_documents,
         n_unchanged=planned.n_unchanged,
         n_removed=planned.n_removed,
+        n_missing=len(planned.missing),
+        keeps_missing=planned.keeps_missing,
         n_units=len(planned.units),
         n_units_copied=sum(bool(unit.copy_from) and not unit.keeps_rows for unit in planned.units),
         n_units_reindexed=sum(unit.keeps_rows for unit in planned.units),
+        manifest_sha256=manifest_digest(context),
     )
 
 
-def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Receipt]:
-    """Receipts of the parts whose tables are complete; one that has lost a table is made again."""
+def manifest_digest(context: RunContext) -> str | None:
+    """SHA-256 of the manifest's file; None if there is none."""
+    data = context.output.read(MANIFEST)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
+def earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Receipt]:
+    """Receipts of the complete parts of the output; one that lost a table is made again."""
     for name in _earlier_names(context, prepared):
         receipt = context.output.whole_receipt(name, context.tables)
         if receipt is not None:
             yield receipt
-
-
-def _with_retries(context: RunContext, receipt: Receipt) -> Part:
-    """A part without the documents to retry.
-
-    A bad document stays bad until it changes, but a disk may recover, and the next run may
-    have more memory.
-    """
-    part = receipt.planned
-    retried = _passing_errors(context, part.name) if receipt.counts["errors"] else set()
-    documents = tuple(
-        replace(one, identity="") if (one.source, one.document_id) in retried else one
-        for one in part.documents
-    )
-    return replace(part, documents=documents)
 
 
 def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
@@ -124,10 +223,18 @@ def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
     ]
 
 
-def _passing_errors(context: RunContext, part: str) -> set[tuple[str, str | None]]:
-    rows = read_table(context.output, "errors", part).to_pylist()
-    return {
+def _to_retry(context: RunContext, receipt: Receipt) -> set[str]:
+    """Identities of failed documents of a part that may succeed this time.
+
+    What planning finds is found anew by every run.
+    """
+    if not receipt.counts["errors"]:
+        return set()
+    rows = read_table(context.output, "errors", receipt.part).to_pylist()
+    failed = {
         (row["source"], row["document_id"])
         for row in rows
-        if (row["stage"], row["error"]) in _PASSING_ERRORS
+        if (context.config.retry_errors and row["stage"] != "plan")
+        or (row["stage"], row["error"]) in _PASSING_ERRORS
     }
+    return {one.identity for one in receipt.documents if (one.source, one.document_id) in failed}

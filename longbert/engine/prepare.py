@@ -6,12 +6,12 @@ import importlib.metadata
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from longbert.config import RunConfig
 from longbert.core.fingerprint import differences
-from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
-from longbert.errors import ConfigError, FingerprintError
+from longbert.errors import FingerprintError
 from longbert.index.settings import index_settings
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
@@ -28,6 +28,9 @@ from longbert.store.manifest import (
     to_builtins,
 )
 from longbert.tasks import TASKS
+
+if TYPE_CHECKING:
+    from longbert.encoders.models import Models
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,25 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     Raises:
         FingerprintError: the folder holds rows that these settings would not make.
         OutputError: the folder cannot be written, or was written by another version.
-        ConfigError: the output is a file.
+    """
+    prepared = fingerprints(context, models)
+    claim_output(context, prepared)
+    return prepared
+
+
+def fingerprints(context: RunContext, models: Models) -> Prepared:
+    """What loaded models say of a run, checked against what the output holds.
+
+    Raises:
+        FingerprintError: the folder holds rows that these settings would not make.
+        OutputError: the folder was written by another version.
     """
     output = context.output
-    if os.path.isfile(output.path):
-        raise ConfigError(f"output {output.path!r} is a file: name a folder")
     config = context.config
     manifest = output.manifest()
     prepared = Prepared(
         rows=row_fingerprint(config, models),
-        index=_index_settings(config, models, manifest),
+        index=_index_settings(config, models.metric, manifest),
         lexical=context.lexical,
         models=_named_models(config, models),
         readers=reader_versions(),
@@ -86,9 +98,35 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     if claim is not None and output.complete_parts():
         environments = {claim.rows.digest: claim.rows.environment}
         _check_rows(config, claim.rows, environments, prepared, ())
-    elif claim is None or claim.rows != prepared.rows:
-        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     return prepared
+
+
+def claim_output(context: RunContext, prepared: Prepared) -> None:
+    """Say in the folder which configuration it belongs to, if no run has finished in it.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    output = context.output
+    if output.manifest() is not None:
+        return
+    claim = output.claim()
+    # Complete parts are those of the claim, which may be of another environment.
+    if claim is None or (claim.rows != prepared.rows and not output.complete_parts()):
+        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
+
+
+def prepared_before(context: RunContext, manifest: Manifest, *, device: str) -> Prepared:
+    """What the last run prepared, where models, settings and environment are the same."""
+    index = manifest.index_settings
+    return Prepared(
+        rows=manifest.rows,
+        index=_index_settings(context.config, None if index is None else index.metric, manifest),
+        lexical=context.lexical,
+        models=manifest.models,
+        readers=reader_versions(),
+        device=device,
+    )
 
 
 def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
@@ -195,12 +233,12 @@ def _listed(lines: Iterable[str]) -> str:
 
 
 def _index_settings(
-    config: RunConfig, models: Models, manifest: Manifest | None
+    config: RunConfig, metric: str | None, manifest: Manifest | None
 ) -> IndexSettings | None:
-    if models.metric is None:
+    if metric is None:
         return None
     return index_settings(
-        models.metric,
+        metric,
         type=config.type,
         memory=config.memory,
         recall=config.recall,

@@ -13,6 +13,7 @@ from longbert.index.report import TableReport
 from longbert.index.settings import index_settings
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
+from longbert.store.lock import locked
 from longbert.store.manifest import IndexSettings, Manifest, TableIndex, to_builtins
 
 
@@ -33,17 +34,23 @@ def rebuild_index(
 
     Raises:
         ConfigError: there is no such folder, or the settings cannot be met.
+        LockError: a run is writing the output.
         OutputError: the output has no vectors, or is damaged.
     """
-    manifest, before = _with_vectors(output)
-    settings = index_settings(before.metric, type=type, memory=memory, recall=recall, before=before)
-    built = build_index(output, manifest.part_names, settings)
-    manifest = msgspec.structs.replace(manifest, index=built.entry, index_settings=settings)
-    output.write_record(MANIFEST, manifest.sealed())
-    history = read_history(output)
-    write_history(output, msgspec.structs.replace(history, index=built.report))
-    files = () if built.entry is None else index_files(output, built.entry)
-    output.remove_unnamed(manifest.parts, files)
+    _with_vectors(output)
+    with locked(output) as lock:
+        manifest, before = _with_vectors(output)
+        settings = index_settings(
+            before.metric, type=type, memory=memory, recall=recall, before=before
+        )
+        built = build_index(output, manifest.part_names, settings)
+        manifest = msgspec.structs.replace(manifest, index=built.entry, index_settings=settings)
+        lock.check()
+        output.write_record(MANIFEST, manifest.sealed())
+        history = read_history(output)
+        write_history(output, msgspec.structs.replace(history, index=built.report))
+        files = () if built.entry is None else index_files(output, built.entry)
+        output.remove_all(output.unnamed(manifest.parts, files))
 
 
 def describe_index(output: OutputFolder) -> dict[str, Any]:

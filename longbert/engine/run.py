@@ -1,28 +1,166 @@
-"""A run from inputs to manifest in this process, without Beam."""
+"""A run whose steps this process calls one after another, from inputs to manifest."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-from longbert.engine.context import RunContext, load_run_models
+from longbert.core.units import Plan, Unit
+from longbert.engine.context import RunContext, load_models, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
-from longbert.engine.plan import list_files, plan, scan_file, summarize
-from longbert.engine.prepare import prepare
-from longbert.engine.unit import process_unit
+from longbert.engine.plan import (
+    check_errors,
+    check_missing,
+    is_resumed,
+    list_files,
+    plan,
+    scan_file,
+    summarize,
+)
+from longbert.engine.prepare import (
+    Prepared,
+    check_machine,
+    claim_output,
+    fingerprints,
+    row_fingerprint,
+)
+from longbert.engine.remembered import models_key, remembered
+from longbert.errors import ConfigError
+from longbert.store.lock import locked
+
+if TYPE_CHECKING:
+    from longbert.encoders.models import Models
 
 
-def run_in_process(context: RunContext, info: RunInfo) -> RunResult:
+class RunModels:
+    """The models of a run, loaded in this process when they are first needed.
+
+    Args:
+        context: the run.
+        load: loads them; None: as the context does, once.
+    """
+
+    def __init__(self, context: RunContext, load: Callable[[], Models] | None = None) -> None:
+        self._context = context
+        self._load = load
+        self._models: Models | None = None
+        self._checked = ""
+
+    @property
+    def are_loaded(self) -> bool:
+        """Whether they are in memory."""
+        return self._models is not None
+
+    def get(self) -> Models:
+        """The models.
+
+        Raises:
+            ModelError, ConfigError: models or settings do not fit.
+        """
+        if self._models is None:
+            self._models = load_run_models(self._context) if self._load is None else self._load()
+        return self._models
+
+    def checked(self, prepared: Prepared) -> Models:
+        """The models, if this machine would write the planned rows.
+
+        Raises:
+            FingerprintError: it would not.
+        """
+        models = self.get()
+        if self._checked != prepared.fingerprint:
+            check_machine(prepared.rows, row_fingerprint(self._context.config, models))
+            self._checked = prepared.fingerprint
+        return models
+
+
+class DoUnits(Protocol):
+    """Makes the parts of units, wherever it likes."""
+
+    def __call__(
+        self,
+        context: RunContext,
+        units: Sequence[Unit],
+        prepared: Prepared,
+        models: RunModels,
+    ) -> None:
+        """Make the parts, none of which is there yet."""
+
+
+def do_units_here(
+    context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+) -> None:
+    """Make the parts of units in this process, one after another."""
+    # Torch is imported for work only.
+    from longbert.engine.unit import process_unit
+
+    for unit in units:
+        process_unit(context, unit, lambda: models.checked(prepared))
+
+
+def run_in_process(
+    context: RunContext, info: RunInfo, do_units: DoUnits = do_units_here
+) -> RunResult:
     """Do all steps of a run in order.
+
+    Args:
+        context: the run.
+        info: about it.
+        do_units: makes the parts of the planned units.
+
+    Raises:
+        LockError: another run is writing the output.
+        LongbertError: see the steps.
+    """
+    refuse_file(context)
+    with locked(context.output) as lock:
+        models = RunModels(context)
+        planned, prepared, key = plan_run(context, models)
+        check_missing(context, planned)
+        summary = summarize(context, planned)
+        if planned.units:
+            lock.check()
+            claim_output(context, prepared)
+            left = [unit for unit in planned.units if not is_resumed(context, unit)]
+            check_errors(context)
+            if left:
+                do_units(context, left, prepared, models)
+            summary = replace(summary, n_units_resumed=len(planned.units) - len(left))
+        return finish(context, summary, prepared, replace(info, models=key), check=lock.check)
+
+
+def plan_run(context: RunContext, models: RunModels) -> tuple[Plan, Prepared, str | None]:
+    """Read the inputs and plan what is to be done, changing nothing.
+
+    Args:
+        context: the run.
+        models: loaded only if they are not those of the last run.
+
+    Returns:
+        The plan, what the models say, and by what a later run knows them again.
 
     Raises:
         LongbertError: see the steps.
     """
-    # Before the models are loaded, and before anything is written.
+    # Inputs that are not there are told before models are looked for.
     listing = list_files(context)
-    models = load_run_models(context)
-    prepared = prepare(context, models)
+    # Another loader may load anything.
+    key = models_key(context.config) if context.load is load_models else None
+    prepared = remembered(context, key)
+    if prepared is None:
+        prepared = fingerprints(context, models.get())
     refs = [ref for file in listing.files for ref in scan_file(context, file)]
-    planned = plan(context, refs, prepared)
-    n_resumed = sum(not process_unit(context, unit, models) for unit in planned.units)
-    summary = replace(summarize(planned), n_units_resumed=n_resumed)
-    return finish(context, summary, prepared, info)
+    return plan(context, refs, prepared), prepared, key
+
+
+def refuse_file(context: RunContext) -> None:
+    """Refuse an output that is a file.
+
+    Raises:
+        ConfigError: it is.
+    """
+    path = context.output.path
+    if os.path.isfile(path):
+        raise ConfigError(f"output {path!r} is a file: name a folder")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 import pyarrow as pa
@@ -12,6 +12,7 @@ from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
 from longbert.engine.encode import does_not_know_script, encode_documents, n_vectors_of_zeros
 from longbert.engine.meter import timed
+from longbert.engine.plan import check_errors, finished_rows
 from longbert.errors import DocumentError
 from longbert.index.catalog import INDEXED_COLUMNS, catalog_file
 from longbert.index.lexical.build import build_lexical
@@ -78,6 +79,8 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             errors.append(_error_row(item, outcome))
         else:
             results.append(outcome)
+    tables = build_tables(results, errors, width=models.width, names=context.tables)
+    _commit(context, unit.part, tables)
     context.meter.add(
         {
             "documents": len(items),
@@ -86,23 +89,22 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )
-    tables = build_tables(results, errors, width=models.width, names=context.tables)
-    _commit(context, unit.part, tables)
 
 
-def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
+def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) -> bool:
     """Make what a unit's part lacks, which is nothing if an interrupted run completed it.
 
     Args:
         context: the run.
         unit: as planned.
-        models: whose row fingerprint is the planned one.
+        models: gives those whose row fingerprint is the planned one, if they are needed.
 
     Returns:
         Whether there was anything to do.
 
     Raises:
         OutputError: a file cannot be read or written.
+        TooManyErrorsError: more documents have failed than the run allows.
     """
     receipt = finished_rows(context, unit)
     if receipt is not None:
@@ -110,24 +112,9 @@ def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
     if unit.copy_from:
         copy_unit(context, unit)
     else:
-        encode_unit(context, unit, models)
+        encode_unit(context, unit, models())
+    check_errors(context)
     return True
-
-
-def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
-    """The receipt of a unit's part, if the part's tables are complete already."""
-    receipt = context.output.whole_receipt(unit.part.name, context.tables)
-    if receipt is None or receipt.fingerprint != unit.part.fingerprint:
-        return None
-    context.meter.add(
-        {
-            "bytes": unit.n_bytes,
-            "documents": len(unit.refs),
-            "resumed_documents": len(unit.refs),
-            "resumed_bytes": unit.n_bytes,
-        }
-    )
-    return receipt
 
 
 def index_part(context: RunContext, receipt: Receipt) -> bool:

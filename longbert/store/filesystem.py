@@ -7,11 +7,13 @@ object stores.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import stat
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -78,8 +80,33 @@ class FileSystem(Protocol):
             OSError: the folder cannot be made, is not writable, or is full.
         """
 
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        """Write a file, if its content is still what it was.
+
+        Of several processes that expect the same, one succeeds, as far as the place can
+        promise it.
+
+        Args:
+            path: of the file; its folders are created.
+            data: new content.
+            expected: content that it must have; None: it must not exist.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            OSError: it cannot be read or written.
+        """
+
     def remove(self, path: str) -> None:
         """Remove a file; no error if there is none."""
+
+    def remove_folder(self, path: str) -> None:
+        """Remove a folder if it is empty; no error if it is not, or if there is none.
+
+        Object stores have no folders of their own.
+        """
+        return
 
 
 def finished_name(name: str) -> str:
@@ -137,19 +164,79 @@ class LocalFileSystem(FileSystem):
                 # A step that is done twice at once may have taken the file for one left behind.
                 if not tries_left:
                     raise
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        _sync_folder(folder)
+
+    @override
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        folder = os.path.dirname(path) or "."
+        os.makedirs(folder, exist_ok=True)
+        with _alone_in(folder):
+            try:
+                with open(path, "rb") as file:
+                    found: bytes | None = file.read()
+            except FileNotFoundError:
+                found = None
+            if found != expected:
+                return False
+            if expected is not None:
+                self.write(path, data)
+                return True
+            return _write_new(path, data)
 
     @override
     def remove(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
 
+    @override
+    def remove_folder(self, path: str) -> None:
+        with contextlib.suppress(OSError):
+            os.rmdir(path)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Wait until no other process of this machine is in such a block for the folder.
+
+    Network file systems may refuse to lock a folder; the block then runs all the same.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_new(path: str, data: bytes) -> bool:
+    """Write a file that must not exist; atomic on NFS, too, where links are."""
+    try:
+        with _written_beside(path, data) as beside:
+            os.link(beside, path)
+    except FileExistsError:
+        return False
+    _sync_folder(os.path.dirname(path) or ".")
+    return True
+
+
+def _sync_folder(folder: str) -> None:
+    """Have the names in a folder outlive a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
 
 def _write_and_rename(path: str, data: bytes | memoryview) -> None:
+    with _written_beside(path, data) as beside:
+        os.replace(beside, path)
+
+
+@contextmanager
+def _written_beside(path: str, data: bytes | memoryview) -> Iterator[str]:
+    """A file with this content beside ``path``, which is gone after the block, stopped or not."""
     # Whoever writes the same file at the same time has a name of their own for it.
     writer = f"{os.getpid():x}-{threading.get_ident():x}"
     beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
@@ -158,11 +245,10 @@ def _write_and_rename(path: str, data: bytes | memoryview) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
-    except OSError:
+        yield beside
+    finally:
         with contextlib.suppress(OSError):
             os.unlink(beside)
-        raise
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_nam
 from longbert.store.layout import (
     CLAIM,
     INDEX,
+    LOCK,
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
@@ -133,14 +135,20 @@ class OutputFolder:
         Raises:
             OutputError: the folder is a file, not writable or full.
         """
-        try:
+        with self._writing(name):
             self.filesystem.write(self.join(name), data)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise OutputError(
-                f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
-                "before is kept: fix that, then run again to continue"
-            ) from error
+
+    def write_if(self, name: str, data: bytes, *, expected: bytes | None) -> bool:
+        """Write a file if its content is still what it was; None: if there is none.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            OutputError: the folder is a file, not writable or full.
+        """
+        with self._writing(name):
+            return self.filesystem.write_if(self.join(name), data, expected=expected)
 
     def write_record(self, name: str, record: Record) -> None:
         """Write a record as JSON."""
@@ -262,16 +270,27 @@ class OutputFolder:
                     yield f"{folder}/{name}"
         beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
         names = sorted(info.path.rpartition("/")[2] for info in beside)
-        yield from (name for name in names if finished_name(name) in TOP_FILES)
+        yield from (name for name in names if finished_name(name) in (*TOP_FILES, LOCK))
 
-    def remove_unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> None:
-        """Remove what :meth:`unnamed` finds.
+    def remove_all(self, names: Iterable[str]) -> None:
+        """Remove files.
 
         Raises:
             OutputError: one cannot be removed.
         """
-        for name in self.unnamed(parts, index_files):
+        for name in names:
             self._remove(self.join(name))
+
+    @contextmanager
+    def _writing(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise OutputError(
+                f"output {self.path!r}: {name} cannot be written ({reason}). What was written "
+                "before is kept: fix that, then run again to continue"
+            ) from error
 
     def _record(self, name: str, kind: type[RecordType]) -> RecordType | None:
         data = self.read(name)

@@ -18,6 +18,9 @@ RUNS = "run.json"
 
 TOP_FILES = (MANIFEST, CLAIM, RUNS)
 
+LOCK = "lock.json"
+"""Names the run that is writing; there only while it does."""
+
 RECEIPTS = "receipts"
 LEXICAL = "lexical"
 CATALOG = "catalog"

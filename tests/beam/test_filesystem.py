@@ -92,6 +92,19 @@ def test_write_replaces_and_remove_forgives(objects: dict[str, bytes]) -> None:
     assert objects == {}
 
 
+def test_a_file_is_written_if_it_is_what_it_was(tmp_path: Path, objects: dict[str, bytes]) -> None:
+    files = BeamFileSystem()
+    for path in ("mem://box/a.json", str(tmp_path / "new" / "a.json")):
+        assert not files.write_if(path, b"one", expected=b"zero"), "there is none"
+        assert files.write_if(path, b"one", expected=None)
+        assert not files.write_if(path, b"two", expected=None), "there is one"
+        assert not files.write_if(path, b"two", expected=b"another")
+        assert files.write_if(path, b"two", expected=b"one")
+        with files.open(path) as file:
+            assert file.read() == b"two"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
+
+
 def test_errors_of_a_store_are_os_errors(objects: dict[str, bytes]) -> None:
     files = BeamFileSystem()
     MemoryFileSystem.store.refused.add("mem://box/a.txt")

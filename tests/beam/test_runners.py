@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from support.runs import UNIT_BYTES, command, files_of, last_run, some_texts, wr
 from support.runs import run as run_without_beam
 
 import longbert
-from longbert.beam import pipeline
+from longbert.engine import run as engine_run
 from longbert.engine.prepare import row_fingerprint
 from longbert.errors import FingerprintError
 from longbert.store.manifest import RowFingerprint
@@ -22,6 +23,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "in process": {},
     "one worker": {"workers": 1},
     "two workers": {"workers": 2},
+    "all steps in the graph": {"runner": "FnApiRunner"},
     "bundles repeated": {"beam_options": ["--direct_runner_bundle_repeat=2"]},
 }
 
@@ -65,8 +67,9 @@ def test_every_way_to_run_writes_the_same_bytes(
     entry = last_run(tmp_path / "out")
     # One that Beam has read again finds its own units.
     assert entry["units"] >= 4
-    if way != "bundles repeated":
+    if "beam_options" not in WAYS[way]:
         assert entry["units_resumed"] == 0
+    if way in ("in process", "one worker", "two workers"):
         assert entry["measured"]["documents"] == 8, "counted by the processes that did the work"
 
 
@@ -127,6 +130,40 @@ def test_settings_that_do_not_fit_are_named(
             **heads,
         )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("option", ["template_location", "staging_location", "temp_location"])
+def test_a_folder_that_beam_would_wait_for_is_named_at_once(
+    option: str, inputs: Path, tmp_path: Path
+) -> None:
+    paths = {name: str(tmp_path) for name in ("staging_location", "temp_location")}
+    missing = tmp_path / "missing"
+    paths[option] = str(missing / "job.json" if option == "template_location" else missing)
+    options = [f"--{name}={path}" for name, path in paths.items()]
+    with pytest.raises(longbert.ConfigError, match=rf"{option} needs the folder '{missing}'"):
+        _run(
+            inputs,
+            tmp_path / "out",
+            "DataflowRunner",
+            beam_options=["--project=none", "--region=none", "--no_auth", *options],
+        )
+
+
+def test_the_extra_of_a_runner_is_named_as_ours(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As where the libraries of Google Cloud are not installed.
+    monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.dataflow_runner", None)
+    with pytest.raises(longbert.ConfigError, match=r"install longbert\[gcp\]"):
+        _run(inputs, tmp_path / "out", "DataflowRunner")
+
+
+@pytest.mark.parametrize("runner", ["DataflowRunner", "FnApiRunner"])
+def test_errors_are_not_limited_where_they_cannot_be_counted(
+    runner: str, inputs: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(longbert.ConfigError, match=f"max_errors is .*the runner is {runner}"):
+        _run(inputs, tmp_path / "out", runner, max_errors=3)
 
 
 def test_the_local_runner_has_its_short_name_too(
@@ -195,7 +232,7 @@ def test_a_worker_that_would_write_other_rows_ends_the_job(
         environment = msgspec.structs.replace(own.environment, processor="another")
         return msgspec.structs.replace(own, environment=environment)
 
-    monkeypatch.setattr(pipeline, "row_fingerprint", of_another_machine)
+    monkeypatch.setattr(engine_run, "row_fingerprint", of_another_machine)
     with pytest.raises(FingerprintError, match="this machine would not write the planned rows"):
         _run(inputs, tmp_path / "out", **heads)
     assert not list((tmp_path / "out").glob("documents/*"))

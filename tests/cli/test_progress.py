@@ -247,7 +247,11 @@ def test_the_summary_says_what_was_indexed_again() -> None:
 def test_the_summary_of_a_run_with_nothing_to_do() -> None:
     done = outcome(units=0, unchanged=1000, errors=1)
     wanted = "nothing to do: 1,000 documents already in out, 1 of them in errors"
-    assert summary_lines(done, {}, "out") == [wanted]
+    unchecked = " (its files are all there in full length; longbert verify reads them)"
+    assert summary_lines(done, {}, "out") == [wanted + unchecked]
+    kept = outcome(units=0, unchanged=1000, errors=1, kept=12)
+    gone = ", 12 kept that are gone from the inputs"
+    assert summary_lines(kept, {}, "out") == [wanted + gone + unchecked]
 
 
 def test_a_run_ends_with_a_summary_on_stderr(
@@ -273,4 +277,5 @@ def test_a_run_ends_with_a_summary_on_stderr(
     again = call(*arguments)
     assert (again.exit_code, again.stdout) == (3, "")
     nothing = f"5 documents already in {tmp_path}/out, 1 of them in errors"
-    assert again.stderr == f"longbert: nothing to do: {nothing}\n"
+    unchecked = "(its files are all there in full length; longbert verify reads them)"
+    assert again.stderr == f"longbert: nothing to do: {nothing} {unchecked}\n"

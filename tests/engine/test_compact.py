@@ -55,7 +55,7 @@ def grown(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
     (docs / "rows.jsonl").write_text(
         '{"id": "a", "text": "first"}\n{"id": "b", "text": "second"}\n{"id": "a", "text": "more"}\n'
     )
-    run(docs, place / "out", **settings)
+    run(docs, place / "out", prune=True, **settings)
     run(docs, place / "fresh", **settings)
     return place
 

@@ -48,8 +48,8 @@ def run_with(context: RunContext, models: Models) -> RunResult:
     refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
     planned = plan(context, refs, prepared)
     for unit in planned.units:
-        process_unit(context, unit, models)
-    return finish(context, summarize(planned), prepared, RunInfo("none"))
+        process_unit(context, unit, lambda: models)
+    return finish(context, summarize(context, planned), prepared, RunInfo("none"))
 
 
 def in_another_environment(models: Models, **libraries: str) -> Models:

@@ -62,7 +62,7 @@ def test_only_new_and_changed_documents_are_encoded(
     (docs / "04.txt").unlink()
     write_texts(docs, {"0.txt": long_text(60, seed=78)})
 
-    after = run(docs, output, **settings)
+    after = run(docs, output, prune=True, **settings)
 
     entry = last_run(output)
     # Changed and removed are gone from what was there; new and changed are encoded.
@@ -87,7 +87,7 @@ def test_the_index_finds_what_was_added_and_not_what_was_removed(
     run(docs, output, **settings)
     (docs / "04.txt").unlink()
     write_texts(docs, {"new.txt": long_text(60, seed=78)})
-    run(docs, output, **settings)
+    run(docs, output, prune=True, **settings)
     run(docs, tmp_path / "fresh", **settings)
 
     found = longbert.open(output).search("the agreement in London", k=20)
@@ -123,7 +123,7 @@ def test_a_part_that_loses_all_its_documents_goes(
     run(docs, output, **settings)
     for name in ("00.txt", "01.txt"):
         (docs / name).unlink()
-    manifest = run(docs, output, **settings)
+    manifest = run(docs, output, prune=True, **settings)
 
     assert last_run(output)["units"] == 0
     assert last_run(output)["removed"] == 2
@@ -142,7 +142,7 @@ def test_adding_twice_and_removing_gives_the_rows_of_a_fresh_run(
     for step in range(3):
         write_texts(docs, {f"new{step}.txt": long_text(60, seed=100 + step), f"e{step}.txt": ""})
         (docs / f"0{step}.txt").unlink()
-        run(docs, output, **settings)
+        run(docs, output, prune=True, **settings)
         assert last_run(output)["measured"]["documents"] == 2
         assert problems(output) == []
     run(docs, tmp_path / "fresh", **settings)
@@ -305,7 +305,7 @@ def test_files_of_others_in_the_output_folder_are_left_alone(
     write_texts(output, own)
     run(docs, output, **settings)
     (docs / "00.txt").unlink()
-    run(docs, output, **settings)
+    run(docs, output, prune=True, **settings)
     assert {name: (output / name).read_text() for name in own} == own
     assert problems(output) == []
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
+from longbert.store.layout import LOCK
 
 
 class Death(BaseException):
@@ -16,7 +17,7 @@ class Death(BaseException):
 
 
 class FailingFiles(LocalFileSystem):
-    """Local files on which the n-th change fails.
+    """Local files on which the n-th change fails; those of the lock do not count.
 
     Args:
         fails_at: writes and removals, from 0, before the one that fails; None: none does.
@@ -29,18 +30,27 @@ class FailingFiles(LocalFileSystem):
         self._fault = fault
 
     def write(self, path: str, data: bytes | memoryview) -> None:
+        self._fail_in_time(path, data)
+        super().write(path, data)
+
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        # A file that is there is written by `write`.
+        if expected is None and not path.endswith(LOCK):
+            self._fail_in_time(path, data)
+        return super().write_if(path, data, expected=expected)
+
+    def remove(self, path: str) -> None:
+        if not path.endswith(LOCK) and self._is_time():
+            raise Death if self._fault == "death" else PermissionError(errno.EACCES, "denied", path)
+        super().remove(path)
+
+    def _fail_in_time(self, path: str, data: bytes | memoryview) -> None:
         if self._is_time():
             if self._fault == "full":
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
             os.makedirs(os.path.dirname(path), exist_ok=True)
             Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
             raise Death
-        super().write(path, data)
-
-    def remove(self, path: str) -> None:
-        if self._is_time():
-            raise Death if self._fault == "death" else PermissionError(errno.EACCES, "denied", path)
-        super().remove(path)
 
     def _is_time(self) -> bool:
         self.n_changes += 1

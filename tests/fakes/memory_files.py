@@ -61,6 +61,15 @@ class MemoryFiles(FileSystem):
         self._check(path)
         self.data[path] = bytes(data)
 
+    def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
+        if self.data.get(path) != expected:
+            return False
+        self.write(path, data)
+        return True
+
+    def remove_folder(self, path: str) -> None:
+        pass
+
     def remove(self, path: str) -> None:
         self.data.pop(path, None)
 

@@ -96,7 +96,7 @@ class TestInvariant6CrashSafety:
         self, tmp_path: Path, embedding: Settings, fault: str
     ) -> None:
         texts = some_texts(4, n_words=30)
-        settings = {**embedding, "unit_bytes": 1700}
+        settings = {**embedding, "unit_bytes": 1700, "prune": True}
         docs = write_texts(tmp_path / "docs", texts)
         finished = tmp_path / "finished"
         assert len(run(docs, finished, **settings)["parts"]) == 2

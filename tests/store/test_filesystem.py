@@ -6,7 +6,9 @@ import errno
 import glob
 import os
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +195,38 @@ def test_writers_of_the_same_file_do_not_meet(tmp_path: Path) -> None:
 )
 def test_an_unfinished_file_tells_its_name(name: str, finished: str) -> None:
     assert finished_name(name) == finished
+
+
+@pytest.mark.parametrize("expected", [None, b"0"])
+def test_of_many_that_expect_the_same_one_writes(tmp_path: Path, expected: bytes | None) -> None:
+    path = tmp_path / "new" / "a.json"
+    if expected is not None:
+        FILES.write(str(path), expected)
+    written: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def write(number: int) -> None:
+        barrier.wait()
+        if FILES.write_if(str(path), b"%d" % number, expected=expected):
+            written.append(number)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(1, 9)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = written
+    assert path.read_bytes() == b"%d" % winner
+
+
+def test_a_write_that_is_interrupted_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    for write in (FILES.write, partial(FILES.write_if, expected=None)):
+        with pytest.raises(KeyboardInterrupt):
+            write(str(tmp_path / "a.json"), b"one")
+        assert list(tmp_path.iterdir()) == []

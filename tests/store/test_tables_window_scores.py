@@ -74,7 +74,7 @@ def test_rows_of_unchanged_documents_are_kept(settings: dict[str, object], tmp_p
     kept = [row for row in rows(tmp_path / "out", "window_scores") if row["document_id"] > "00.txt"]
     (inputs / "00.txt").unlink()
 
-    run(inputs, tmp_path / "out", **one_unit)
+    run(inputs, tmp_path / "out", prune=True, **one_unit)
 
     assert rows(tmp_path / "out", "window_scores") == kept
     assert problems(tmp_path / "out") == []

@@ -15,6 +15,7 @@ from longbert.encoders.checkpoint.check import (
     check_tokenizer_files,
     check_weight_files,
 )
+from longbert.encoders.checkpoint.files import PICKLED_WEIGHTS, SETTINGS, WEIGHTS
 from longbert.encoders.checkpoint.head_folder import HeadConfig, check_files, is_head, read_head
 from longbert.encoders.checkpoint.packaged import NAMES, packaged_folder
 from longbert.errors import ModelError, nearest
@@ -117,9 +118,9 @@ def _download(name: str, config: ModelConfig, *, with_weights: bool) -> Path:
     from huggingface_hub.errors import HFValidationError
 
     repository, _, revision = name.partition("@")
-    patterns = ["*.json", "*.txt", "*.model", "*.codes", "*.py"]
+    patterns = [*SETTINGS]
     if with_weights:
-        patterns += ["*.safetensors", *(["*.bin"] if config.trust_pickle else [])]
+        patterns += [*WEIGHTS, *(PICKLED_WEIGHTS if config.trust_pickle else ())]
     try:
         return Path(
             snapshot_download(repository, revision=revision or None, allow_patterns=patterns)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 import torch
 
+from longbert.encoders.runtime.machine import processor_flags
 from longbert.errors import ConfigError
 
 _CPU_BATCH_TOKENS = 2_048
@@ -50,16 +50,6 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 def precision_name(dtype: torch.dtype) -> str:
     """A type as ``--precision`` calls it."""
     return str(dtype).removeprefix("torch.")
-
-
-def processor_flags() -> frozenset[str]:
-    """The processor's features as Linux lists them; empty elsewhere."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return frozenset()
-    lines = (line for line in text.splitlines() if line.startswith(("flags", "Features")))
-    return frozenset(next(lines, "").partition(":")[2].split())
 
 
 def device_description(device: torch.device) -> str:
