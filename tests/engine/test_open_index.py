@@ -45,7 +45,7 @@ def test_an_open_index_goes_on_as_it_was_until_it_is_reloaded(
     before = everything(used)
     write_texts(docs, {"00.txt": long_text(60, seed=70), "new.txt": long_text(60, seed=71)})
     (docs / "01.txt").unlink()
-    run(docs, output, **embedding)
+    run(docs, output, prune=True, **embedding)
 
     assert everything(used) == before
     # One that had not searched when the files were there knows no less.

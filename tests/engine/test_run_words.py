@@ -80,7 +80,7 @@ def test_another_stemmer_does_not_stop_a_run(
     write_texts(docs, {"new.txt": "The tenant paid."})
     (docs / "00.txt").unlink()
 
-    manifest = run(docs, output, **embedding)
+    manifest = run(docs, output, prune=True, **embedding)
 
     assert manifest["lexical_settings"]["libraries"]["pystemmer"] == "99"
     entry = last_run(output)

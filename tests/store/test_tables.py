@@ -272,7 +272,11 @@ def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> 
             }
     description = json.loads((output.folder / manifest["index"]["file"]).read_text())
     named |= {manifest["index"]["file"]}
-    named |= {description[table]["file"] for table in ("documents", "passages")}
+    named |= {
+        segment["file"]
+        for table in ("documents", "passages")
+        for segment in description[table]["segments"]
+    }
     assert set(files_of(output.folder)) == named
     claim = json.loads((output.folder / "fingerprint.json").read_text())
     assert claim == {"format": manifest["format"], "rows": manifest["rows"]}
