@@ -16,10 +16,10 @@ from support.runs import (
     command_line,
     files_of,
     last_run,
-    problems,
     run,
     run_on,
     some_texts,
+    torn,
     write_texts,
 )
 from support.texts import long_text
@@ -116,7 +116,7 @@ class TestInvariant6CrashSafety:
             shutil.copytree(finished, output)
             with pytest.raises(OutputError if fault == "full" else Death):
                 run_on(FailingFiles(n, fault), docs, output, **settings)
-            assert problems(output) == [], f"after a failure at change {n}"
+            assert torn(output) == [], f"after a failure at change {n}"
             hits = longbert.open(output).like("01.txt", k=10)
             is_new = (output / "manifest.json").read_bytes() == wanted["manifest.json"]
             assert ("new.txt" in {hit.document_id for hit in hits}) == is_new
