@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -100,10 +100,8 @@ def _killed(pid: int, after_seconds: float) -> Iterator[None]:
     """Kill a process some time after the block has begun, if it is not over by then."""
 
     def kill() -> None:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
 
     timer = threading.Timer(max(0.0, after_seconds), kill)
     if after_seconds >= 0:
@@ -153,7 +151,7 @@ def make_scene(commands: Commands, place: Path, *, options: Sequence[str]) -> Sc
     texts = {f"{i:02}.txt": long_text(30, seed=i) for i in range(8)}
     write_texts(docs, texts | {"empty.txt": " ", "broken.jsonl": "{"})
     every = (
-        *("--runner", "none", "--unit-bytes", "1700", "--precision", "float32"),
+        *("--unit-bytes", "1700", "--precision", "float32"),
         *("--classify", "mood", "--ner", "names", *options),
     )
     scene = Scene(docs, before, {}, 0, [], 0.0, every)

@@ -1,8 +1,8 @@
 """Steps that change an output, named and counted over all processes of a run, and what fails there.
 
 ``install`` replaces the few calls by which the local file system changes anything. It runs in the
-process of the command and in each of its workers (see ``site/sitecustomize.py``), as the environment
-variable ``LONGBERT_FAULT`` says.
+process of the command and in each of its workers (see ``site/sitecustomize.py``), as the variable
+``LONGBERT_FAULT`` of the environment says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 VARIABLE = "LONGBERT_FAULT"
 _LINE_BYTES = 64
+_REFUSED = {"full": errno.ENOSPC, "read-only": errno.EROFS}
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,11 @@ class Fault:
     Attributes:
         output: the folder whose changes are steps.
         log: file with a line for each step.
-        kind: ``none`` only counts; ``kill`` ends the process as SIGKILL does; ``full`` is a full disk,
-            from then on; ``unreadable`` is a disk error of an input; ``clock`` lets the clock jump back
-            a day; ``memory`` raises MemoryError where a document that says ``MEMORY`` is encoded.
+        kind: ``none`` only counts; ``kill`` ends the process as SIGKILL does; from the step on
+            ``full`` is a full disk and ``read-only`` a disk that takes nothing; ``unreadable`` is a
+            disk error of the input ``disk.txt`` once it is planned; ``clock`` lets the clock jump a
+            day back and forth; ``memory`` raises MemoryError where a document that says ``MEMORY``
+            is encoded.
         at: the step, from 0.
         broken: name of what is made wrong on purpose; see ``breaks.py``.
     """
@@ -64,7 +67,6 @@ class _Steps:
     def __init__(self, fault: Fault) -> None:
         self._fault = fault
         self._handle = os.open(fault.log, os.O_CREAT | os.O_RDWR | os.O_APPEND)
-        self._is_full = False
 
     def take(self, when: str, path: str) -> None:
         name = self._name(path)
@@ -75,9 +77,9 @@ class _Steps:
         number = os.lseek(self._handle, 0, os.SEEK_CUR) // _LINE_BYTES - 1
         if self._fault.kind == "kill" and number == self._fault.at:
             os.kill(os.getpid(), signal.SIGKILL)
-        self._is_full |= self._fault.kind == "full" and number >= self._fault.at
-        if self._is_full and when == "write":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        code = _REFUSED.get(self._fault.kind)
+        if code is not None and number >= self._fault.at and when == "write":
+            raise OSError(code, os.strerror(code), path)
 
     def _name(self, path: str) -> str | None:
         """The folder of a table or index, or the name of a file beside them."""
