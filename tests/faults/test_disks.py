@@ -89,7 +89,8 @@ def test_one_document_that_fails_because_of_the_machine(
     assert run(tmp_path / "out", kind) == 3
 
     found = rows_by_document(tmp_path / "out")
-    assert found.pop(name) == []
+    ((table, row),) = found.pop(name)
+    assert (table, row["stage"], row["error"]) == ("errors", stage, error)
     assert found == {one: rows for one, rows in good.items() if one != name}
     assert problems(tmp_path / "out") == []
     assert run(tmp_path / "out") == 3
