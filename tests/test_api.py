@@ -80,11 +80,11 @@ class TestWorkers:
     def test_at_most_one_for_each_core(
         self, asked: int | None, started: int | None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from longbert.beam import runners
+        from longbert.engine import run
 
         started_with = []
         monkeypatch.setattr(
-            runners, "run_on_beam", lambda _, info, **__: started_with.append(info.workers)
+            run, "run_in_process", lambda _, info, __: started_with.append(info.workers)
         )
         said: list[str] = []
         config = run_config({"input": "docs"})
@@ -95,9 +95,9 @@ class TestWorkers:
         )
 
     def test_from_python_it_is_a_warning(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from longbert.beam import runners
+        from longbert.engine import run
 
-        monkeypatch.setattr(runners, "run_on_beam", lambda *_, **__: None)
+        monkeypatch.setattr(run, "run_in_process", lambda *_: None)
         with pytest.warns(RuntimeWarning, match=r"workers is 1,000, .*: starting 3") as warned:
             longbert.run("docs", workers=1000)
         assert warned[0].filename == __file__

@@ -64,7 +64,7 @@ _OF_LABELS = ("gold", "head", "id_field", "text_field", "label_field", "label_ma
     "--qrels",
     type=PATH,
     metavar="FILE",
-    help="Judgments as TREC writes them, in place of the field relevant.",
+    help="Judgments as TREC writes them.  [default: the field relevant of --queries]",
 )
 @click.option(
     "--run",

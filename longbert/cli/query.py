@@ -75,7 +75,7 @@ Examples:
 @click.option(
     "--rerank-label",
     metavar="LABEL",
-    help="The label that means relevant, for a cross-encoder of several.",
+    help="The label that means relevant, for a cross-encoder of several.  [default: none]",
 )
 @query_prompt_option("what the run recorded")
 @format_option(

@@ -214,6 +214,7 @@ def _write_new(path: str, data: bytes) -> bool:
     try:
         with _written_beside(path, data) as beside:
             os.link(beside, path)
+            os.unlink(beside)
     except FileExistsError:
         return False
     _sync_folder(os.path.dirname(path) or ".")
@@ -236,7 +237,7 @@ def _write_and_rename(path: str, data: bytes | memoryview) -> None:
 
 @contextmanager
 def _written_beside(path: str, data: bytes | memoryview) -> Iterator[str]:
-    """A file with this content beside ``path``, which is gone after the block, stopped or not."""
+    """A file with this content beside ``path``; if the block is stopped, it is removed."""
     # Whoever writes the same file at the same time has a name of their own for it.
     writer = f"{os.getpid():x}-{threading.get_ident():x}"
     beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
@@ -246,9 +247,10 @@ def _written_beside(path: str, data: bytes | memoryview) -> Iterator[str]:
             file.flush()
             os.fsync(file.fileno())
         yield beside
-    finally:
+    except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(beside)
+        raise
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:

@@ -71,14 +71,14 @@ class FakeTokenizer:
         words = [match.group() for match in found]
         spans = np.array([match.span() for match in found], dtype=np.int64).reshape(-1, 2)
         return TokenizedText(
-            ids=np.array([_id(word) for word in words], dtype=np.int32),
+            ids=np.array([word_id(word) for word in words], dtype=np.int32),
             offsets=spans,
             starts_word=np.ones(len(words), dtype=np.bool_),
             is_unknown=np.array([UNKNOWN in word for word in words], dtype=np.bool_),
         )
 
 
-def _id(word: str) -> int:
+def word_id(word: str) -> int:
     digest = hashlib.sha256(word.encode()).digest()
     return 3 + int.from_bytes(digest[:4], "big") % (_N_IDS - 3)
 

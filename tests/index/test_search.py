@@ -419,7 +419,8 @@ def test_lexical_scores_of_a_filter_are_combined_from_the_documents_that_are_lef
     match = index._snapshot.words.match("the price of rent")
     assert match is not None
     left = [0, 1, 2]
-    expected = combined({"runs": match.runs[left], "documents": match.documents[left]})
+    kinds = {"runs": match.runs, "sentences": match.sentences, "documents": match.documents}
+    expected = combined({kind: scores[left] for kind, scores in kinds.items()})
 
     hits = index.search("the price of rent", 10, "lexical", filter="document_id != 'other'")
 

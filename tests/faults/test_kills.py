@@ -1,0 +1,143 @@
+"""The command killed at every step that changes the output, and at random moments."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from faults.breaks import BREAKS
+from faults.harness import Commands, Harm, Scene, check_mended, check_torn, make_scene
+from faults.steps import Fault
+
+_N_RANDOM = 50
+_HERE = ("--runner", "none")
+_TWO_WORKERS = ("--runner", "DirectRunner", "--workers", "2")
+
+
+@pytest.fixture(scope="module")
+def commands() -> Iterator[Commands]:
+    served = Commands()
+    yield served
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def scene(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """In one process."""
+    return make_scene(commands, tmp_path_factory.mktemp("scene"), options=_HERE)
+
+
+@pytest.fixture(scope="module")
+def with_workers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Through Beam, in two worker processes."""
+    return make_scene(commands, tmp_path_factory.mktemp("workers"), options=_TWO_WORKERS)
+
+
+def suffer(
+    commands: Commands, scene: Scene, place: Path, *, at: int, broken: str = ""
+) -> tuple[Path, Fault, list[str]]:
+    """Kill a run, or one of its workers, at a step."""
+    output = place / "out"
+    shutil.rmtree(output, ignore_errors=True)
+    shutil.copytree(scene.before, output)
+    fault = Fault(str(output), str(place / "log"), "kill", at, broken)
+    ended = commands.run(scene.arguments(output), fault)
+    # 1: a worker was killed, and the command says so.
+    if ended.status not in (-signal.SIGKILL, 1):
+        raise Harm(f"step {at} never came: {ended.status} {ended.stderr}")
+    return output, fault, ended.steps
+
+
+def all_kills(
+    commands: Commands, scene: Scene, place: Path, *, broken: str = "", n_in_flight: int = 1
+) -> None:
+    """Kill at every step, one after the other; raises Harm."""
+    for at in range(len(scene.steps)):
+        output, fault, _ = suffer(commands, scene, place, at=at, broken=broken)
+        check_torn(output)
+        check_mended(commands, scene, output, fault, n_in_flight=n_in_flight)
+
+
+def random_kills(
+    commands: Commands, scene: Scene, place: Path, *, seed: int, n_in_flight: int
+) -> None:
+    """Kill at random moments; raises Harm."""
+    moments = random.Random(seed)
+    n_killed = 0
+    while n_killed < _N_RANDOM:
+        output = place / "out"
+        shutil.rmtree(output, ignore_errors=True)
+        shutil.copytree(scene.before, output)
+        fault = Fault(str(output), str(place / "log"))
+        moment = moments.uniform(0, 1.2 * scene.seconds)
+        ended = commands.run(scene.arguments(output), fault, killed_after_seconds=moment)
+        assert ended.status in (-signal.SIGKILL, 3), ended.stderr
+        n_killed += ended.status == -signal.SIGKILL
+        check_torn(output)
+        check_mended(commands, scene, output, fault, n_in_flight=n_in_flight)
+
+
+def test_steps_are_those_that_commit(scene: Scene) -> None:
+    """Else the kills below would miss some."""
+    names = {name for name in scene.steps if name.startswith("after-rename")}
+    assert names == {
+        f"after-rename {one}"
+        for one in (
+            *("documents", "passages", "entities", "classifications", "errors"),
+            *(
+                "catalog",
+                "lexical",
+                "receipts",
+                "index/documents",
+                "index/passages",
+                "index/description",
+            ),
+            *("manifest.json", "run.json", "lock.json"),
+        )
+    }
+    removed = {name for name in scene.steps if name.startswith("after-remove")}
+    assert {f"after-remove {one}" for one in ("passages", "receipts", "index/passages")} <= removed
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_every_step(commands: Commands, scene: Scene, tmp_path: Path) -> None:
+    all_kills(commands, scene, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_every_step_with_two_workers(
+    commands: Commands, with_workers: Scene, tmp_path: Path
+) -> None:
+    all_kills(commands, with_workers, tmp_path, n_in_flight=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_random_moments(commands: Commands, scene: Scene, tmp_path: Path) -> None:
+    random_kills(commands, scene, tmp_path, seed=0, n_in_flight=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_killed_at_random_moments_with_two_workers(
+    commands: Commands, with_workers: Scene, tmp_path: Path
+) -> None:
+    random_kills(commands, with_workers, tmp_path, seed=1, n_in_flight=2)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("broken", BREAKS)
+def test_what_is_broken_is_found(
+    commands: Commands, scene: Scene, tmp_path: Path, broken: str
+) -> None:
+    """The harness proves itself: with a commit step made wrong, some kill does harm."""
+    with pytest.raises(Harm):
+        all_kills(commands, scene, tmp_path, broken=broken)
