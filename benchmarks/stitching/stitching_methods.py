@@ -145,7 +145,7 @@ class Decoder:
         }
         for stitching in ENTITY_STITCHINGS:
             scores, emissions = (
-                stitch_scores(_runs(windows, values, stitching), len(tokens), stitching=stitching)
+                stitch_scores(_runs(windows, values, stitching), stitching=stitching)
                 for values in (
                     [softmax(one.logits) for one in windows],
                     [one.emissions for one in windows],

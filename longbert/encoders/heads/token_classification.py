@@ -156,7 +156,7 @@ class EntityHead:
         if self.tagger.transitions is not None:
             scored = self.decode_crf(text, tokens, partial)
             return HeadResult(entities=self.entities(text, [span for span, _ in scored]))
-        scores = stitch_scores(partial.runs, len(tokens), stitching=self._stitching)
+        scores = stitch_scores(partial.runs, stitching=self._stitching)
         check_finite(scores)
         spans = decode_entities(
             scores,
@@ -177,7 +177,7 @@ class EntityHead:
         Raises:
             DocumentError: the model gave NaN or infinity.
         """
-        emissions = stitch_scores(partial.runs, len(tokens), stitching=self._stitching)
+        emissions = stitch_scores(partial.runs, stitching=self._stitching)
         check_finite(emissions)
         stops = ends_at_line_breaks(text, tokens.offsets)
         return decode_crf(
