@@ -17,9 +17,10 @@ from transformers.pipelines.token_classification import (
 
 from longbert.config import ENTITY_STITCHINGS
 from longbert.core.crf import decode_crf
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.windows import Window
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.records import LabelledSpan, ScoredSpan

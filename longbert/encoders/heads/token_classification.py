@@ -12,9 +12,10 @@ from typing_extensions import override
 from longbert.arrays import FloatArray
 from longbert.config import ModelConfig
 from longbert.core.crf import decode_crf, ends_at_line_breaks, masked_emissions
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.heads.base import Head, HeadResult, check_finite
