@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any
 
@@ -77,7 +77,38 @@ class FakeTokenizer:
             is_unknown=np.array([UNKNOWN in word for word in words], dtype=np.bool_),
         )
 
+    def stream(self) -> FakeStream:
+        """Tokenize a text that comes in pieces."""
+        return FakeStream(self)
 
+
+class FakeStream:
+    """Cuts a text behind the last white space that is known."""
+
+    def __init__(self, tokenizer: FakeTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._held = ""
+        self._n_chars_before = 0
+
+    def add(self, piece: str) -> TokenizedText:
+        """Take the next characters; the tokens up to the last white space."""
+        self._held += piece
+        n_whole = max(self._held.rfind(" "), self._held.rfind("\n")) + 1
+        return self._take(n_whole)
+
+    def finish(self) -> TokenizedText:
+        """The tokens that are left."""
+        return self._take(len(self._held))
+
+    def _take(self, n_chars: int) -> TokenizedText:
+        tokens = self._tokenizer.tokenize(self._held[:n_chars])
+        found = replace(tokens, offsets=tokens.offsets + self._n_chars_before)
+        self._held = self._held[n_chars:]
+        self._n_chars_before += n_chars
+        return found
+
+
+@lru_cache(1 << 16)
 def _id(word: str) -> int:
     digest = hashlib.sha256(word.encode()).digest()
     return 3 + int.from_bytes(digest[:4], "big") % (_N_IDS - 3)
