@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -61,15 +62,25 @@ class BeamFileSystem(FileSystem):
         return None if _has_scheme(path) else self.local.local_path(path)
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
         if not _has_scheme(path):
-            self.local.write(path, data)
+            with self.local.create(path) as file:
+                yield file
             return
-        with (
-            _os_errors(path),
-            FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
-        ):
-            file.write(data)
+        with _os_errors(path):
+            file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        try:
+            yield file
+        except BaseException:
+            # Closing it makes an object of what was written so far.
+            with suppress(Exception):
+                file.close()
+            with suppress(OSError):
+                self.remove(path)
+            raise
+        with _os_errors(path):
+            file.close()
 
     @override
     def remove(self, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -289,6 +290,8 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
     return DocumentResult(
         document=state.document,
+        content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        n_chars=len(text),
         n_tokens=len(tokens),
         n_windows=state.n_windows,
         n_chars_covered=covered,

@@ -20,11 +20,11 @@ from longbert.index.lexical.build import lexical_file
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
-from longbert.store.folder import entry_of
 from longbert.store.layout import LEXICAL, part_file
 from longbert.store.manifest import DocumentEntry, Receipt
-from longbert.store.parquet import read_table, to_parquet
-from longbert.store.tables import build_tables, counts_of_tables
+from longbert.store.parquet import read_table
+from longbert.store.part_writer import write_part
+from longbert.store.tables import build_tables
 
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
@@ -52,7 +52,7 @@ def copy_unit(context: RunContext, unit: Unit) -> None:
     assert unit.copy_from is not None
     kept = {one.document_id for one in unit.part.documents if not one.failed}
     kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
-    tables = {}
+    tables: dict[str, pa.Table] = {}
     for table in context.tables:
         rows = read_table(context.output, table, unit.copy_from)
         ids = rows.column("document_id").to_pylist()
@@ -98,7 +98,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             "documents": len(items),
             "errors": len(errors),
             "unknown_script": sum(
-                result.n_chars_unknown > UNKNOWN_SHARE_WARNING * len(result.document.text)
+                result.n_chars_unknown > UNKNOWN_SHARE_WARNING * result.n_chars
                 for result in results
             ),
             "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
@@ -133,22 +133,20 @@ def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
     """Write the tables and the lexical index of them, then the receipt that makes them count."""
+    output = context.output
     with timed(context.meter, "writing"):
-        files = {}
-        for name, table in tables.items():
-            data = to_parquet(table)
-            context.output.write(part_file(name, part.name), data)
-            files[name] = entry_of(data, n_rows=table.num_rows)
-        data = lexical_file(
-            tables["documents"], tables["passages"], language=context.config.language
-        )
-        context.output.write(part_file(LEXICAL, part.name), data)
-        files[LEXICAL] = entry_of(data, n_rows=tables["passages"].num_rows)
+        schemas = {name: table.schema for name, table in tables.items()}
+        with write_part(output, part.name, schemas) as written:
+            written.add(tables)
+        with output.create(part_file(LEXICAL, part.name)) as file:
+            language = context.config.language
+            file.write(lexical_file(tables["documents"], tables["passages"], language=language))
+            lexical = file.entry(n_rows=written.counts["passages"])
         receipt = Receipt(
             part=part.name,
             fingerprint=part.fingerprint,
-            counts=counts_of_tables(tables),
-            files=files,
+            counts=dict(written.counts),
+            files={**written.files, LEXICAL: lexical},
             documents=tuple(
                 DocumentEntry(
                     identity=one.identity,
@@ -159,7 +157,7 @@ def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> 
                 for one in part.documents
             ),
         )
-        context.output.write_receipt(receipt)
+        output.write_receipt(receipt)
 
 
 def _error_row(document: Document, error: DocumentError) -> ErrorRow:

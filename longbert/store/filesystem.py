@@ -10,8 +10,9 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from typing_extensions import override
 
@@ -64,12 +65,20 @@ class FileSystem(Protocol):
     def local_path(self, path: str) -> str | None:
         """Local path of the file, for memory mapping; None if it is not on this machine."""
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write a file atomically, creating its folders.
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """Write a file piece by piece, creating its folders.
+
+        It appears under its name, whole, when the context ends; where that ends with an exception,
+        the file stays as it was, or, in an object store, is removed.
 
         Raises:
             OSError: the folder cannot be made, is not writable, or is full.
         """
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file in one piece; see :meth:`create`."""
+        with self.create(path) as file:
+            file.write(data)
 
     def remove(self, path: str) -> None:
         """Remove a file; no error if there is none."""
@@ -112,18 +121,19 @@ class LocalFileSystem(FileSystem):
         return path
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    @contextlib.contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
         # Temporary file, fsync, rename, fsync of the folder.
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
         beside = f"{path}{TEMPORARY_SUFFIX}"
         try:
             with open(beside, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, path)
-        except OSError:
+        except Exception:
             with contextlib.suppress(OSError):
                 os.unlink(beside)
             raise

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
 
@@ -28,14 +30,20 @@ class FailingFiles(LocalFileSystem):
         self._fails_at = fails_at
         self._fault = fault
 
-    def write(self, path: str, data: bytes) -> None:
-        if self._is_time():
-            if self._fault == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
-            raise Death
-        super().write(path, data)
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
+        if not self._is_time():
+            with super().create(path) as file:
+                yield file
+            return
+        if self._fault == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        written = io.BytesIO()
+        yield written
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        half = written.getvalue()[: len(written.getvalue()) // 2]
+        Path(path + TEMPORARY_SUFFIX).write_bytes(half)
+        raise Death
 
     def remove(self, path: str) -> None:
         if self._is_time():
@@ -57,9 +65,9 @@ class WatchedFiles(LocalFileSystem):
         self._watch(path)
         return super().open(path)
 
-    def write(self, path: str, data: bytes) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         self._watch(path)
-        super().write(path, data)
+        return super().create(path)
 
     def files(self, path: str) -> Iterator[FileInfo]:
         self._watch(path)
