@@ -132,10 +132,36 @@ def passage_spans(offsets: IntArray, starts: IntArray, n_chars: int) -> IntArray
     Returns:
         Half-open spans. Shape: (n_runs, 2).
     """
-    # Tokens of a tokenizer that rewrites its text may step back; a partition may not.
-    begins = np.maximum.accumulate(offsets[starts, 0])
-    begins[:1] = 0
-    return np.stack([begins, np.append(begins[1:], n_chars)], axis=1)
+    stream = SpanStream()
+    return np.concatenate([stream.add(offsets[starts, 0]), stream.finish(n_chars)])[: len(starts)]
+
+
+class SpanStream:
+    """The spans of :func:`passage_spans` for runs of tokens that come a few at a time.
+
+    Attributes:
+        first_char: where the last run begins, whose span ends with the next one.
+    """
+
+    def __init__(self) -> None:
+        self.first_char = 0
+        self._is_first = True
+
+    def add(self, begins: IntArray) -> IntArray:
+        """Take where the first tokens of the next runs begin; the spans that have ended."""
+        if not len(begins):
+            return np.empty((0, 2), dtype=np.int64)
+        # Tokens of a tokenizer that rewrites its text may step back; a partition may not.
+        borders = np.maximum.accumulate(np.append(self.first_char, begins))
+        if self._is_first:
+            borders = np.append(0, borders[2:])
+        self._is_first = False
+        self.first_char = int(borders[-1])
+        return np.stack([borders[:-1], borders[1:]], axis=1)
+
+    def finish(self, n_chars: int) -> IntArray:
+        """The span of the last run, which ends with the text."""
+        return np.array([[self.first_char, n_chars]], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,11 @@ from longbert.config import (
     ENTITY_STRATEGIES,
     ModelConfig,
 )
+from longbert.core.entity_stream import BestLabels
+from longbert.core.text_stream import TextStream
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import load_models
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.records import DocumentResult
 
 Models = Callable[..., Path]
@@ -73,8 +76,8 @@ def head_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
 @pytest.fixture(scope="module")
 def heads_with_partials(
     models: Models, tmp_path_factory: pytest.TempPathFactory
-) -> list[tuple[Any, Any, list[Any]]]:
-    """Every head with the tokens of a document and the partials of its windows."""
+) -> list[tuple[Any, Any, list[Any], list[Any]]]:
+    """Every head with the tokens of a document, its windows and their partials."""
     found = []
     for config in head_configurations(models, tmp_path_factory.mktemp("heads")):
         for pass_ in load_models(config).passes:
@@ -83,7 +86,7 @@ def heads_with_partials(
             assert len(windows) > 8
             by_head = pass_.run(windows, 24)
             for head, partials in zip(pass_.heads, by_head, strict=True):
-                found.append((head, tokens, partials))
+                found.append((head, tokens, windows, list(partials)))
     n_entity_heads = len(ENTITY_STRATEGIES) + len(ENTITY_STITCHINGS)
     assert len(found) == 3 + 2 + len(POOLINGS_OF_WINDOWS) + n_entity_heads + 2
     return found
@@ -92,9 +95,9 @@ def heads_with_partials(
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_invariant_4_segments_of_windows_merge_to_the_whole(
-    heads_with_partials: list[tuple[Any, Any, list[Any]]], data: st.DataObject
+    heads_with_partials: list[tuple[Any, Any, list[Any], list[Any]]], data: st.DataObject
 ) -> None:
-    for head, tokens, partials in heads_with_partials:
+    for head, tokens, _, partials in heads_with_partials:
         whole = bits(head.finish(TEXT, tokens, head.merge(partials)))
         assert any(whole)
         cuts = data.draw(st.sets(st.integers(1, len(partials) - 1), max_size=5))
@@ -105,6 +108,44 @@ def test_invariant_4_segments_of_windows_merge_to_the_whole(
         for segment in segments[1:]:
             left = head.merge([left, segment])
         assert bits(head.finish(TEXT, tokens, left)) == whole
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_invariant_4_windows_a_few_at_a_time_give_what_all_do(
+    heads_with_partials: list[tuple[Any, Any, list[Any], list[Any]]], data: st.DataObject
+) -> None:
+    """Tokens run ahead of their windows, and the text is forgotten where that is allowed."""
+    cuts = data.draw(st.lists(st.integers(0, 30), max_size=6))
+    ahead = data.draw(st.integers(0, 20))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BestLabels, "most_held", 10)
+        for head, tokens, windows, partials in heads_with_partials:
+            whole = bits(head.finish(TEXT, tokens, head.merge(partials)))
+            stream, text = head.stream(), TextStream()
+            result = HeadResult()
+            n_tokens = 0
+            borders = [0, *sorted(min(cut, len(partials)) for cut in cuts), len(partials)]
+            for start, stop in pairwise(borders):
+                seen = max([one.window.stop for one in windows[:stop]], default=0) + ahead
+                piece = slice(n_tokens, max(n_tokens, min(seen, len(tokens))))
+                reached = max(tokens.offsets[piece, 1], default=0)
+                text.add(TEXT[len(text) : max(len(text), reached)])
+                result += stream.add(text, _tokens(tokens, piece), partials[start:stop])
+                n_tokens = piece.stop
+                first = stream.first_char
+                text.release(len(text) if first is None else first)
+            text.add(TEXT[len(text) :])
+            assert bits(result + stream.finish(text)) == whole
+
+
+def _tokens(tokens: TokenizedText, piece: slice) -> TokenizedText:
+    return TokenizedText(
+        tokens.ids[piece],
+        tokens.offsets[piece],
+        tokens.starts_word[piece],
+        tokens.is_unknown[piece],
+    )
 
 
 @lru_cache
