@@ -39,28 +39,30 @@ class CoveredChars:
     """Counts as :func:`count_covered_chars` does, window by window.
 
     Attributes:
-        reached: the end of what has been spanned: no character before it is asked for again.
+        reached: the end of what has been spanned.
+        passed: the end of what has been looked at: no character before it is asked for again, as
+            long as no window begins before it.
     """
 
     def __init__(self) -> None:
         self.reached = 0
         self._n_covered = 0
-        self._passed = 0
+        self.passed = 0
         self._n_dropped = 0
 
     def add(self, text: Text, start: int, stop: int) -> None:
         """Count the characters of the next window, from its first token to its last."""
         self.skip(text, start)
         self._n_covered += self._n_dropped + max(0, stop - max(start, self.reached))
-        self.reached = self._passed = max(self.reached, stop)
+        self.reached = self.passed = max(self.reached, stop)
         self._n_dropped = 0
 
     def skip(self, text: Text, start: int) -> None:
         """Look at characters behind which the next window begins, so that they can be released."""
-        if start < self._passed:
-            self._passed, self._n_dropped = self.reached, 0
-        self._n_dropped += _droppable(text, self._passed, start)
-        self._passed = max(self._passed, start)
+        if start < self.passed:
+            self.passed, self._n_dropped = self.reached, 0
+        self._n_dropped += _droppable(text, self.passed, start)
+        self.passed = max(self.passed, start)
 
     def finish(self, text: Text) -> int:
         """How many there were, once all windows have been added."""

@@ -47,6 +47,16 @@ def joined(parts: Sequence[TokenizedText]) -> TokenizedText:
     )
 
 
+def tokens_between(tokens: TokenizedText, start: int, stop: int) -> TokenizedText:
+    """Some neighbouring tokens; offsets stay those of the text."""
+    return TokenizedText(
+        ids=tokens.ids[start:stop],
+        offsets=tokens.offsets[start:stop],
+        starts_word=tokens.starts_word[start:stop],
+        is_unknown=tokens.is_unknown[start:stop],
+    )
+
+
 def no_tokens() -> TokenizedText:
     """No tokens at all."""
     return TokenizedText(
