@@ -24,9 +24,11 @@ from longbert.config import (
 from longbert.errors import ConfigError
 
 if TYPE_CHECKING:
+    from longbert.engine.compact import Compacted
     from longbert.engine.encoder import Encoder
     from longbert.engine.evaluate import Evaluation
     from longbert.engine.finish import RunResult
+    from longbert.engine.meter import Meter
     from longbert.engine.verify.problems import Problem
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
@@ -179,9 +181,9 @@ def verify(
         InputError: an input is not where the run named it.
         FingerprintError: this machine would not make the bits that are to be compared.
     """
+    from longbert.engine.recorded import recorded_config
     from longbert.engine.verify.inputs import input_problems
     from longbert.engine.verify.output import verify_output
-    from longbert.engine.verify.recorded import recorded_config
 
     output = output_folder(os.fspath(folder))
     yield from verify_output(output)
@@ -192,6 +194,35 @@ def verify(
         from longbert.engine.verify.sample import sample_problems
 
         yield from sample_problems(output, recorded_config(output), sample)
+
+
+def compact(
+    folder: str | os.PathLike[str] = DEFAULT_OUTPUT, *, meter: Meter | None = None
+) -> Compacted:
+    """Merge small parts of an output, and put its tables in the order of the inputs.
+
+    Args:
+        folder: the output.
+        meter: counts the documents as they are done.
+
+    Returns:
+        How many parts there were, are, and were written.
+
+    Raises:
+        ConfigError: there is no such folder.
+        InputError: the inputs are not where the last run named them, or have changed since.
+        OutputError: the folder holds no finished output, or a part is damaged.
+    """
+    from longbert.engine.compact import compact_output
+    from longbert.engine.context import RunContext
+    from longbert.engine.meter import NullMeter
+    from longbert.engine.recorded import recorded_config
+
+    output = output_folder(os.fspath(folder))
+    output.finished()
+    config = recorded_config(output)
+    files = filesystem_for(config.output, *config.inputs)
+    return compact_output(RunContext(config, files, meter or NullMeter()))
 
 
 def run_job(

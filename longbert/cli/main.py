@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "longbert.cli.train",
     "evaluate": "longbert.cli.evaluate",
     "verify": "longbert.cli.verify",
+    "compact": "longbert.cli.compact",
 }
 """The module of each command, loaded by name, so that a command imports only what it needs."""
 

@@ -11,8 +11,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import TypeVar
 
 from longbert.records import DocumentRef, ErrorRow
+
+Packed = TypeVar("Packed")
 
 _DOCUMENT_OVERHEAD_BYTES = 512
 _DIGEST_LENGTH = 12
@@ -68,17 +72,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A part to make: either from documents, or by copying rows of an earlier part.
+    """A part to make: either from documents, or by copying rows of earlier parts.
 
     Attributes:
         part: what it makes.
         refs: documents to encode; empty when rows are copied.
-        copy_from: the part that holds the rows; None when documents are encoded.
+        copy_from: the parts that hold the rows; none when documents are encoded.
     """
 
     part: Part
     refs: tuple[DocumentRef, ...] = ()
-    copy_from: str | None = None
+    copy_from: tuple[str, ...] = ()
 
     @property
     def n_bytes(self) -> int:
@@ -135,13 +139,14 @@ def plan_units(
             # Its rows are still those of the fingerprint that they were made with.
             name = part_name(part.ordinal, kept, part.fingerprint)
             copy = Part(name, kept, part.fingerprint)
-            units.append(Unit(copy, copy_from=part.name))
+            units.append(Unit(copy, copy_from=(part.name,)))
             parts.append(copy.name)
         else:
             parts.append(part.name)
     new = [pair for pair in documents if pair[1].identity not in known]
     first = 1 + max((part.ordinal for part in earlier), default=-1)
-    for ordinal, packed in enumerate(_pack(new, unit_bytes), start=first):
+    sized = [(ref.n_bytes, (ref, planned)) for ref, planned in new]
+    for ordinal, packed in enumerate(_pack(sized, unit_bytes), start=first):
         planned = tuple(document for _, document in packed)
         part = Part(part_name(ordinal, planned, fingerprint), planned, fingerprint)
         units.append(Unit(part, refs=tuple(ref for ref, _ in packed)))
@@ -152,6 +157,50 @@ def plan_units(
         n_documents=len(documents),
         n_unchanged=len(documents) - len(new),
         n_removed=n_removed,
+    )
+
+
+def plan_compaction(
+    refs: Iterable[DocumentRef], *, unit_bytes: int, earlier: Sequence[Part]
+) -> Plan:
+    """Pack the documents of an output anew, in the order of the inputs, as a fresh run would.
+
+    Rows keep the fingerprint that they were made with, and a part has rows of one fingerprint. So
+    where all rows have the same, the parts are those of a fresh run; else a part ends where the
+    fingerprint changes.
+
+    Args:
+        refs: of the documents as the inputs have them now, in any order.
+        unit_bytes: as in :func:`plan_units`.
+        earlier: the parts of the output, in order. Documents that the inputs no longer have come
+            last.
+
+    Returns:
+        Documents of the inputs that the output lacks are counted, but in no part.
+    """
+    held = {one.identity: (part, one) for part in earlier for one in part.documents}
+    found = {
+        PlannedDocument.from_ref(ref).identity: ref.n_bytes for ref in _refuse_duplicates(refs)
+    }
+    sizes = {identity: n_bytes for identity, n_bytes in found.items() if identity in held}
+    ordered = [*sizes, *(identity for identity in held if identity not in sizes)]
+    names: list[str] = []
+    units: list[Unit] = []
+    there = {part.name for part in earlier}
+    for fingerprint, same in groupby(ordered, key=lambda one: held[one][0].fingerprint):
+        for packed in _pack([(sizes.get(one, 0), one) for one in same], unit_bytes):
+            documents = tuple(held[one][1] for one in packed)
+            part = Part(part_name(len(names), documents, fingerprint), documents, fingerprint)
+            names.append(part.name)
+            if part.name not in there:
+                sources = dict.fromkeys(held[one][0].name for one in packed)
+                units.append(Unit(part, copy_from=tuple(sources)))
+    return Plan(
+        parts=tuple(names),
+        units=tuple(units),
+        n_documents=len(found),
+        n_unchanged=len(sizes),
+        n_removed=len(ordered) - len(sizes),
     )
 
 
@@ -181,17 +230,16 @@ def _refuse_duplicates(refs: Iterable[DocumentRef]) -> list[DocumentRef]:
     return checked
 
 
-def _pack(
-    documents: Sequence[tuple[DocumentRef, PlannedDocument]], unit_bytes: int
-) -> list[list[tuple[DocumentRef, PlannedDocument]]]:
-    packed: list[list[tuple[DocumentRef, PlannedDocument]]] = []
+def _pack(sized: Iterable[tuple[int, Packed]], unit_bytes: int) -> list[list[Packed]]:
+    """Cut documents, each with its bytes, into runs of about ``unit_bytes``."""
+    packed: list[list[Packed]] = []
     filled = 0
-    for ref, planned in documents:
-        weight = ref.n_bytes + _DOCUMENT_OVERHEAD_BYTES
+    for n_bytes, document in sized:
+        weight = n_bytes + _DOCUMENT_OVERHEAD_BYTES
         if not packed or filled + weight > unit_bytes:
             packed.append([])
             filled = 0
-        packed[-1].append((ref, planned))
+        packed[-1].append(document)
         filled += weight
     return packed
 

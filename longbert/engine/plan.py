@@ -75,7 +75,7 @@ def summarize(planned: Plan) -> PlanSummary:
         n_unchanged=planned.n_unchanged,
         n_removed=planned.n_removed,
         n_units=len(planned.units),
-        n_units_copied=sum(unit.copy_from is not None for unit in planned.units),
+        n_units_copied=sum(bool(unit.copy_from) for unit in planned.units),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
@@ -44,24 +44,27 @@ def is_resumed(context: RunContext, unit: Unit) -> bool:
 
 
 def copy_unit(context: RunContext, unit: Unit) -> None:
-    """Make a unit's part from the rows of an earlier part whose documents still exist.
+    """Make a unit's part from the rows of earlier parts, in the order of its documents.
 
     Raises:
         OutputError: a file cannot be read or written.
     """
-    assert unit.copy_from is not None
-    kept = {one.document_id for one in unit.part.documents if not one.failed}
-    kept_sources = {(one.source, one.document_id) for one in unit.part.documents}
     tables: dict[str, pa.Table] = {}
     for table in context.tables:
-        rows = read_table(context.output, table, unit.copy_from)
-        ids = rows.column("document_id").to_pylist()
-        if table == "errors":
-            sources = rows.column("source").to_pylist()
-            mask = [pair in kept_sources for pair in zip(sources, ids, strict=True)]
-        else:
-            mask = [document_id in kept for document_id in ids]
-        tables[table] = rows.filter(pa.array(mask, type=pa.bool_()))
+        rows = pa.concat_tables(
+            read_table(context.output, table, part) for part in unit.copy_from
+        ).combine_chunks()
+        by_document: dict[object, list[int]] = {}
+        for place, key in enumerate(_keys(rows, of_failures=table == "errors")):
+            by_document.setdefault(key, []).append(place)
+        # A document that failed may have the id of one that did not.
+        wanted = (
+            {(one.source, one.document_id): None for one in unit.part.documents}
+            if table == "errors"
+            else {one.document_id: None for one in unit.part.documents if not one.failed}
+        )
+        kept = [place for key in wanted for place in by_document.get(key, ())]
+        tables[table] = rows.take(pa.array(kept, type=pa.int64()))
     _commit(context, unit.part, tables)
 
 
@@ -124,11 +127,17 @@ def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
     """
     if is_resumed(context, unit):
         return False
-    if unit.copy_from is not None:
+    if unit.copy_from:
         copy_unit(context, unit)
     else:
         encode_unit(context, unit, models)
     return True
+
+
+def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:
+    """What tells of which document each row is."""
+    ids = rows.column("document_id").to_pylist()
+    return zip(rows.column("source").to_pylist(), ids, strict=True) if of_failures else ids
 
 
 def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:

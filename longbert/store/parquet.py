@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
+from longbert.store.tables import TABLES
 
 ROW_GROUP_ROWS = 16_384
 """Rows of a row group, which is what a table has in memory while it is written: with vectors of
@@ -88,7 +89,9 @@ def read_table(output: OutputFolder, table: str, part: str) -> pa.Table:
         OutputError: they are missing or damaged.
     """
     with open_table(output, part_file(table, part)) as file:
-        return file.read(use_threads=False)
+        rows = file.read(use_threads=False)
+        # Parquet has another name for the elements of lists, which would be written back.
+        return rows.cast(TABLES[table].schema(_width(rows)))
 
 
 def read_batches(
@@ -107,6 +110,14 @@ def read_batches(
             ):
                 if len(batch):
                     yield name, batch
+
+
+def _width(rows: pa.Table) -> int | None:
+    """Width of the vectors of a table; None if it has none."""
+    if "embedding" not in rows.column_names:
+        return None
+    kind = rows.schema.field("embedding").type
+    return int(kind.list_size) if pa.types.is_fixed_size_list(kind) else None
 
 
 @contextmanager
@@ -131,7 +142,7 @@ def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> 
                     "longbert's tables, run longbert again into an empty folder"
                 )
             yield file
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError) as error:
         raise OutputError(
             f"{output.join(name)} is missing or damaged ({error}): run longbert again with the "
             "same inputs to recreate it"

@@ -9,7 +9,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.units import Part, Plan, PlannedDocument, Unit, plan_units
+from longbert.core.units import Part, Plan, PlannedDocument, Unit, plan_compaction, plan_units
 from longbert.records import DocumentRef, ErrorRow, InputFile
 
 OVERHEAD_BYTES = 512
@@ -159,12 +159,13 @@ class Output:
             name, documents = unit.part.name, unit.part.documents
             assert name not in made
             assert documents
-            if unit.copy_from is None:
+            if not unit.copy_from:
                 assert [PlannedDocument.from_ref(one) for one in unit.refs] == list(documents)
                 encoded += [document.identity for document in documents]
             else:
                 assert not unit.refs
-                held = [document.identity for document in self.rows[unit.copy_from]]
+                (earlier,) = unit.copy_from
+                held = [document.identity for document in self.rows[earlier]]
                 kept = [document.identity for document in documents]
                 assert kept == [identity for identity in held if identity in kept]
                 assert len(kept) < len(held)
@@ -216,6 +217,59 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         assert again.parts == plan.parts
 
 
+@given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([1, 3_000, 5_000]))
+def test_compacting_gives_the_parts_of_a_fresh_run(
+    history: list[dict[int, tuple[str, int]]], unit_bytes: int
+) -> None:
+    output = Output()
+    for lines in history:
+        output.apply(
+            plan_units(refs_of(lines), unit_bytes=1, fingerprint="f", earlier=output.parts)
+        )
+
+    plan = plan_compaction(refs_of(history[-1]), unit_bytes=unit_bytes, earlier=output.parts)
+
+    fresh = plan_units(refs_of(history[-1]), unit_bytes=unit_bytes, fingerprint="f")
+    assert plan.parts == fresh.parts
+    assert plan.n_documents == plan.n_unchanged == fresh.n_documents
+    assert plan.n_removed == 0
+    made = {unit.part.name: unit for unit in plan.units}
+    for unit in fresh.units:
+        if unit.part.name in output.rows:
+            assert unit.part.name not in made
+            continue
+        assert made[unit.part.name].part == unit.part
+        held = {
+            document.identity
+            for part in made[unit.part.name].copy_from
+            for document in output.rows[part]
+        }
+        assert {document.identity for document in unit.part.documents} <= held
+
+
+def test_a_compacted_part_has_rows_of_one_fingerprint() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
+    planned = [PlannedDocument.from_ref(one) for one in documents]
+    earlier = [
+        Part("000000-a", (planned[1],), "old"),
+        Part("000001-b", (planned[2],), "new"),
+        Part("000002-c", (planned[0],), "new"),
+    ]
+    plan = plan_compaction(documents, unit_bytes=10**6, earlier=earlier)
+    assert [unit.part.fingerprint for unit in plan.units] == ["new", "old", "new"]
+    assert [unit.copy_from for unit in plan.units] == [("000002-c",), ("000000-a",), ("000001-b",)]
+
+
+def test_compacting_tells_of_documents_that_are_not_there_and_keeps_those_that_are_gone() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
+    planned = [PlannedDocument.from_ref(one) for one in documents]
+    earlier = [Part("000000-a", (planned[2], planned[0]), "f")]
+    plan = plan_compaction(documents[:2], unit_bytes=10**6, earlier=earlier)
+    assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (2, 1, 1)
+    (unit,) = plan.units
+    assert unit.part.documents == (planned[0], planned[2])
+
+
 def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
     documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
     (first,) = plan_units(documents[:2], unit_bytes=10**6, fingerprint="old").units
@@ -223,7 +277,7 @@ def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() ->
     plan = plan_units(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
 
     assert [unit.part.fingerprint for unit in plan.units] == ["old", "new"]
-    assert [unit.copy_from for unit in plan.units] == [first.part.name, None]
+    assert [unit.copy_from for unit in plan.units] == [(first.part.name,), ()]
 
 
 def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
@@ -241,7 +295,7 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
 
     assert second.parts[0] == first.parts[0]
     copied, encoded = second.units
-    assert copied.copy_from == first.parts[1]
+    assert copied.copy_from == (first.parts[1],)
     assert [document.document_id for document in copied.part.documents] == ["d2"]
     assert [one.document_id for one in encoded.refs] == ["d3", "d4"]
     assert [part.partition("-")[0] for part in second.parts] == ["000000", "000001", "000002"]
@@ -274,7 +328,7 @@ def test_a_row_put_in_the_middle_costs_one_row() -> None:
     output.apply(plan_units(refs(*"abcdefgh"), unit_bytes=2_500, fingerprint="f"))
     plan = plan_units(refs(*"abcxdefgh"), unit_bytes=2_500, fingerprint="f", earlier=output.parts)
     assert [one.document_id for unit in plan.units for one in unit.refs] == ["x"]
-    assert [unit.copy_from for unit in plan.units] == [None]
+    assert [unit.copy_from for unit in plan.units] == [()]
     assert (plan.n_unchanged, plan.n_removed) == (8, 0)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from longbert.engine.recorded import recorded_command
 from longbert.engine.verify.output import environments_of
 from longbert.engine.verify.problems import Mend, Problem, mending_commands
-from longbert.engine.verify.recorded import recorded_command
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import Record, to_builtins
 

@@ -1,0 +1,82 @@
+"""Merging small parts of an output, in the order of the inputs; nothing is encoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from longbert.core.units import Part, plan_compaction
+from longbert.engine.context import RunContext
+from longbert.engine.finish import publish
+from longbert.engine.plan import list_files, scan_file
+from longbert.engine.prepare import Prepared
+from longbert.engine.unit import copy_unit, is_resumed
+from longbert.errors import InputError, OutputError
+from longbert.store.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """What compacting did.
+
+    Attributes:
+        n_before, n_after: parts.
+        n_written: parts that were made; 0 if there was nothing to do.
+    """
+
+    n_before: int
+    n_after: int
+    n_written: int
+
+
+def compact_output(context: RunContext) -> Compacted:
+    """Write the parts that a fresh run over the same inputs would, from the rows that are there.
+
+    Like a run it may be stopped anywhere and repeated: the manifest names the old parts until all
+    new ones are complete.
+
+    Args:
+        context: the settings of the run that made the output.
+
+    Raises:
+        InputError: the inputs are not those of the last run any more.
+        OutputError: a part is damaged, or a file cannot be written.
+    """
+    manifest = context.output.finished()
+    earlier = [_part(context, name) for name in manifest.part_names]
+    refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
+    plan = plan_compaction(refs, unit_bytes=context.config.unit_bytes, earlier=earlier)
+    if plan.n_unchanged < plan.n_documents:
+        raise InputError(
+            f"{plan.n_documents - plan.n_unchanged:,} of {plan.n_documents:,} documents in the "
+            f"inputs are new or have changed since {context.output.path} was made: run longbert "
+            "again, then compact"
+        )
+    context.meter.add({"planned_documents": sum(len(one.part.documents) for one in plan.units)})
+    for unit in plan.units:
+        if not is_resumed(context, unit):
+            copy_unit(context, unit)
+            context.meter.add({"documents": len(unit.part.documents)})
+    # Also where all parts are there: what an earlier attempt no longer removed is removed now.
+    publish(context, plan.parts, _prepared(manifest), manifest)
+    return Compacted(len(earlier), len(plan.parts), len(plan.units))
+
+
+def _part(context: RunContext, name: str) -> Part:
+    receipt = context.output.whole_receipt(name, context.folders)
+    if receipt is None:
+        raise OutputError(
+            f"part {name} in {context.output.path} is damaged: run longbert again with the same "
+            "inputs, which makes it anew, then compact"
+        )
+    return receipt.planned
+
+
+def _prepared(manifest: Manifest) -> Prepared:
+    """What publishing needs, as the last run had it."""
+    return Prepared(
+        rows=manifest.rows,
+        index=manifest.index_settings,
+        models=manifest.models,
+        readers=manifest.readers,
+        device="",
+    )
