@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import pyarrow as pa
 
 from longbert.core.units import Part, Unit
 from longbert.encoders.models import Models
 from longbert.engine.context import RunContext
+from longbert.engine.document_stream import stream_document
 from longbert.engine.encode import (
-    UNKNOWN_SHARE_WARNING,
     encode_documents,
+    knows_too_little,
     n_vectors_of_zeros,
 )
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
-from longbert.readers.documents import read
+from longbert.readers.documents import read, read_pieces
+from longbert.readers.pieces import DocumentPieces
 from longbert.readers.settings import ReadSettings
-from longbert.records import Document, DocumentResult, ErrorRow
+from longbert.records import Document, DocumentRef, DocumentResult, ErrorRow
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL, part_file
 from longbert.store.manifest import DocumentEntry, Receipt
 from longbert.store.parquet import read_table
 from longbert.store.part_writer import write_part
-from longbert.store.tables import build_tables
+from longbert.store.tables import TABLES, build_tables, schemas_of
 
 
 def is_resumed(context: RunContext, unit: Unit) -> bool:
@@ -65,7 +68,7 @@ def copy_unit(context: RunContext, unit: Unit) -> None:
         )
         kept = [place for key in wanted for place in by_document.get(key, ())]
         tables[table] = rows.take(pa.array(kept, type=pa.int64()))
-    _commit(context, unit.part, tables)
+    _commit_tables(context, unit.part, tables)
 
 
 def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
@@ -75,6 +78,9 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         OutputError: a file cannot be written.
     """
     config = context.config
+    if is_large(unit, unit_bytes=config.unit_bytes):
+        _encode_large(context, unit, models)
+        return
     with timed(context.meter, "reading"):
         items = list(read(context.filesystem, unit.refs, ReadSettings.of_run(config)))
     documents = [item for item in items if isinstance(item, Document)]
@@ -100,15 +106,63 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         {
             "documents": len(items),
             "errors": len(errors),
-            "unknown_script": sum(
-                result.n_chars_unknown > UNKNOWN_SHARE_WARNING * result.n_chars
-                for result in results
-            ),
+            "unknown_script": sum(map(knows_too_little, results)),
             "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
     )
     tables = build_tables(results, errors, width=models.width, names=context.tables)
-    _commit(context, unit.part, tables)
+    _commit_tables(context, unit.part, tables)
+
+
+def is_large(unit: Unit, *, unit_bytes: int) -> bool:
+    """Whether a unit is a single document that is larger than a unit should be."""
+    return len(unit.refs) == 1 and unit.n_bytes > unit_bytes
+
+
+def _encode_large(context: RunContext, unit: Unit, models: Models) -> None:
+    """Make the part of one large document, of which only a piece is in memory at a time."""
+    (ref,) = unit.refs
+    with timed(context.meter, "reading"):
+        found = read_pieces(context.filesystem, ref, ReadSettings.of_run(context.config))
+    error: ErrorRow | None = None
+    if isinstance(found, ErrorRow):
+        error = found
+    else:
+        schemas = schemas_of(context.tables, width=models.width)
+        try:
+            _commit(context, unit.part, schemas, _rows_of_large(context, models, found))
+        except DocumentError as failure:
+            # Some of its rows may have been written, but to no file that has its name yet.
+            error = _error_row(ref, failure)
+    if error is not None:
+        tables = build_tables([], [error], width=models.width, names=context.tables)
+        _commit_tables(context, unit.part, tables)
+    context.meter.add({"documents": 1, "errors": int(error is not None)})
+
+
+def _rows_of_large(
+    context: RunContext, models: Models, found: DocumentPieces
+) -> Iterator[dict[str, pa.Table]]:
+    """The rows of one document, a few at a time; raises DocumentError."""
+    # What no document has is empty in any case.
+    names = [name for name in context.tables if not TABLES[name].of_failures]
+    n_vectors = 0
+    for result in stream_document(
+        models,
+        found.document,
+        found.pieces,
+        passage_tokens=context.config.models.passage,
+        meter=context.meter,
+    ):
+        n_vectors += n_vectors_of_zeros(result)
+        is_last = result.n_chars > 0
+        own = [name for name in names if (name == "documents") is is_last]
+        if is_last:
+            own.append("classifications")
+        yield build_tables([result], [], width=models.width, names=own)
+    context.meter.add(
+        {"unknown_script": int(knows_too_little(result)), "vectors_of_zeros": n_vectors}
+    )
 
 
 def process_unit(context: RunContext, unit: Unit, models: Models) -> bool:
@@ -140,16 +194,26 @@ def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:
     return zip(rows.column("source").to_pylist(), ids, strict=True) if of_failures else ids
 
 
-def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
+def _commit_tables(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
+    """Commit a part whose rows are all there."""
+    _commit(context, part, {name: table.schema for name, table in tables.items()}, [tables])
+
+
+def _commit(
+    context: RunContext,
+    part: Part,
+    schemas: Mapping[str, pa.Schema],
+    batches: Iterable[Mapping[str, pa.Table]],
+) -> None:
     """Write the tables and the lexical index of them, then the receipt that makes them count."""
-    output = context.output
+    output, language = context.output, context.config.language
+    with write_part(output, part.name, schemas) as written:
+        for tables in batches:
+            with timed(context.meter, "writing"):
+                written.add(tables)
     with timed(context.meter, "writing"):
-        schemas = {name: table.schema for name, table in tables.items()}
-        with write_part(output, part.name, schemas) as written:
-            written.add(tables)
         with output.create(part_file(LEXICAL, part.name)) as file:
-            language = context.config.language
-            file.write(lexical_file(tables["documents"], tables["passages"], language=language))
+            file.write(lexical_file(*_indexed(output, part.name), language=language))
             lexical = file.entry(n_rows=written.counts["passages"])
         receipt = Receipt(
             part=part.name,
@@ -169,5 +233,11 @@ def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> 
         output.write_receipt(receipt)
 
 
-def _error_row(document: Document, error: DocumentError) -> ErrorRow:
+def _indexed(output: OutputFolder, part: str) -> Iterator[pa.Table]:
+    """The tables of a part whose words are searched."""
+    for table in ("documents", "passages"):
+        yield read_table(output, table, part)
+
+
+def _error_row(document: Document | DocumentRef, error: DocumentError) -> ErrorRow:
     return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)

@@ -366,6 +366,7 @@ class FakeBackbone:
     n_special: int = 2
     limit: int = LIMIT_TOKENS
     digest: str = "fake backbone"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
