@@ -20,6 +20,7 @@ from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
 from longbert.readers.documents import read, read_pieces
 from longbert.readers.pieces import DocumentPieces
+from longbert.readers.refs import error_for
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, DocumentResult, ErrorRow
 from longbert.store.folder import OutputFolder
@@ -133,7 +134,8 @@ def _encode_large(context: RunContext, unit: Unit, models: Models) -> None:
             _commit(context, unit.part, schemas, _rows_of_large(context, models, found))
         except DocumentError as failure:
             # Some of its rows may have been written, but to no file that has its name yet.
-            error = _error_row(ref, failure)
+            is_of_reading = failure.stage == "read"
+            error = error_for(ref, failure) if is_of_reading else _error_row(ref, failure)
     if error is not None:
         tables = build_tables([], [error], width=models.width, names=context.tables)
         _commit_tables(context, unit.part, tables)

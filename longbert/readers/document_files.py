@@ -14,7 +14,7 @@ from longbert.readers.fields import (
 )
 from longbert.readers.kinds import DocumentReader, Kind
 from longbert.readers.pieces import DocumentPieces
-from longbert.readers.piecewise import Codec, codec_of, decoded_pieces, survey
+from longbert.readers.piecewise import Codec, DigestedStream, codec_of, decoded_pieces, survey
 from longbert.readers.refs import (
     changed,
     check_reader,
@@ -109,13 +109,16 @@ def _pieces(
     n_bytes = 0
     try:
         with filesystem.open(ref.file.path) as stream:
-            for piece in decoded_pieces(stream, codec):
+            digested = DigestedStream(stream)
+            for piece in decoded_pieces(digested, codec):
                 n_bytes += utf8_size(piece)
                 # The rest of what is too large is read for the message.
                 if n_bytes <= settings.max_text_bytes:
                     yield replace_surrogates(piece)[0]
     except OSError as error:
         raise unreadable("read", error) from error
+    if digested.hexdigest() != ref.digest:
+        raise changed()
     if n_bytes > settings.max_text_bytes:
         raise settings.too_large(
             "the text", n_bytes, "max_text_bytes", remedy="split the document", stage="read"

@@ -6,7 +6,7 @@ import codecs
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Protocol
 
 from longbert.readers.decoding import BOMS, CONTROL, ISO_2022, damaged_marked, wrong_name
 from longbert.readers.encodings import is_over_ascii
@@ -14,6 +14,13 @@ from longbert.readers.encodings import is_over_ascii
 PIECE_BYTES = 1 << 20
 _LONGEST_ESCAPE = 4
 _LONGEST_MARK = 4
+
+
+class SupportsRead(Protocol):
+    """A stream of bytes."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """Read on; raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +57,39 @@ class Codec:
     is_named: bool = False
 
 
-def survey(stream: BinaryIO) -> Survey:
+class DigestedStream:
+    """A stream, and the digest of what was read from it."""
+
+    def __init__(self, stream: SupportsRead) -> None:
+        self._stream = stream
+        self._digest = hashlib.sha256()
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """Read on; raises OSError."""
+        data = self._stream.read(n_bytes)
+        self._digest.update(data)
+        return data
+
+    def hexdigest(self) -> str:
+        """SHA-256 of what was read so far."""
+        return self._digest.hexdigest()
+
+
+def survey(stream: SupportsRead) -> Survey:
     """Read a file to its end, in bounded memory; raises OSError."""
-    digest = hashlib.sha256()
+    digested = DigestedStream(stream)
     decoder = codecs.getincrementaldecoder("utf-8")()
     n_bytes = n_zeros = 0
     is_utf8, has_escapes = True, False
     beginning = before = b""
     while True:
-        chunk = stream.read(PIECE_BYTES)
-        digest.update(chunk)
+        chunk = digested.read(PIECE_BYTES)
         beginning = (beginning + chunk)[:_LONGEST_MARK]
         n_bytes += len(chunk)
         n_zeros += chunk.count(0)
         # An escape may lie across two chunks.
         has_escapes = has_escapes or ISO_2022.search(before + chunk) is not None
-        before = chunk[1 - _LONGEST_ESCAPE :]
+        before = (before + chunk)[1 - _LONGEST_ESCAPE :]
         if is_utf8:
             try:
                 decoder.decode(chunk, final=not chunk)
@@ -73,7 +97,7 @@ def survey(stream: BinaryIO) -> Survey:
                 is_utf8 = False
         if not chunk:
             break
-    return Survey(digest.hexdigest(), n_bytes, beginning, is_utf8, n_zeros, has_escapes)
+    return Survey(digested.hexdigest(), n_bytes, beginning, is_utf8, n_zeros, has_escapes)
 
 
 def codec_of(found: Survey, *, named: str | None) -> Codec | None:
@@ -98,7 +122,7 @@ def codec_of(found: Survey, *, named: str | None) -> Codec | None:
     return codec if codec is not None and _is_incremental(codec.name) else None
 
 
-def decoded_pieces(stream: BinaryIO, codec: Codec) -> Iterator[str]:
+def decoded_pieces(stream: SupportsRead, codec: Codec) -> Iterator[str]:
     """The text of a file, piece by piece.
 
     Raises:

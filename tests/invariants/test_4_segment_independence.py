@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -26,7 +28,11 @@ from longbert.core.text_stream import TextStream
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import load_models
 from longbert.encoders.tokenizers.base import TokenizedText
-from longbert.records import DocumentResult
+from longbert.encoders.tokenizers.fast import FastTokenizer
+from longbert.engine import document_stream
+from longbert.engine.encode import encode_documents
+from longbert.engine.meter import NullMeter
+from longbert.records import Document, DocumentResult
 
 Models = Callable[..., Path]
 
@@ -137,6 +143,67 @@ def test_invariant_4_windows_a_few_at_a_time_give_what_all_do(
                 text.release(len(text) if first is None else first)
             text.add(TEXT[len(text) :])
             assert bits(result + stream.finish(text)) == whole
+
+
+def document_configurations(models: Models, folder: Path) -> Iterator[ModelConfig]:
+    """Documents in several passes, and every kind of head beside others."""
+    yield from head_configurations(models, folder)
+    embed = {"embed": str(models("bert", sentence_transformers={"pooling": "cls"}))}
+    heads = {
+        "classify": (str(models("bert", task="classify")),),
+        "ner": tuple(str(models("bert", task="ner", seed=seed)) for seed in (1, 2)),
+    }
+    common: dict[str, Any] = {"window": 24, "overlap": 7, "passage": 6, "precision": "float32"}
+    yield ModelConfig(**embed, **heads, **common, document_prompt="passage:")
+    yield ModelConfig(**embed, **heads, **common, classify_pooling="head+tail")
+    yield ModelConfig(embed="none", classify=heads["classify"], classify_pooling="head+tail")
+
+
+def test_invariant_4_a_stream_of_pieces_has_the_rows_of_the_whole(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = np.random.default_rng(7)
+    text = "\n".join([TEXT, "", *TEXT.split(". "), "  \n\t"])
+    document = Document("a", text)
+    monkeypatch.setattr(FastTokenizer, "piece_chars", 40)
+    monkeypatch.setattr(BestLabels, "most_held", 30)
+    monkeypatch.setattr(document_stream, "_TOKENS_AT_ONCE", 70)
+    n_configurations = 0
+    for config in document_configurations(models, tmp_path):
+        loaded = load_models(config)
+        (whole,) = encode_documents(loaded, [document], passage_tokens=config.passage)
+        assert isinstance(whole, DocumentResult)
+        assert whole.n_windows > 10 or not loaded.passes[0].reads_all
+        for most_chars in (7, 300, 10_000):
+            sizes = generator.integers(0, most_chars, len(text))
+            borders = np.minimum(np.append(0, np.cumsum(sizes)), len(text)).tolist()
+            *rows, last = document_stream.stream_document(
+                loaded,
+                replace(document, text=""),
+                (text[start:stop] for start, stop in pairwise(borders)),
+                passage_tokens=config.passage,
+                meter=NullMeter(),
+            )
+            found = replace(
+                last,
+                document=document,
+                **{
+                    name: tuple(row for one in rows for row in getattr(one, name))
+                    for name in ("passages", "entities", "window_scores")
+                },
+            )
+            assert bits(found) == bits(whole)
+            assert [p.text for p in found.passages] == [p.text for p in whole.passages]
+            for name in DOCUMENT_COUNTS:
+                assert getattr(found, name) == getattr(whole, name), name
+        n_configurations += 1
+    assert n_configurations > 15
+
+
+DOCUMENT_COUNTS = (
+    *("content_sha256", "n_chars", "n_tokens", "n_windows", "n_chars_covered"),
+    "n_chars_unknown",
+)
 
 
 def _tokens(tokens: TokenizedText, piece: slice) -> TokenizedText:
