@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 
 import pyarrow as pa
 
@@ -18,12 +19,13 @@ from longbert.engine.encode import (
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.lexical.build import lexical_file
+from longbert.index.lexical.large import write_large_part
 from longbert.readers.documents import read, read_pieces
 from longbert.readers.pieces import DocumentPieces
 from longbert.readers.refs import error_for
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, DocumentResult, ErrorRow
-from longbert.store.folder import OutputFolder
+from longbert.store.folder import DigestedFile
 from longbert.store.layout import LEXICAL, part_file
 from longbert.store.manifest import DocumentEntry, Receipt
 from longbert.store.parquet import read_table
@@ -131,7 +133,18 @@ def _encode_large(context: RunContext, unit: Unit, models: Models) -> None:
     else:
         schemas = schemas_of(context.tables, width=models.width)
         try:
-            _commit(context, unit.part, schemas, _rows_of_large(context, models, found))
+            _commit(
+                context,
+                unit.part,
+                schemas,
+                _rows_of_large(context, models, found),
+                partial(
+                    write_large_part,
+                    output=context.output,
+                    part=unit.part.name,
+                    language=context.config.language,
+                ),
+            )
         except DocumentError as failure:
             # Some of its rows may have been written, but to no file that has its name yet.
             is_of_reading = failure.stage == "read"
@@ -198,7 +211,13 @@ def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:
 
 def _commit_tables(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
     """Commit a part whose rows are all there."""
-    _commit(context, part, {name: table.schema for name, table in tables.items()}, [tables])
+
+    def write_words(file: DigestedFile) -> None:
+        documents, passages = tables["documents"], tables["passages"]
+        file.write(lexical_file(documents, passages, language=context.config.language))
+
+    schemas = {name: table.schema for name, table in tables.items()}
+    _commit(context, part, schemas, [tables], write_words)
 
 
 def _commit(
@@ -206,16 +225,17 @@ def _commit(
     part: Part,
     schemas: Mapping[str, pa.Schema],
     batches: Iterable[Mapping[str, pa.Table]],
+    write_words: Callable[[DigestedFile], None],
 ) -> None:
     """Write the tables and the lexical index of them, then the receipt that makes them count."""
-    output, language = context.output, context.config.language
+    output = context.output
     with write_part(output, part.name, schemas) as written:
         for tables in batches:
             with timed(context.meter, "writing"):
                 written.add(tables)
     with timed(context.meter, "writing"):
         with output.create(part_file(LEXICAL, part.name)) as file:
-            file.write(lexical_file(*_indexed(output, part.name), language=language))
+            write_words(file)
             lexical = file.entry(n_rows=written.counts["passages"])
         receipt = Receipt(
             part=part.name,
@@ -233,12 +253,6 @@ def _commit(
             ),
         )
         output.write_receipt(receipt)
-
-
-def _indexed(output: OutputFolder, part: str) -> Iterator[pa.Table]:
-    """The tables of a part whose words are searched."""
-    for table in ("documents", "passages"):
-        yield read_table(output, table, part)
 
 
 def _error_row(document: Document | DocumentRef, error: DocumentError) -> ErrorRow:

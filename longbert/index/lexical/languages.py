@@ -6,6 +6,7 @@ import importlib.metadata
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from longbert.core.text_stream import Text
 from longbert.index.lexical.words import normalised, without_accents
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def analysis_libraries() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
-def detect_language(text: str) -> str:
+def detect_language(text: Text) -> str:
     """The language of a document, from its beginning and its middle.
 
     Returns:

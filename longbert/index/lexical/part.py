@@ -93,7 +93,7 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         terms += [analysed.terms, pairs(analysed.terms[:-1], analysed.terms[1:])]
         passages += [owners + starts[-1], owners[:-1] + starts[-1]]
         starts.append(starts[-1] + len(begins))
-    distinct, first, where, counts = _count(np.concatenate(terms), np.concatenate(passages))
+    distinct, first, where, counts = count_postings(np.concatenate(terms), np.concatenate(passages))
     layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))
     arrays = {
         "terms": distinct,
@@ -103,13 +103,14 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         "words": _smallest(layout.words),
         "documents": _smallest(layout.starts),
     }
-    header = {
-        "analysis": ANALYSIS,
-        "totals": asdict(Totals.of(layout)),
-        "languages": dict(languages),
-    }
     # A single entry, for safetensors writes several in no fixed order.
-    return save(arrays, metadata={"longbert": json.dumps(header, sort_keys=True)})
+    return save(arrays, metadata={"longbert": described(Totals.of(layout), languages)})
+
+
+def described(totals: Totals, languages: Mapping[str, int]) -> str:
+    """What a part's file says of itself, as JSON."""
+    header = {"analysis": ANALYSIS, "totals": asdict(totals), "languages": dict(languages)}
+    return json.dumps(header, sort_keys=True)
 
 
 def open_part(data: Any, *, path: str) -> LexicalPart:
@@ -151,7 +152,9 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
     return part
 
 
-def _count(terms: TermArray, passages: IntArray) -> tuple[TermArray, IntArray, IntArray, IntArray]:
+def count_postings(
+    terms: TermArray, passages: IntArray
+) -> tuple[TermArray, IntArray, IntArray, IntArray]:
     """Sort occurrences into postings: distinct terms, their starts, passages and counts."""
     order = np.lexsort((passages, terms))
     terms, passages = terms[order], passages[order]
