@@ -128,5 +128,7 @@ def test_arrays_on_disk_are_written_as_safetensors_does(values: list[list[int]])
         expected[name] = np.array(one, arrays[name].kind)
     file = io.BytesIO()
     write_arrays(file, arrays, {"a0": np.uint64}, '{"a": "ü"}')
+    for one in arrays.values():
+        one.close()
     expected["a0"] = expected["a0"].astype(np.uint64)
     assert file.getvalue() == save(expected, metadata={"longbert": '{"a": "ü"}'})
