@@ -6,7 +6,6 @@ Nothing heavy is imported before it is needed: torch, Beam and FAISS come with t
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -64,6 +63,8 @@ def run(
     config, execution = job_config(
         {"input": inputs, "output": output, **execution_settings, **settings}
     )
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
         result = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
     if result is None:
@@ -95,6 +96,9 @@ def open(
     folder: str | os.PathLike[str] = DEFAULT_OUTPUT, *, query_prompt: str | None = None
 ) -> Index:
     """Open a finished output for search.
+
+    The index is a snapshot: it answers as it did when it was opened while runs change the folder,
+    until ``index.reload()``.
 
     Args:
         folder: the output.

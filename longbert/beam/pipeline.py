@@ -125,6 +125,7 @@ class ProcessUnit(beam.DoFn):  # type: ignore[misc]
         """Make the unit's part, if this machine would write the planned rows."""
         with self._job.reporting():
             check_machine(prepared.rows, self._rows)
+            check_machine(prepared.lexical, self._job.context.lexical)
             yield process_unit(self._job.context, unit, self._models)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import sys
 from typing import Any, NoReturn
 
@@ -97,7 +96,7 @@ def _end(message: object, status: int) -> NoReturn:
     epilog="`longbert COMMAND --help` explains a command and its options.",
 )
 @debug_option
-@click.version_option(importlib.metadata.version("longbert"), prog_name="longbert")
+@click.version_option(package_name="longbert", prog_name="longbert")
 def main() -> None:
     """BERT-family encoders over documents longer than 512 tokens.
 

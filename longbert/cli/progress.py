@@ -178,6 +178,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
     if entry.units == 0 and entry.indexed:
         head += "; the index was built again"
+    if entry.units_reindexed:
+        head += f"; the words of {counted(entry.units_reindexed, 'part')} were indexed again"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]
     tokens = totals.get("tokens", 0)
     if tokens:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +23,9 @@ LEXICAL_RANKS = ("hybrid", "lexical")
 
 DENSE_IN_HYBRID = "best-mean"
 """How vectors rank documents where words do, too."""
+
+Ids = Callable[[IntArray], Sequence[str]]
+"""From positions of documents to their ids."""
 
 _PASSAGES_COUNTED = {"best": 1, "best-mean": MEAN_OF}
 
@@ -101,18 +104,31 @@ def document_scores(scores: FloatArray, sizes: IntArray, *, rank: str) -> FloatA
     return means
 
 
-def top_documents(scores: FloatArray, documents: IntArray, k: int) -> IntArray:
-    """Pick the best ``k``: highest score first, ties in the order of the documents.
+def top_documents(scores: FloatArray, documents: IntArray, k: int, ids: Ids) -> IntArray:
+    """Pick the best ``k``: highest score first, ties in the order of their ids.
 
     Args:
         scores: minus infinity where a document has no score and is never picked.
-        documents: positions in the order of the documents, in any order here.
+        documents: their positions.
+        ids: asked only for those that share a score, and only where that decides.
 
     Returns:
         Indices into ``scores``. Shape: (at most k,).
     """
-    order = np.lexsort((documents, -scores))
-    return order[np.isfinite(scores[order])][:k]
+    places = np.flatnonzero(np.isfinite(scores))
+    if len(places) > k:
+        worst = np.partition(scores[places], -k)[-k]
+        places = places[scores[places] >= worst]
+    places = places[np.argsort(-scores[places], kind="stable")]
+    ordered = scores[places]
+    is_tied = np.zeros(len(places), np.bool_)
+    as_next = np.flatnonzero(ordered[1:] == ordered[:-1])
+    is_tied[as_next] = is_tied[as_next + 1] = True
+    tied = np.flatnonzero(is_tied)
+    names = ids(documents[places[tied]]) if len(tied) else ()
+    by_id = np.zeros(len(places), np.int64)
+    by_id[tied[sorted(range(len(names)), key=names.__getitem__)]] = np.arange(len(names))
+    return places[np.lexsort((by_id, -ordered))][:k]
 
 
 def top_passages(scores: FloatArray, ordinals: IntArray, k: int) -> IntArray:
@@ -143,19 +159,18 @@ def join_neighbours(passages: Iterable[ScoredPassage]) -> tuple[Span, ...]:
     return tuple(sorted(spans, key=lambda span: (-span.score, span.first_ordinal)))
 
 
-def rows_of(documents: IntArray, starts: IntArray) -> tuple[IntArray, IntArray]:
-    """List the rows of some documents where a document's rows stand together.
+def rows_between(firsts: IntArray, sizes: IntArray) -> IntArray:
+    """List rows that stand together in runs.
 
     Args:
-        documents: positions of the documents wanted.
-        starts: first row of every document, and the end of the last. Shape: (documents + 1,).
+        firsts: first row of each run. Shape: (runs,).
+        sizes: rows of each run. Shape: (runs,).
 
     Returns:
-        The rows, document after document as asked, and the number of each one's rows.
+        The rows, run after run. Shape: (sum of sizes,).
     """
-    sizes = starts[documents + 1] - starts[documents]
-    shifts = starts[documents] - (np.cumsum(sizes) - sizes)
-    return np.repeat(shifts, sizes) + np.arange(int(sizes.sum())), sizes
+    shifts = firsts - (np.cumsum(sizes) - sizes)
+    return np.repeat(shifts, sizes) + np.arange(int(sizes.sum()))
 
 
 def _extended(span: Span, passage: ScoredPassage) -> Span:

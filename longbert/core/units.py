@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TypeVar
@@ -77,7 +77,8 @@ class Unit:
     Attributes:
         part: what it makes.
         refs: documents to encode; empty when rows are copied.
-        copy_from: the parts that hold the rows; none when documents are encoded.
+        copy_from: the parts that hold the rows, which may be itself, when only what is derived
+            from them is made; none when documents are encoded.
     """
 
     part: Part
@@ -88,6 +89,11 @@ class Unit:
     def n_bytes(self) -> int:
         """Input bytes to encode."""
         return sum(ref.n_bytes for ref in self.refs)
+
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether its part is there, and only lacks what is derived from its rows."""
+        return self.copy_from == (self.part.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,12 @@ class Plan:
 
 
 def plan_units(
-    refs: Iterable[DocumentRef], *, unit_bytes: int, fingerprint: str, earlier: Sequence[Part] = ()
+    refs: Iterable[DocumentRef],
+    *,
+    unit_bytes: int,
+    fingerprint: str,
+    earlier: Sequence[Part] = (),
+    outdated: Collection[str] = (),
 ) -> Plan:
     """Pack documents into units of about ``unit_bytes``, in the order of the inputs.
 
@@ -123,6 +134,7 @@ def plan_units(
         unit_bytes: a document larger than that is a unit alone.
         fingerprint: digest of the row fingerprint of the run; it enters the names of new parts.
         earlier: parts of the output that is there, in order.
+        outdated: names of those among them that lack what is derived from their rows.
     """
     documents = [(ref, PlannedDocument.from_ref(ref)) for ref in _refuse_duplicates(refs)]
     wanted = {planned.identity for _, planned in documents}
@@ -142,6 +154,8 @@ def plan_units(
             units.append(Unit(copy, copy_from=(part.name,)))
             parts.append(copy.name)
         else:
+            if part.name in outdated:
+                units.append(Unit(part, copy_from=(part.name,)))
             parts.append(part.name)
     new = [pair for pair in documents if pair[1].identity not in known]
     first = 1 + max((part.ordinal for part in earlier), default=-1)

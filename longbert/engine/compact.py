@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longbert.core.units import Part, plan_compaction
+from longbert.core.units import plan_compaction
 from longbert.engine.context import RunContext
 from longbert.engine.finish import publish
 from longbert.engine.plan import list_files, scan_file
 from longbert.engine.prepare import Prepared
-from longbert.engine.unit import copy_unit, is_resumed
+from longbert.engine.unit import copy_unit, finished_rows, index_part
 from longbert.errors import InputError, OutputError
-from longbert.store.manifest import Manifest
+from longbert.store.manifest import Manifest, Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,8 @@ def compact_output(context: RunContext) -> Compacted:
         OutputError: a part is damaged, or a file cannot be written.
     """
     manifest = context.output.finished()
-    earlier = [_part(context, name) for name in manifest.part_names]
+    receipts = [_receipt(context, name) for name in manifest.part_names]
+    earlier = [receipt.planned for receipt in receipts]
     refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
     plan = plan_compaction(refs, unit_bytes=context.config.unit_bytes, earlier=earlier)
     if plan.n_unchanged < plan.n_documents:
@@ -53,29 +54,36 @@ def compact_output(context: RunContext) -> Compacted:
         )
     context.meter.add({"planned_documents": sum(len(one.part.documents) for one in plan.units)})
     for unit in plan.units:
-        if not is_resumed(context, unit):
+        receipt = finished_rows(context, unit)
+        if receipt is None:
             copy_unit(context, unit)
             context.meter.add({"documents": len(unit.part.documents)})
+        else:
+            index_part(context, receipt)
+    for receipt in receipts:
+        if receipt.part in plan.parts:
+            index_part(context, receipt)
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
-    publish(context, plan.parts, _prepared(manifest), manifest)
+    publish(context, plan.parts, _prepared(context, manifest), manifest)
     return Compacted(len(earlier), len(plan.parts), len(plan.units))
 
 
-def _part(context: RunContext, name: str) -> Part:
-    receipt = context.output.whole_receipt(name, context.folders)
+def _receipt(context: RunContext, name: str) -> Receipt:
+    receipt = context.output.whole_receipt(name, context.tables)
     if receipt is None:
         raise OutputError(
             f"part {name} in {context.output.path} is damaged: run longbert again with the same "
             "inputs, which makes it anew, then compact"
         )
-    return receipt.planned
+    return receipt
 
 
-def _prepared(manifest: Manifest) -> Prepared:
-    """What publishing needs, as the last run had it."""
+def _prepared(context: RunContext, manifest: Manifest) -> Prepared:
+    """What publishing needs, as the last run had it; words are as this machine makes them."""
     return Prepared(
         rows=manifest.rows,
         index=manifest.index_settings,
+        lexical=context.lexical,
         models=manifest.models,
         readers=manifest.readers,
         device="",

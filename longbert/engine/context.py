@@ -8,9 +8,11 @@ from typing import Protocol
 from longbert.config import ModelConfig, RunConfig
 from longbert.encoders.models import Models, load_models
 from longbert.engine.meter import Meter, NullMeter
+from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import LEXICAL
+from longbert.store.layout import CATALOG, LEXICAL
+from longbert.store.manifest import LexicalSettings, Receipt
 from longbert.store.tables import table_names
 
 
@@ -50,9 +52,15 @@ class RunContext:
         return table_names(self.config.models)
 
     @property
-    def folders(self) -> tuple[str, ...]:
-        """Folders in which every part of the run has a file, receipts aside."""
-        return (*self.tables, LEXICAL)
+    def lexical(self) -> LexicalSettings:
+        """What the lexical index is built with on this machine."""
+        return lexical_settings(self.config.language)
+
+    def is_indexed(self, receipt: Receipt) -> bool:
+        """Whether a part has the files that this run makes from its tables."""
+        return receipt.lexical == self.lexical.digest and self.output.holds_all(
+            receipt, (LEXICAL, CATALOG)
+        )
 
 
 def load_run_models(context: RunContext) -> Models:

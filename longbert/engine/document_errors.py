@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from longbert.errors import DocumentError
+from longbert.records import Document, DocumentRef, ErrorRow
 
 _NOT_FINITE_REMEDIES = {
     "float16": "try --precision bfloat16 or float32, which hold larger numbers",
@@ -61,3 +62,8 @@ def not_covered(n_covered: int, n_chars: int) -> DocumentError:
         f"the tokens of the model span {n_covered} of the {n_chars} characters: its tokenizer "
         "drops visible characters. Use a model that knows them",
     )
+
+
+def error_row(document: Document | DocumentRef, error: DocumentError) -> ErrorRow:
+    """The row of a document that could not be encoded."""
+    return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)

@@ -85,6 +85,7 @@ def finish(
         removed=summary.n_removed,
         units=summary.n_units,
         units_copied=summary.n_units_copied,
+        units_reindexed=summary.n_units_reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=manifest.index is not None and (before is None or before.index != manifest.index),
         measured={name: round(totals[name], 3) for name in sorted(totals)},
@@ -123,7 +124,7 @@ def publish(
     manifest = _manifest(context, receipts, index, prepared, before)
     if manifest != before:
         output.write_record(MANIFEST, manifest)
-    output.remove_unnamed(parts, [] if index is None else index_files(output, index))
+    output.remove_unnamed(manifest.parts, [] if index is None else index_files(output, index))
     return manifest
 
 
@@ -168,6 +169,7 @@ def _manifest(
         environments=_environments(context, receipts, prepared, before),
         readers=dict(prepared.readers),
         index_settings=prepared.index,
+        lexical_settings=prepared.lexical,
         written_with={"pyarrow": pa.__version__, "unit_bytes": str(context.config.unit_bytes)},
         models=prepared.models,
         counts=dict(counts),
@@ -175,6 +177,7 @@ def _manifest(
             PartEntry(
                 name=receipt.part,
                 fingerprint=receipt.fingerprint,
+                lexical=receipt.lexical,
                 counts=receipt.counts,
                 files=receipt.files,
             )

@@ -18,7 +18,8 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         began: ISO 8601, UTC.
         settings: of the run, as :func:`longbert.config.run_config` takes them.
         documents: in the inputs, errors included.
-        indexed: whether the index was built.
+        units_reindexed: parts that kept their rows and got new words for search.
+        indexed: whether the index of vectors was built.
         measured: totals of the meter.
     """
 
@@ -33,6 +34,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     removed: int
     units: int
     units_copied: int
+    units_reindexed: int
     units_resumed: int
     indexed: bool
     measured: dict[str, float]

@@ -12,7 +12,7 @@ from longbert.errors import FingerprintError, ModelError
 from longbert.index.search import Index
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import NamedModels
+from longbert.store.manifest import Manifest, NamedModels
 
 if TYPE_CHECKING:
     from longbert.engine.encoder import Encoder
@@ -31,18 +31,22 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
         FingerprintError: the embedding model is not the one that made it (at the first query).
     """
     encoder: Encoder | None = None
+    made_for: Manifest | None = None
 
     def encode(texts: Sequence[str]) -> FloatMatrix:
-        nonlocal encoder
-        if encoder is None:
-            encoder = _query_encoder(OutputFolder(filesystem, folder), query_prompt)
+        nonlocal encoder, made_for
+        # Another prompt may have been recorded when the index is reloaded.
+        if encoder is None or made_for is None or made_for.models != index.manifest.models:
+            made_for = index.manifest
+            encoder = _query_encoder(output, made_for, query_prompt)
         return encoder.embed_queries(texts)
 
-    return Index.open(OutputFolder(filesystem, folder), encode=encode)
+    output = OutputFolder(filesystem, folder)
+    index = Index.open(output, encode=encode)
+    return index
 
 
-def _query_encoder(output: OutputFolder, query_prompt: str | None) -> Encoder:
-    manifest = output.finished()
+def _query_encoder(output: OutputFolder, manifest: Manifest, query_prompt: str | None) -> Encoder:
     settings, named = manifest.rows.settings, manifest.models
     own_pass = next(
         one for one in settings.passes if any(head.name == "embedding" for head in one.heads)

@@ -12,6 +12,7 @@ from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import DocumentRef, InputFile
+from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
 
 # Errors caused by the machine rather than the document.
@@ -33,6 +34,7 @@ class PlanSummary:
     n_removed: int
     n_units: int
     n_units_copied: int
+    n_units_reindexed: int
     n_units_resumed: int = 0
 
 
@@ -55,11 +57,13 @@ def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
 
 def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
     """Plan units, given what the output already holds."""
+    earlier = list(_earlier_parts(context, prepared))
     planned = plan_units(
         refs,
         unit_bytes=context.config.unit_bytes,
         fingerprint=prepared.fingerprint,
-        earlier=list(_earlier_parts(context, prepared)),
+        earlier=[_with_retries(context, receipt) for receipt in earlier],
+        outdated={receipt.part for receipt in earlier if not context.is_indexed(receipt)},
     )
     n_bytes = sum(unit.n_bytes for unit in planned.units)
     n_new = planned.n_documents - planned.n_unchanged
@@ -75,26 +79,32 @@ def summarize(planned: Plan) -> PlanSummary:
         n_unchanged=planned.n_unchanged,
         n_removed=planned.n_removed,
         n_units=len(planned.units),
-        n_units_copied=sum(bool(unit.copy_from) for unit in planned.units),
+        n_units_copied=sum(bool(unit.copy_from) and not unit.keeps_rows for unit in planned.units),
+        n_units_reindexed=sum(unit.keeps_rows for unit in planned.units),
     )
 
 
-def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Part]:
-    """The complete parts of the output, except documents to retry.
+def _earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Receipt]:
+    """Receipts of the parts whose tables are complete; one that has lost a table is made again."""
+    for name in _earlier_names(context, prepared):
+        receipt = context.output.whole_receipt(name, context.tables)
+        if receipt is not None:
+            yield receipt
+
+
+def _with_retries(context: RunContext, receipt: Receipt) -> Part:
+    """A part without the documents to retry.
 
     A bad document stays bad until it changes, but a disk may recover, and the next run may
-    have more memory. A part that has lost a file is made again.
+    have more memory.
     """
-    for name in _earlier_names(context, prepared):
-        receipt = context.output.whole_receipt(name, context.folders)
-        if receipt is None:
-            continue
-        retried = _passing_errors(context, name) if receipt.counts["errors"] else set()
-        documents = tuple(
-            replace(one, identity="") if (one.source, one.document_id) in retried else one
-            for one in receipt.planned.documents
-        )
-        yield replace(receipt.planned, documents=documents)
+    part = receipt.planned
+    retried = _passing_errors(context, part.name) if receipt.counts["errors"] else set()
+    documents = tuple(
+        replace(one, identity="") if (one.source, one.document_id) in retried else one
+        for one in part.documents
+    )
+    return replace(part, documents=documents)
 
 
 def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:

@@ -14,7 +14,6 @@ from longbert.engine.context import RunContext
 from longbert.errors import ConfigError, FingerprintError
 from longbert.index.backend import faiss_version
 from longbert.index.kinds import DEFAULT_TYPE
-from longbert.index.lexical.languages import analysis_libraries
 from longbert.readers.kinds import reader_versions
 from longbert.store.layout import CLAIM
 from longbert.store.manifest import (
@@ -22,6 +21,7 @@ from longbert.store.manifest import (
     Claim,
     Environment,
     IndexSettings,
+    LexicalSettings,
     Manifest,
     NamedModels,
     RowFingerprint,
@@ -38,6 +38,7 @@ class Prepared:
     Attributes:
         rows: what can change a row.
         index: what the index is built with; None without an embedding model.
+        lexical: what the lexical index is built with.
         models: as the user named them.
         readers: versions of what reads each kind of input.
         device: for people.
@@ -45,6 +46,7 @@ class Prepared:
 
     rows: RowFingerprint
     index: IndexSettings | None
+    lexical: LexicalSettings
     models: NamedModels
     readers: Mapping[str, str]
     device: str
@@ -70,6 +72,7 @@ def prepare(context: RunContext, models: Models) -> Prepared:
     prepared = Prepared(
         rows=row_fingerprint(config, models),
         index=_index_settings(models),
+        lexical=context.lexical,
         models=_named_models(config, models),
         readers=reader_versions(),
         device=models.device,
@@ -96,7 +99,6 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
             format=FORMAT,
             id_field=config.id_field,
             text_field=config.text_field,
-            language=config.language,
             window_scores=config.models.window_scores,
             precision=models.precision,
             passage=config.models.passage,
@@ -105,14 +107,20 @@ def row_fingerprint(config: RunConfig, models: Models) -> RowFingerprint:
         ),
         environment=Environment(
             longbert=importlib.metadata.version("longbert"),
-            libraries={**models.libraries, **analysis_libraries()},
+            libraries=dict(models.libraries),
             processor=models.processor,
         ),
     )
 
 
-def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
-    """Refuse to commit rows under a fingerprint that this machine does not have.
+def check_machine(
+    planned: RowFingerprint | LexicalSettings, own: RowFingerprint | LexicalSettings
+) -> None:
+    """Refuse to commit files under a fingerprint that this machine does not have.
+
+    Args:
+        planned: what the plan says about rows or about the lexical index.
+        own: the same as this machine has it.
 
     Raises:
         FingerprintError: with both fingerprints and what differs.
@@ -120,8 +128,9 @@ def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
     if own == planned:
         return
     changes = _listed(differences(to_builtins(planned), to_builtins(own)))
+    what = "row" if isinstance(planned, RowFingerprint) else "word"
     raise FingerprintError(
-        f"this machine would not write the planned rows: the plan has the row fingerprint "
+        f"this machine would not write the planned {what}s: the plan has the {what} fingerprint "
         f"{planned.digest[:12]}, this machine {own.digest[:12]}:{changes}\n"
         "Use the same image and kind of processor for all workers, then run again: parts that are "
         "complete are kept"
@@ -129,12 +138,14 @@ def check_machine(planned: RowFingerprint, own: RowFingerprint) -> None:
 
 
 def index_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:
-    """What the index would be built with instead, and what that takes."""
-    before, after = (
-        {} if one is None else to_builtins(one) for one in (manifest.index_settings, prepared.index)
-    )
-    for line in differences(before, after):
-        yield f"index: {line} (it would be built again from the tables, encoding nothing)"
+    """What the indexes would be built with instead, and what that takes."""
+    for name, settings in (
+        ("index", (manifest.index_settings, prepared.index)),
+        ("lexical index", (manifest.lexical_settings, prepared.lexical)),
+    ):
+        before, after = ({} if one is None else to_builtins(one) for one in settings)
+        for line in differences(before, after):
+            yield f"{name}: {line} (it would be built again from the tables, encoding nothing)"
 
 
 def reader_changes(manifest: Manifest, prepared: Prepared) -> Iterator[str]:

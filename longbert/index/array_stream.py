@@ -12,7 +12,6 @@ import numpy as np
 from longbert.arrays import Array
 
 _CHUNK_ITEMS = 1 << 20
-_NAMES = {1: "U8", 2: "U16", 4: "U32", 8: "U64"}
 _ALIGNMENT_BYTES = 8
 
 
@@ -57,25 +56,28 @@ class ArrayOnDisk:
 
 
 def write_arrays(
-    file: Writable, arrays: Mapping[str, ArrayOnDisk], kinds: Mapping[str, Any], metadata: str
+    file: Writable,
+    arrays: Mapping[str, ArrayOnDisk],
+    kinds: Mapping[str, Any],
+    facts: Mapping[str, Any],
 ) -> None:
-    """Write a safetensors file.
+    """Write the file that :func:`longbert.index.array_file.pack` makes.
 
     Args:
         file: open for writing.
         arrays: by name.
         kinds: types of those that are not to have the smallest one, by name.
-        metadata: of the one entry ``longbert``.
+        facts: for JSON.
     """
     types = {name: np.dtype(kinds.get(name, one.kind)) for name, one in arrays.items()}
     # The widest first, as safetensors aligns them.
-    names = sorted(arrays, key=lambda name: (-types[name].itemsize, name))
-    header: dict[str, Any] = {"__metadata__": {"longbert": metadata}}
+    names = sorted(arrays, key=lambda name: (-types[name].itemsize, types[name].kind == "i", name))
+    header: dict[str, Any] = {"__metadata__": {"longbert": json.dumps(facts, sort_keys=True)}}
     start = 0
     for name in names:
         stop = start + arrays[name].n_items * types[name].itemsize
         header[name] = {
-            "dtype": _NAMES[types[name].itemsize],
+            "dtype": f"{types[name].kind.upper()}{8 * types[name].itemsize}",
             "shape": [arrays[name].n_items],
             "data_offsets": [start, stop],
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 from collections.abc import Iterable
 from functools import cache
 from types import ModuleType
@@ -42,7 +41,9 @@ def faiss_version() -> str:
     check_distributions(installed)
     if not installed:
         raise LongbertError(f"the similarity index needs FAISS, which is not installed: {_INSTALL}")
-    return importlib.metadata.version(installed[0])
+    from importlib.metadata import version
+
+    return version(installed[0])
 
 
 def check_distributions(installed: Iterable[str]) -> None:
@@ -60,8 +61,12 @@ def check_distributions(installed: Iterable[str]) -> None:
 
 
 def _is_installed(distribution: str) -> bool:
+    # It takes as long to import as the rest of this module, and words are searched without it.
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import distribution as find
+
     try:
-        importlib.metadata.distribution(distribution)
-    except importlib.metadata.PackageNotFoundError:
+        find(distribution)
+    except PackageNotFoundError:
         return False
     return True

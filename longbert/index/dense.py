@@ -76,17 +76,17 @@ class DenseSearch:
         while True:
             everything = n_wanted >= index.ntotal
             if everything:
-                candidates = np.arange(len(self._snapshot.document_ids))
+                candidates = np.arange(self._snapshot.n_documents)
                 bound = -np.inf
             else:
                 found, rows = index.search(query[np.newaxis], n_wanted)
                 bound = float(found[0, -1]) + slack
-                candidates = rows[0] if by_document else self._snapshot.table.document[rows[0]]
+                candidates = rows[0] if by_document else self._snapshot.documents_of(rows[0])
             new = np.setdiff1d(candidates, documents)
             new = new[new != left_out] if left_out is not None else new
             documents = np.concatenate([documents, new])
             scores = np.concatenate([scores, self.document_scores(query, new, rank)])
-            top = top_documents(scores, documents, k)
+            top = top_documents(scores, documents, k, self._snapshot.ids)
             if everything or (len(top) == k and scores[top[-1]] > bound):
                 return documents[top], scores[top]
             n_wanted *= _GROWTH

@@ -13,7 +13,7 @@ from longbert.core.sentences import sentence_spans, strongest, widened
 from longbert.index.lexical.analysis import analyse
 from longbert.index.lexical.words import words_of
 from longbert.index.snapshot import IndexSnapshot
-from longbert.index.tables import read_texts
+from longbert.index.texts import read_texts
 
 _WIDENED_CHARS = 400
 """That an excerpt may grow on either side."""
@@ -77,31 +77,25 @@ def read_excerpts(snapshot: IndexSnapshot, documents: Sequence[Wanted]) -> list[
     for found in documents:
         scores = found.scores
         rows, _ = snapshot.rows_of(np.array([found.document], np.int64))
-        best = top_passages(scores, snapshot.table.ordinal[rows], MEAN_OF)
+        best = top_passages(scores, np.arange(len(rows)), MEAN_OF)
         near = {int(one) + step for one in best for step in range(-_NEIGHBOURS, _NEIGHBOURS + 1)}
         read = sorted({one for one in (0, *near) if 0 <= one < len(rows)})
         plans.append((rows, found, best, read))
     wanted = [int(rows[one]) for rows, _, _, read in plans for one in read]
-    texts = read_texts(snapshot.output, snapshot.table, wanted)
+    texts = read_texts(snapshot, wanted)
     excerpts = []
     for rows, found, best, read in plans:
         own = {one: texts[int(rows[one])] for one in read}
+        starts, ends = snapshot.spans(found.document)
         spans = join_neighbours(
-            ScoredPassage(
-                int(one),
-                int(snapshot.table.char_start[rows[one]]),
-                int(snapshot.table.char_end[rows[one]]),
-                float(found.scores[one]),
-            )
+            ScoredPassage(int(one), int(starts[one]), int(ends[one]), float(found.scores[one]))
             for one in best
         )
-        passages = _without_overlap(
-            [_cut(span, own, snapshot.table.char_start[rows]) for span in spans]
-        )
+        passages = _without_overlap([_cut(span, own, starts) for span in spans])
         excerpts.append(
             Excerpt(
                 title=_first_line(own.get(0, "")),
-                n_chars=int(snapshot.table.char_end[rows[-1]]) if len(rows) else 0,
+                n_chars=int(ends[-1]) if len(ends) else 0,
                 passages=tuple(_marked(*one, found.weights, languages) for one in passages),
             )
         )

@@ -24,9 +24,9 @@ from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, HitPassage, Wanted, read_excerpts
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.snapshot import IndexSnapshot, open_snapshot, open_vectors
-from longbert.index.tables import read_texts
+from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription
+from longbert.store.manifest import IndexDescription, Manifest
 
 Encode = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""
@@ -80,8 +80,11 @@ class _Found:
 class Index:
     """An output folder, opened for search.
 
-    Results are deterministic: documents of the same score come in the order of the tables, and
-    no score depends on the other queries of a call.
+    Results are deterministic: documents of the same score come in the order of their ids, and no
+    score depends on the other queries of a call.
+
+    An index is a snapshot: while runs change the output, it goes on answering as it did when it
+    was opened, until :meth:`reload`.
     """
 
     def __init__(self, snapshot: IndexSnapshot, *, encode: Encode) -> None:
@@ -102,33 +105,57 @@ class Index:
         """
         return cls(open_snapshot(output), encode=encode)
 
+    def reload(self) -> bool:
+        """Turn to what the last run into the folder has published.
+
+        Parts that are still there stay open, so this costs no more than what has changed. No
+        other thread may be searching meanwhile.
+
+        Returns:
+            Whether anything has changed.
+
+        Raises:
+            OutputError: the output is unfinished, or a file is damaged; the index stays as it was.
+        """
+        snapshot = open_snapshot(self._snapshot.output, before=self._snapshot)
+        if snapshot is self._snapshot:
+            return False
+        self._snapshot = snapshot
+        self._positions = None
+        self.__dict__.pop("_dense", None)
+        return True
+
+    @property
+    def manifest(self) -> Manifest:
+        """The manifest of the output as it was opened."""
+        return self._snapshot.manifest
+
     @property
     def document_ids(self) -> Sequence[str]:
-        """Ids of all documents, in the order of the inputs."""
+        """Ids of all documents, in the order of the tables; read as they are asked for."""
         return self._snapshot.document_ids
 
     @property
     def description(self) -> IndexDescription | None:
         """Type, metric, dimensions, counts and sizes of the vectors; None if there are none."""
-        index = self._snapshot.index
-        return None if index is None else self._snapshot.output.index_description(index)
+        return self._snapshot.description
 
     @property
     def default_rank(self) -> str:
         """``"hybrid"`` if the documents have vectors, else ``"lexical"``."""
-        return "lexical" if self._snapshot.index is None else "hybrid"
+        return "lexical" if self._snapshot.description is None else "hybrid"
 
     @cached_property
     def _dense(self) -> DenseSearch:
         """Opened when it is first wanted: words alone need no vectors in memory."""
-        index = self._snapshot.index
-        if index is None:
+        description = self._snapshot.description
+        if description is None:
             raise OutputError(
                 f"{self._snapshot.output.path} has no vectors, since it was made with --embed none "
                 "or holds no document: rank by words, with --rank lexical, or run longbert with "
                 "an embedding model, such as --embed minilm"
             )
-        return DenseSearch(self._snapshot, open_vectors(self._snapshot, index))
+        return DenseSearch(self._snapshot, open_vectors(self._snapshot, description))
 
     def search(self, text: str, k: int = 10, rank: str | None = None) -> list[Hit]:
         """Find the ``k`` documents that fit a text best; see :meth:`search_many`."""
@@ -213,25 +240,25 @@ class Index:
                 query.vector, candidates, DENSE_IN_HYBRID
             )
         scores = combined(by_kind)
-        top = top_documents(scores, candidates, k)
+        top = top_documents(scores, candidates, k, self._snapshot.ids)
         return candidates[top], scores[top]
 
     def _candidates(self, query: _Query, depth: int) -> IntArray:
         """The best documents of each kind of search, ascending."""
         found = []
         if query.match is not None:
-            everything = np.arange(len(self._snapshot.document_ids))
+            everything = np.arange(self._snapshot.n_documents)
             for scores in (query.match.runs, query.match.documents):
                 kept = np.where(scores > 0, scores, -np.inf)
                 if query.left_out is not None:
                     kept[query.left_out] = -np.inf
-                found.append(top_documents(kept, everything, depth))
+                found.append(top_documents(kept, everything, depth, self._snapshot.ids))
         if query.vector is not None:
             documents, _ = self._dense.top(
                 query.vector, depth, DENSE_IN_HYBRID, left_out=query.left_out
             )
             found.append(documents)
-        return np.unique(np.concatenate(found))
+        return np.array(sorted({one for some in found for one in some.tolist()}), np.int64)
 
     def _passage_scores(self, query: _Query, document: int) -> FloatArray:
         by_kind = {}
@@ -271,7 +298,7 @@ class Index:
 
     def _text(self, document: int) -> str:
         rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
-        texts = read_texts(self._snapshot.output, self._snapshot.table, rows.tolist())
+        texts = read_texts(self._snapshot, rows.tolist())
         return "".join(texts[row] for row in rows.tolist())
 
     def _position(self, document_id: str) -> int:
@@ -285,7 +312,7 @@ class Index:
             ) from None
 
     def _nearest(self, document_id: str) -> str:
-        ids = self._snapshot.document_ids
+        ids: Sequence[str] = self._snapshot.document_ids
         if len(ids) > _IDS_COMPARED:
             ids = heapq.nsmallest(
                 _IDS_COMPARED, ids, key=lambda one: abs(len(one) - len(document_id))

@@ -1,23 +1,31 @@
-"""Opening an output folder for search: its manifest, its index, the columns it needs."""
+"""Opening an output folder for search, and holding what it was when it was opened."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, overload
 
 import numpy as np
+import pyarrow as pa
+from typing_extensions import override
 
 from longbert.arrays import IntArray
-from longbert.core.ranking import rows_of
+from longbert.core.ranking import rows_between
 from longbert.errors import OutputError
 from longbert.index.backend import load_faiss
+from longbert.index.catalog import Catalog, open_catalog
 from longbert.index.kinds import index_type
 from longbert.index.lexical.corpus import LexicalCorpus
-from longbert.index.tables import PassageTable, read_document_ids, read_passage_table
+from longbert.index.lexical.part import LexicalPart, open_part
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, IndexEntry, IndexFile
+from longbert.store.held import HeldFile
+from longbert.store.layout import CATALOG, LEXICAL
+from longbert.store.manifest import IndexDescription, IndexFile, Manifest, PartEntry
+
+HELD_TABLES = ("passages",)
+"""Tables that search reads besides catalogs and indexes; a snapshot holds their files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,75 +45,222 @@ class VectorIndex:
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSnapshot:
-    """The indexes and the columns that search needs, as one manifest names them.
+class SnapshotPart:
+    """A part as it was when it was opened.
 
     Attributes:
-        index: of vectors; None without an embedding model.
-        words: the lexical index.
-        rows: rows of ``table``, by document and ordinal. Shape: (passages,).
-        starts: where each document begins in ``rows``, and the end. Shape: (documents + 1,).
+        entry: of the manifest.
+        words: its lexical file.
+        tables: by name; they are read for what is shown only.
     """
 
-    output: OutputFolder
-    document_ids: Sequence[str]
-    table: PassageTable
-    index: IndexEntry | None
-    words: LexicalCorpus
-    rows: IntArray
-    starts: IntArray
+    entry: PartEntry
+    catalog: Catalog
+    words: LexicalPart
+    tables: Mapping[str, HeldFile]
+
+
+class IndexSnapshot:
+    """What search needs of an output, as one manifest names it.
+
+    Documents and passages have positions in the corpus, part after part. A reader that holds a
+    snapshot goes on reading it while runs replace and remove files.
+
+    Attributes:
+        output: the folder.
+        manifest: that names everything here.
+        parts: in order.
+        words: the lexical index.
+        first_documents: of every part, and the end. Shape: (parts + 1,).
+        first_passages: of every part, and the end. Shape: (parts + 1,).
+        description: of the vectors; None without any.
+        index_files: of vectors, by name.
+    """
+
+    def __init__(
+        self,
+        output: OutputFolder,
+        manifest: Manifest,
+        parts: Sequence[SnapshotPart],
+        description: IndexDescription | None,
+        index_files: Mapping[str, HeldFile],
+    ) -> None:
+        self.output = output
+        self.manifest = manifest
+        self.parts = tuple(parts)
+        self.words = LexicalCorpus([part.words for part in self.parts])
+        catalogs = [part.catalog for part in self.parts]
+        self.first_documents: IntArray = np.cumsum([0, *(one.n_documents for one in catalogs)])
+        self.first_passages: IntArray = np.cumsum([0, *(one.n_passages for one in catalogs)])
+        self.description = description
+        self.index_files = index_files
+
+    @property
+    def n_documents(self) -> int:
+        """Number of documents."""
+        return int(self.first_documents[-1])
+
+    @property
+    def document_ids(self) -> DocumentIds:
+        """Ids of all documents, read as they are asked for."""
+        return DocumentIds(self)
+
+    def ids(self, documents: IntArray) -> list[str]:
+        """Ids of some documents."""
+        ids = [""] * len(documents)
+        for number, here in self.parts_of(documents, self.first_documents):
+            own = documents[here] - self.first_documents[number]
+            names = self.parts[number].catalog.document_ids(own)
+            for place, name in zip(here.tolist(), names, strict=True):
+                ids[place] = name
+        return ids
+
+    def place(self, document: int) -> tuple[SnapshotPart, int]:
+        """The part that holds a document, and the document's position there."""
+        number = int(np.searchsorted(self.first_documents, document, side="right")) - 1
+        return self.parts[number], document - int(self.first_documents[number])
+
+    def spans(self, document: int) -> tuple[IntArray, IntArray]:
+        """Where the passages of a document begin and end. Shape of both: (its passages,)."""
+        part, own = self.place(document)
+        return part.catalog.spans(own)
 
     def rows_of(self, documents: IntArray) -> tuple[IntArray, IntArray]:
-        """Rows of ``table`` of some documents, by ordinal, and the number of each one's rows."""
-        places, sizes = rows_of(documents, self.starts)
-        return self.rows[places], sizes
+        """Passages of some documents, by ordinal, and the number of each one's passages."""
+        firsts, sizes = np.empty_like(documents), np.empty_like(documents)
+        for number, here in self.parts_of(documents, self.first_documents):
+            own = documents[here] - self.first_documents[number]
+            starts = self.parts[number].catalog.passages
+            firsts[here] = starts[own] + self.first_passages[number]
+            sizes[here] = starts[own + 1] - starts[own]
+        return rows_between(firsts, sizes), sizes
+
+    def documents_of(self, passages: IntArray) -> IntArray:
+        """The document of each of some passages."""
+        documents = np.empty_like(passages)
+        for number, here in self.parts_of(passages, self.first_passages):
+            own = passages[here] - self.first_passages[number]
+            found = np.searchsorted(self.parts[number].catalog.passages, own, side="right") - 1
+            documents[here] = found + self.first_documents[number]
+        return documents
+
+    def parts_of(self, positions: IntArray, firsts: IntArray) -> Iterator[tuple[int, IntArray]]:
+        """Group positions by part: the part's number, and the places in ``positions``.
+
+        Args:
+            positions: of documents or passages.
+            firsts: :attr:`first_documents` or :attr:`first_passages`.
+        """
+        numbers = np.searchsorted(firsts, positions, side="right") - 1
+        order = np.argsort(numbers, kind="stable")
+        found, starts = np.unique(numbers[order], return_index=True)
+        borders = pairwise([*starts.tolist(), len(order)])
+        for number, (start, stop) in zip(found.tolist(), borders, strict=True):
+            yield number, order[start:stop]
 
 
-def open_snapshot(output: OutputFolder) -> IndexSnapshot:
-    """Read what search needs, trusting the manifest only.
+class DocumentIds(Sequence[str]):
+    """Ids of the documents of a snapshot, by position."""
+
+    def __init__(self, snapshot: IndexSnapshot) -> None:
+        self._snapshot = snapshot
+
+    @override
+    def __len__(self) -> int:
+        return self._snapshot.n_documents
+
+    @overload
+    def __getitem__(self, position: int) -> str: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[str]: ...
+    @override
+    def __getitem__(self, position: int | slice) -> str | list[str]:
+        places = range(len(self))[position]
+        if isinstance(places, range):
+            return self._snapshot.ids(np.array(places, np.int64))
+        return self._snapshot.ids(np.array([places], np.int64))[0]
+
+    @override
+    def __iter__(self) -> Iterator[str]:
+        for part in self._snapshot.parts:
+            yield from part.catalog.document_ids(np.arange(part.catalog.n_documents))
+
+
+def open_snapshot(output: OutputFolder, *, before: IndexSnapshot | None = None) -> IndexSnapshot:
+    """Open what the manifest of an output names, at a cost that grows with its parts alone.
+
+    If a run publishes a newer manifest meanwhile and removes a file, the newer one is opened.
+
+    Args:
+        output: the folder.
+        before: an earlier snapshot of it, whose parts are used again where they are still named.
+
+    Returns:
+        ``before`` itself if nothing has changed.
 
     Raises:
+        ConfigError: there is no such folder, or it is not an output of longbert.
         OutputError: there is no finished output, or a file is damaged.
     """
     manifest = output.finished()
-    parts = manifest.part_names
-    document_ids = read_document_ids(output, parts)
-    positions = {document_id: row for row, document_id in enumerate(document_ids)}
-    table = read_passage_table(output, parts, positions)
-    words = LexicalCorpus.open(output, parts)
-    totals = words.totals
-    if (totals.documents, totals.passages) != (len(document_ids), len(table.passage_ids)):
-        raise OutputError(
-            f"the lexical index in {output.path} has other rows than its tables: "
-            "remove the folder lexical and run longbert again"
-        )
-    rows = np.lexsort((table.ordinal, table.document))
-    return IndexSnapshot(
-        output=output,
-        document_ids=document_ids,
-        table=table,
-        index=manifest.index,
-        words=words,
-        rows=rows,
-        starts=np.searchsorted(table.document[rows], np.arange(len(document_ids) + 1)),
+    while True:
+        if before is not None and before.manifest == manifest:
+            return before
+        try:
+            return _open(output, manifest, before)
+        except OutputError:
+            newer = output.finished()
+            if newer == manifest:
+                raise
+            manifest = newer
+
+
+def _open(output: OutputFolder, manifest: Manifest, before: IndexSnapshot | None) -> IndexSnapshot:
+    held = {} if before is None else {part.entry.name: part for part in before.parts}
+    parts = []
+    for entry in manifest.parts:
+        known = held.get(entry.name)
+        parts.append(known if known and known.entry == entry else _open_part(output, entry))
+    description = None
+    index_files: dict[str, HeldFile] = {}
+    if manifest.index is not None:
+        description = output.index_description(manifest.index)
+        names = (description.passages.file, description.documents.file)
+        index_files = {name: HeldFile(output, name) for name in names}
+    return IndexSnapshot(output, manifest, parts, description, index_files)
+
+
+def _open_part(output: OutputFolder, entry: PartEntry) -> SnapshotPart:
+    catalog, words = (HeldFile(output, entry.path(folder)) for folder in (CATALOG, LEXICAL))
+    part = SnapshotPart(
+        entry=entry,
+        catalog=open_catalog(catalog.read(), path=catalog.path),
+        words=open_part(words.read(), path=words.path),
+        tables={table: HeldFile(output, entry.path(table)) for table in HELD_TABLES},
     )
+    totals = part.words.totals
+    if (totals.documents, totals.passages) != (part.catalog.n_documents, part.catalog.n_passages):
+        raise OutputError(
+            f"{words.path} has other rows than {catalog.path}: remove both, and run longbert again "
+            "to make them anew"
+        )
+    return part
 
 
-def open_vectors(snapshot: IndexSnapshot, index: IndexEntry) -> VectorIndex:
+def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> VectorIndex:
     """Read the FAISS indexes of a snapshot.
 
     Raises:
         OutputError: a file is damaged, or of other rows than the tables.
     """
     output = snapshot.output
-    description = output.index_description(index)
     index_type(description.type)
-    with_ids = _read_index(output, description.passages)
-    documents = _read_index(output, description.documents)
+    with_ids = _read_index(snapshot, description.passages)
+    documents = _read_index(snapshot, description.documents)
     faiss = load_faiss()
     ids = faiss.vector_to_array(with_ids.id_map)
-    fits = np.array_equal(ids, snapshot.table.passage_ids)
-    if not fits or documents.ntotal != len(snapshot.document_ids):
+    named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
+    if not np.array_equal(ids, np.concatenate(named)) or documents.ntotal != snapshot.n_documents:
         raise OutputError(
             f"the index in {output.path} has other rows than its tables: "
             "remove the folder index and run longbert again"
@@ -118,19 +273,20 @@ def open_vectors(snapshot: IndexSnapshot, index: IndexEntry) -> VectorIndex:
     )
 
 
-def _read_index(output: OutputFolder, entry: IndexFile) -> Any:
-    data = output.read_checked(entry.file, entry.sha256)
+def _read_index(snapshot: IndexSnapshot, entry: IndexFile) -> Any:
+    held = snapshot.index_files[entry.file]
+    data = held.read_checked(entry.sha256)
     faiss = load_faiss()
     try:
-        index = faiss.read_index(faiss.PyCallbackIOReader(io.BytesIO(data).read))
+        index = faiss.read_index(faiss.PyCallbackIOReader(pa.BufferReader(data).read))
     except RuntimeError as error:
         raise OutputError(
-            f"{output.join(entry.file)} cannot be read by FAISS {faiss.__version__} "
+            f"{held.path} cannot be read by FAISS {faiss.__version__} "
             f"({str(error).splitlines()[0]}): remove the folder index and run longbert again"
         ) from None
     if index.ntotal != entry.count:
         raise OutputError(
-            f"{output.join(entry.file)} has {index.ntotal} vectors, but its description says "
+            f"{held.path} has {index.ntotal} vectors, but its description says "
             f"{entry.count}: remove the folder index and run longbert again"
         )
     return index

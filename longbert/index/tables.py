@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from longbert.arrays import FloatMatrix, IntArray
 from longbert.errors import OutputError
 from longbert.index.vectors import column_vectors
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import part_file
-from longbert.store.parquet import open_table, read_batches
+from longbert.store.parquet import read_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,100 +98,6 @@ class RowsDigest:
         """SHA-256 of everything added so far."""
         parts = {name: digest.hexdigest() for name, digest in self._hashes.items()}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class PassageTable:
-    """Where every passage is, without its text; one row each, in the order of the tables.
-
-    Attributes:
-        document: position of the passage's document. Shape of all columns: (passages,).
-        groups: (file, row group, first row) in order.
-    """
-
-    passage_ids: IntArray
-    document: IntArray
-    ordinal: IntArray
-    char_start: IntArray
-    char_end: IntArray
-    groups: tuple[tuple[str, int, int], ...]
-
-
-def read_document_ids(output: OutputFolder, parts: Sequence[str]) -> list[str]:
-    """Read the ids of all documents, in order."""
-    ids: list[str] = []
-    for _, batch in read_batches(output, "documents", parts, ("document_id",)):
-        ids.extend(batch.column("document_id").to_pylist())
-    return ids
-
-
-def read_passage_table(
-    output: OutputFolder, parts: Sequence[str], documents: Mapping[str, int]
-) -> PassageTable:
-    """Read all columns of the passages except texts and vectors.
-
-    Args:
-        documents: position of every document by its id.
-
-    Raises:
-        OutputError: a table is missing or damaged, or a passage belongs to no document.
-    """
-    numbers = ("passage_id", "ordinal", "char_start", "char_end")
-    columns: dict[str, list[IntArray]] = {name: [] for name in (*numbers, "document")}
-    for _, batch in read_batches(output, "passages", parts, (*numbers, "document_id")):
-        for name in numbers:
-            columns[name].append(batch.column(name).to_numpy().astype(np.int64, copy=False))
-        owners = batch.column("document_id").to_pylist()
-        columns["document"].append(document_positions(owners, documents))
-    whole = {
-        name: np.concatenate(found) if found else np.zeros(0, np.int64)
-        for name, found in columns.items()
-    }
-    return PassageTable(
-        passage_ids=whole["passage_id"],
-        document=whole["document"],
-        ordinal=whole["ordinal"],
-        char_start=whole["char_start"],
-        char_end=whole["char_end"],
-        groups=tuple(_row_groups(output, parts)),
-    )
-
-
-def read_texts(output: OutputFolder, table: PassageTable, rows: Sequence[int]) -> dict[int, str]:
-    """Read the texts of some passages, each row group at most once.
-
-    Args:
-        rows: positions in the order of the tables.
-
-    Returns:
-        The text of each row.
-    """
-    firsts = np.array([first for _, _, first in table.groups], np.int64)
-    wanted = np.unique(np.array(rows, np.int64))
-    groups = np.searchsorted(firsts, wanted, side="right") - 1
-    texts: dict[int, str] = {}
-    for group in np.unique(groups):
-        path, number, first = table.groups[int(group)]
-        here = wanted[groups == group]
-        with open_table(output, path, ("text",)) as file:
-            column = file.read_row_group(number, columns=["text"], use_threads=False).column("text")
-            found = column.take(pa.array(here - first)).to_pylist()
-        texts.update(zip(here.tolist(), found, strict=True))
-    return texts
-
-
-def _row_groups(output: OutputFolder, parts: Sequence[str]) -> Iterator[tuple[str, int, int]]:
-    first = 0
-    for part in parts:
-        name = part_file("passages", part)
-        with open_table(output, name) as file:
-            sizes = [
-                file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)
-            ]
-        for number, size in enumerate(sizes):
-            if size:
-                yield name, number, first
-            first += size
 
 
 def _vectors(path: str, column: Any) -> FloatMatrix | None:

@@ -19,7 +19,6 @@ from longbert.store.layout import (
     RECEIPTS,
     TOP_FILES,
     is_own,
-    part_file,
     receipt_file,
 )
 from longbert.store.manifest import (
@@ -28,6 +27,7 @@ from longbert.store.manifest import (
     IndexDescription,
     IndexEntry,
     Manifest,
+    PartEntry,
     Receipt,
     Record,
     RecordType,
@@ -196,20 +196,22 @@ class OutputFolder:
         return receipt if receipt is not None and receipt.part == part else None
 
     def whole_receipt(self, part: str, folders: Iterable[str]) -> Receipt | None:
-        """The receipt of a part if all its files exist in full length, else None.
+        """The receipt of a part if its files exist in full length, else None.
 
         Args:
             part: its name.
-            folders: in which it must have a file.
+            folders: of the files.
         """
         receipt = self.receipt(part)
-        if receipt is None or not receipt.files.keys() >= {*folders}:
-            return None
-        is_whole = all(
-            self.holds(part_file(folder, part), n_bytes=entry.n_bytes)
-            for folder, entry in receipt.files.items()
+        return receipt if receipt is not None and self.holds_all(receipt, folders) else None
+
+    def holds_all(self, receipt: Receipt, folders: Iterable[str]) -> bool:
+        """Whether the files of a part in some folders exist in full length."""
+        return all(
+            folder in receipt.files
+            and self.holds(receipt.path(folder), n_bytes=receipt.files[folder].n_bytes)
+            for folder in folders
         )
-        return receipt if is_whole else None
 
     def write_receipt(self, receipt: Receipt) -> None:
         """Make a part count."""
@@ -240,7 +242,7 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> Iterator[str]:
+    def unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> Iterator[str]:
         """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
@@ -249,7 +251,7 @@ class OutputFolder:
             parts: that it names.
             index_files: that it names.
         """
-        kept = {part_file(folder, part) for part in parts for folder in PART_SUFFIXES}
+        kept = {part.path(folder) for part in parts for folder in PART_SUFFIXES}
         kept |= {*index_files}
         for folder in (*PART_SUFFIXES, INDEX):
             for path in self._files(folder):
@@ -260,7 +262,7 @@ class OutputFolder:
             if self.exists(name + TEMPORARY_SUFFIX):
                 yield name + TEMPORARY_SUFFIX
 
-    def remove_unnamed(self, parts: Iterable[str], index_files: Iterable[str]) -> None:
+    def remove_unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> None:
         """Remove what :meth:`unnamed` finds.
 
         Raises:

@@ -20,6 +20,7 @@ TOP_FILES = (MANIFEST, CLAIM, RUNS)
 
 RECEIPTS = "receipts"
 LEXICAL = "lexical"
+CATALOG = "catalog"
 INDEX = "index"
 
 _DIGEST_CHARS = 12
@@ -27,17 +28,28 @@ _DIGEST_CHARS = 12
 PART_SUFFIXES = {
     **dict.fromkeys(TABLES, ".parquet"),
     LEXICAL: ".safetensors",
+    CATALOG: ".safetensors",
     RECEIPTS: ".json",
 }
 """Folders in which every part has one file, and the suffix of that file."""
 
-_PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.\w+")
+_PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}(-[0-9a-f]{12})?\.\w+")
 _INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")
 
 
 def part_file(folder: str, part: str) -> str:
     """Name of a part's file in one of the folders of :data:`PART_SUFFIXES`."""
     return f"{folder}/{part}{PART_SUFFIXES[folder]}"
+
+
+def lexical_file(part: str, settings: str) -> str:
+    """Name of a part's lexical file, which belongs to the settings that it was made with.
+
+    Args:
+        part: its name.
+        settings: their digest.
+    """
+    return part_file(LEXICAL, f"{part}-{settings[:_DIGEST_CHARS]}")
 
 
 def receipt_file(part: str) -> str:

@@ -15,8 +15,9 @@ import msgspec
 from longbert.core.fingerprint import fingerprint
 from longbert.core.units import Part, PlannedDocument
 from longbert.errors import OutputError
+from longbert.store.layout import LEXICAL, lexical_file, part_file
 
-FORMAT = 2
+FORMAT = 3
 """Version of the layout; any other is refused."""
 
 RecordType = TypeVar("RecordType", bound="Record")
@@ -76,7 +77,6 @@ class RowSettings(Record, frozen=True, kw_only=True):
     format: int
     id_field: str
     text_field: str
-    language: str
     window_scores: bool
     precision: str
     passage: int
@@ -124,6 +124,25 @@ class IndexSettings(Record, frozen=True, kw_only=True):
     faiss: str
 
 
+class LexicalSettings(Record, frozen=True, kw_only=True):
+    """What the lexical index is built with; if it changes, it is rebuilt from the tables.
+
+    Attributes:
+        language: in which words are stemmed; see :class:`longbert.config.RunConfig`.
+        analysis: version of how texts are cut into terms.
+        libraries: versions of what can change the terms of a text, by name.
+    """
+
+    language: str
+    analysis: int
+    libraries: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 in hexadecimal."""
+        return fingerprint(to_builtins(self))
+
+
 class NamedModels(Record, frozen=True, kw_only=True):
     """The models as the user named them.
 
@@ -165,6 +184,7 @@ class Receipt(Record, frozen=True, kw_only=True):
     Attributes:
         part: its name.
         fingerprint: digest of the row fingerprint that its rows were made with.
+        lexical: digest of the settings that its lexical file was made with.
         counts: sums over its documents, by name.
         files: by folder.
         documents: in order.
@@ -172,6 +192,7 @@ class Receipt(Record, frozen=True, kw_only=True):
 
     part: str
     fingerprint: str
+    lexical: str
     counts: dict[str, int]
     files: dict[str, FileEntry]
     documents: tuple[DocumentEntry, ...]
@@ -185,14 +206,23 @@ class Receipt(Record, frozen=True, kw_only=True):
         )
         return Part(self.part, documents, self.fingerprint)
 
+    def path(self, folder: str) -> str:
+        """Name of its file in one of the folders of :attr:`files`."""
+        return _path(self.part, folder, self.lexical)
+
 
 class PartEntry(Record, frozen=True, kw_only=True):
     """A part as the manifest names it: its receipt without the documents."""
 
     name: str
     fingerprint: str
+    lexical: str
     counts: dict[str, int]
     files: dict[str, FileEntry]
+
+    def path(self, folder: str) -> str:
+        """Name of its file in one of the folders of :attr:`files`."""
+        return _path(self.name, folder, self.lexical)
 
 
 class IndexEntry(Record, frozen=True, kw_only=True):
@@ -255,6 +285,7 @@ class Manifest(Record, frozen=True, kw_only=True):
             than one if a run continued in another environment.
         readers: versions of what reads each kind of input.
         index_settings: None without an index.
+        lexical_settings: of the lexical index.
         written_with: what changes bytes but not rows.
         counts: sums over the parts.
         parts: in order.
@@ -268,6 +299,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     environments: dict[str, Environment]
     readers: dict[str, str]
     index_settings: IndexSettings | None
+    lexical_settings: LexicalSettings
     written_with: dict[str, str]
     models: NamedModels
     counts: dict[str, int]
@@ -325,6 +357,10 @@ def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
             f"{path} is damaged ({error}): restore it, or remove it and run longbert again, which "
             "keeps the parts that are complete"
         ) from None
+
+
+def _path(part: str, folder: str, lexical: str) -> str:
+    return lexical_file(part, lexical) if folder == LEXICAL else part_file(folder, part)
 
 
 def _check_format(found: object, path: str) -> None:

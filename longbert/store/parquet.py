@@ -82,16 +82,25 @@ def from_parquet(data: bytes) -> pa.Table:
     return pq.ParquetFile(pa.BufferReader(data), pre_buffer=False).read(use_threads=False)
 
 
-def read_table(output: OutputFolder, table: str, part: str) -> pa.Table:
+def read_table(
+    output: OutputFolder, table: str, part: str, columns: Sequence[str] = ()
+) -> pa.Table:
     """The committed rows of a part.
+
+    Args:
+        output: the folder.
+        table: its name.
+        part: its name.
+        columns: those wanted; empty: all.
 
     Raises:
         OutputError: they are missing or damaged.
     """
-    with open_table(output, part_file(table, part)) as file:
-        rows = file.read(use_threads=False)
+    with open_table(output, part_file(table, part), columns) as file:
+        rows = file.read(columns=list(columns) or None, use_threads=False)
         # Parquet has another name for the elements of lists, which would be written back.
-        return rows.cast(TABLES[table].schema(_width(rows)))
+        schema = TABLES[table].schema(_width(rows))
+        return rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
 
 
 def read_batches(

@@ -229,6 +229,35 @@ def test_a_query_does_without_beam(output: Path) -> None:
     assert {"torch", "faiss"} <= loaded
 
 
+def test_a_lexical_query_loads_no_library_that_it_does_not_need(output: Path) -> None:
+    code = (
+        "import sys; from longbert.cli.main import main\n"
+        "main(['query', 'the agreement', '--rank', 'lexical', '--index', sys.argv[1]],"
+        " standalone_mode=False)\n"
+        "assert not {'numpy.ma', 'pyarrow.compute', 'importlib.metadata'} & set(sys.modules)"
+    )
+    heavy = {"torch", "transformers", "tokenizers", "apache_beam", "pandas", "faiss", "py3langid"}
+    loaded = modules_after(code, str(output))
+    assert not loaded & heavy
+    assert {"numpy", "pyarrow", "rich"} <= loaded
+
+
+def test_search_by_vectors_takes_nothing_but_faiss_beside_the_model(output: Path) -> None:
+    code = (
+        "import sys, numpy as np\n"
+        "from longbert.index.search import Index\n"
+        "from longbert.store.filesystem import LocalFileSystem\n"
+        "from longbert.store.folder import OutputFolder\n"
+        "folder = OutputFolder(LocalFileSystem(), sys.argv[1])\n"
+        "index = Index.open(folder, encode=lambda texts: np.ones((len(texts), width), 'f4'))\n"
+        "width = index.description.dimensions\n"
+        "assert index.search('the agreement', rank='hybrid')\n"
+    )
+    loaded = modules_after(code, str(output))
+    assert not loaded & {"torch", "transformers", "tokenizers", "apache_beam", "pandas"}
+    assert "faiss" in loaded
+
+
 def test_verify_does_without_torch_and_beam(output: Path) -> None:
     code = (
         "import sys; from longbert.cli.main import main\n"

@@ -172,6 +172,7 @@ def outcome(**entry: Any) -> RunResult:
     defaults |= {
         "settings": {},
         "units_copied": 0,
+        "units_reindexed": 0,
         "units_resumed": 0,
         "measured": {},
         "indexed": False,
@@ -224,6 +225,14 @@ def test_the_summary_of_other_runs() -> None:
     assert lines[-4].endswith("overlap 63; results depend on the batch here)")
     assert lines[-2].startswith("warning: 1 document with over a tenth of the characters under")
     assert lines[-1].startswith("warning: 2,000 vectors of documents or passages with nothing but")
+
+
+def test_the_summary_says_what_was_indexed_again() -> None:
+    words = outcome(units=4, unchanged=1000, units_reindexed=4)
+    wanted = "1,000 documents: 0 new, 1,000 unchanged; the words of 4 parts were indexed again; "
+    assert summary_lines(words, {}, "out")[0].startswith(wanted)
+    vectors = outcome(units=0, unchanged=1000, indexed=True)
+    assert "1,000 unchanged; the index was built again; " in summary_lines(vectors, {}, "out")[0]
 
 
 def test_the_summary_of_a_run_with_nothing_to_do() -> None:

@@ -1,6 +1,7 @@
 """Ranking against slow, obvious twins."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from longbert.core.ranking import (
     check_rank,
     document_scores,
     join_neighbours,
-    rows_of,
+    rows_between,
     similarities,
     top_documents,
     top_passages,
@@ -41,18 +42,37 @@ def test_document_scores_equal_the_obvious_loop(documents: list[list[float]], ra
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(st.one_of(SCORE, st.just(-np.inf)), max_size=12), st.integers(1, 15), st.data())
-def test_top_documents_break_ties_by_document_order(
-    scores: list[float], k: int, data: st.DataObject
-) -> None:
+def test_top_documents_break_ties_by_id(scores: list[float], k: int, data: st.DataObject) -> None:
     documents = data.draw(st.permutations(range(len(scores))))
+    names = data.draw(st.permutations([f"d{number}" for number in range(len(scores))]))
     slow = sorted(
         (place for place, score in enumerate(scores) if score > -np.inf),
-        key=lambda place: (-scores[place], documents[place]),
+        key=lambda place: (-scores[place], names[documents[place]]),
     )
 
-    found = top_documents(np.array(scores, np.float32), np.array(documents, np.int64), k)
+    found = top_documents(
+        np.array(scores, np.float32),
+        np.array(documents, np.int64),
+        k,
+        lambda some: [names[one] for one in some.tolist()],
+    )
 
     assert found.tolist() == slow[:k]
+
+
+def test_ids_are_asked_for_only_where_scores_are_equal() -> None:
+    asked: list[int] = []
+
+    def ids(documents: npt.NDArray[np.int64]) -> list[str]:
+        asked.extend(documents.tolist())
+        return [str(-one) for one in documents.tolist()]
+
+    scores = np.array([0.5, 0.9, 0.5, 0.1, 0.1, -np.inf, -np.inf], np.float32)
+
+    found = top_documents(scores, np.arange(7), 3, ids)
+
+    assert found.tolist() == [1, 2, 0]
+    assert asked == [0, 2]
 
 
 def test_top_passages_break_ties_by_ordinal() -> None:
@@ -83,16 +103,13 @@ def test_joined_neighbours_are_the_runs_of_ordinals(scores: dict[int, float]) ->
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=6), st.data())
-def test_rows_of_lists_whole_documents(sizes: list[int], data: st.DataObject) -> None:
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    wanted = data.draw(st.lists(st.integers(0, len(sizes) - 1), max_size=6))
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 4)), max_size=6))
+def test_rows_between_lists_every_run(runs: list[tuple[int, int]]) -> None:
+    firsts, sizes = np.array(runs, np.int64).reshape(-1, 2).T
 
-    rows, counts = rows_of(np.array(wanted, np.int64), starts)
+    rows = rows_between(firsts, sizes)
 
-    slow = [row for one in wanted for row in range(starts[one], starts[one + 1])]
-    assert rows.tolist() == slow
-    assert counts.tolist() == [sizes[one] for one in wanted]
+    assert rows.tolist() == [row for first, n in runs for row in range(first, first + n)]
 
 
 @pytest.mark.parametrize("width", [1, 3, 8, 17, 384])

@@ -302,6 +302,32 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     assert (second.n_documents, second.n_unchanged, second.n_removed) == (5, 3, 1)
 
 
+def test_a_part_that_lacks_what_is_derived_from_its_rows_gets_that_alone() -> None:
+    documents = refs_of({row: (f"d{row}", 0) for row in range(4)})
+    first = plan_units(documents, unit_bytes=2_500, fingerprint="f")
+    earlier = [unit.part for unit in first.units]
+    assert len(earlier) == 2
+    names = [part.name for part in earlier]
+
+    planned = plan_units(
+        documents, unit_bytes=2_500, fingerprint="g", earlier=earlier, outdated=names[1:]
+    )
+
+    assert planned.parts == tuple(names)
+    (unit,) = planned.units
+    assert unit.keeps_rows
+    assert unit.part == earlier[1]
+    assert not unit.refs
+
+    # One that loses a document is written anew whatever else it lacks.
+    planned = plan_units(
+        documents[:-1], unit_bytes=2_500, fingerprint="g", earlier=earlier, outdated=names
+    )
+    assert [unit.keeps_rows for unit in planned.units] == [True, False]
+    assert planned.parts[0] == names[0]
+    assert planned.parts[1] != names[1]
+
+
 def test_a_row_with_an_id_is_known_by_id_and_content() -> None:
     def identity(one: DocumentRef) -> str:
         return PlannedDocument.from_ref(one).identity

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from fakes.local_files import Death, FailingFiles
 from support.runs import files_of, problems, run, some_texts, write_texts
 
+import longbert
+import longbert.engine.context as context_module
 from longbert import api
 from longbert.cli.main import main
 from longbert.config import run_config
@@ -19,6 +23,8 @@ from longbert.engine import unit
 from longbert.engine.compact import compact_output
 from longbert.engine.context import RunContext
 from longbert.engine.history import read_history
+from longbert.index.lexical.languages import lexical_settings
+from longbert.store.manifest import LexicalSettings
 
 Settings = dict[str, Any]
 
@@ -61,6 +67,24 @@ def output(grown: Path, tmp_path: Path) -> Path:
 
 def compact(output: Path) -> Result:
     return CliRunner().invoke(main, ["compact", str(output)])
+
+
+def test_all_words_of_a_compacted_output_are_those_of_one_stemmer(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(language: str) -> LexicalSettings:
+        own = lexical_settings(language)
+        return msgspec.structs.replace(own, libraries={**own.libraries, "pystemmer": "99"})
+
+    monkeypatch.setattr(context_module, "lexical_settings", other)
+
+    result = compact(output)
+
+    assert result.exit_code == 0, result.stderr
+    manifest = json.loads((output / "manifest.json").read_text())
+    assert manifest["lexical_settings"]["libraries"]["pystemmer"] == "99"
+    assert problems(output) == []
+    assert longbert.open(output).search("the agreement", rank="lexical")
 
 
 def test_an_output_that_grew_becomes_a_fresh_one(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from support.runs import files_of, last_run, problems, rows_by_document, some_texts, write_texts
 
@@ -19,6 +20,7 @@ from longbert.engine.prepare import check_machine, prepare, row_fingerprint
 from longbert.engine.unit import process_unit
 from longbert.engine.verify.output import environments_of
 from longbert.errors import FingerprintError
+from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import LocalFileSystem
 
 OTHER = {"torch": "99.0"}
@@ -164,3 +166,32 @@ def test_a_machine_whose_rows_would_be_others_is_named_with_both_fingerprints(
     assert own.digest[:12] in message
     assert 'environment.processor: "' in message
     assert '-> "cpu x86_64 OTHER"' in message
+
+
+def test_a_machine_whose_words_would_be_others_is_named_with_both_versions() -> None:
+    planned = lexical_settings("en")
+    check_machine(planned, lexical_settings("en"))
+    libraries = {**planned.libraries, "pystemmer": "99"}
+
+    with pytest.raises(FingerprintError) as raised:
+        check_machine(planned, msgspec.structs.replace(planned, libraries=libraries))
+
+    message = str(raised.value)
+    assert "would not write the planned words" in message
+    assert planned.digest[:12] in message
+    assert '-> "99"' in message
+
+
+def test_another_language_of_words_is_told_beside_what_stops_a_run(
+    docs: Path, tmp_path: Path, embed: str
+) -> None:
+    context = context_of(docs, tmp_path / "out", embed)
+    models = load_run_models(context)
+    run_with(context, models)
+    other = context_of(docs, tmp_path / "out", embed, language="en")
+
+    with pytest.raises(FingerprintError) as raised:
+        run_with(other, in_another_environment(models, **OTHER))
+
+    _, _, beside = str(raised.value).partition("These also differ")
+    assert 'lexical index: language: "auto" -> "en" (it would be built again from' in beside

@@ -273,7 +273,7 @@ def test_unfinished_output_of_other_settings_is_refused(
 ) -> None:
     output = tmp_path / "out"
     with pytest.raises(Death):
-        run_on(FailingFiles(8, "death"), docs, output, **settings)
+        run_on(FailingFiles(9, "death"), docs, output, **settings)
     before = state(output)
     with pytest.raises(FingerprintError, match="passage: 64 -> 7"):
         run(docs, output, passage=7, **settings)

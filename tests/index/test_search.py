@@ -1,23 +1,21 @@
 """Search is exact: equal to scoring everything, ties included."""
 
-import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from fakes.memory_files import MemoryFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.written_tables import (
+    LEXICAL,
     Doc,
     Floats,
     brute_force,
-    index_settings,
     text_of,
     unit,
-    write_manifest,
     write_output,
     write_part,
 )
@@ -26,9 +24,9 @@ import longbert.index.dense as dense_module
 import longbert.index.search as search_module
 from longbert.core.ranking import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
-from longbert.index.build import build_index
 from longbert.index.search import Hit, Index
 from longbert.store.folder import OutputFolder
+from longbert.store.layout import lexical_file
 
 WIDTH = 6
 
@@ -95,6 +93,9 @@ def test_search_equals_brute_force(
     parts: int,
 ) -> None:
     docs = random_docs(seed, n, distinct=distinct, normal=normal)
+    # Ties are broken by id, wherever a document stands.
+    names = np.random.default_rng(seed + 2).permutation([doc.document_id for doc in docs]).tolist()
+    docs = [replace(doc, document_id=name) for doc, name in zip(docs, names, strict=True)]
     files = write_output(docs, width=WIDTH, metric=metric, parts=parts)
     query = np.random.default_rng(seed + 1).standard_normal(WIDTH).astype(np.float32)
     index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query}))
@@ -160,33 +161,6 @@ def test_texts_are_read_from_the_tables_of_the_hits_only() -> None:
     assert set(files.opened) == {"out/passages/part-3.parquet"}
 
 
-def test_documents_whose_passages_lie_apart_are_put_together() -> None:
-    docs = random_docs(5, 6, distinct=None, normal=True)
-    files = MemoryFiles()
-    write_part(files, "out", "whole", docs, width=WIDTH)
-    path = "out/passages/whole.parquet"
-    table = pq.read_table(io.BytesIO(files.data[path]))
-    shuffled = table.take(np.random.default_rng(0).permutation(len(table)))
-    buffer = io.BytesIO()
-    pq.write_table(shuffled, buffer)
-    files.data[path] = buffer.getvalue()
-    write_manifest(
-        files,
-        "out",
-        ["whole"],
-        build_index(OutputFolder(files, "out"), ["whole"], index_settings()),
-    )
-    query = np.ones(WIDTH, np.float32)
-    index = Index.open(OutputFolder(files, "out"), encode=Encoder({"q": query}))
-
-    hits = index.search("q", 4, "best-mean")
-
-    assert found(hits) == brute_force(docs, query, 4, "best-mean", "cosine")
-    assert all(
-        passage.text.startswith(f"<{hit.document_id}:") for hit in hits for passage in hit.passages
-    )
-
-
 @pytest.fixture
 def files() -> MemoryFiles:
     return write_output(random_docs(2, 5, distinct=None, normal=True), width=WIDTH)
@@ -216,7 +190,7 @@ def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 2}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 3}', b"\xff"])
 def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
     with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert again"):
@@ -226,7 +200,7 @@ def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"{}", b'{"format": 1, "parts": []}'])
 def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
-    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 2"):
+    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 3"):
         opened(files)
 
 
@@ -253,11 +227,21 @@ def test_a_damaged_index_file_is_told(files: MemoryFiles, name: str) -> None:
         opened(files).search("q")
 
 
-@pytest.mark.parametrize("table", ["documents", "passages"])
-def test_a_damaged_table_is_told(files: MemoryFiles, table: str) -> None:
-    path = f"out/{table}/part-1.parquet"
+def test_a_damaged_table_is_told(files: MemoryFiles) -> None:
+    path = "out/passages/part-1.parquet"
     files.data[path] = files.data[path][:100]
-    with pytest.raises(OutputError, match=rf"{path} is missing or damaged"):
+    with pytest.raises(OutputError, match=rf"{path} is damaged.*run longbert again"):
+        opened(files).search("q")
+
+
+@pytest.mark.parametrize("folder", ["catalog", "lexical"])
+def test_a_damaged_file_of_arrays_is_told(files: MemoryFiles, folder: str) -> None:
+    (path,) = (name for name in files.data if name.startswith(f"out/{folder}/part-1"))
+    files.data[path] = files.data[path][:100]
+    with pytest.raises(OutputError, match=rf"{path} is damaged"):
+        opened(files)
+    del files.data[path]
+    with pytest.raises(OutputError, match=rf"{path} is missing"):
         opened(files)
 
 
@@ -392,8 +376,8 @@ def test_words_do_without_vectors_and_model() -> None:
 def test_a_lexical_index_of_other_rows_is_refused() -> None:
     files = texts_output(TEXTS, vectors=False)
     other = texts_output({"a": ["one"], "b": ["two"], "c": ["three"]}, vectors=False)
-    name = "out/lexical/part-0.safetensors"
+    name = f"out/{lexical_file('part-0', LEXICAL.digest)}"
     files.data[name] = other.data[name]
 
-    with pytest.raises(OutputError, match="lexical index in out has other rows"):
+    with pytest.raises(OutputError, match=r"lexical/part-0\S+ has other rows than out/catalog"):
         opened(files)

@@ -14,9 +14,9 @@ import pytest
 from fakes.local_files import Death, FailingFiles
 from support.runs import (
     command_line,
+    damage,
     files_of,
     last_run,
-    problems,
     run,
     run_on,
     some_texts,
@@ -116,7 +116,7 @@ class TestInvariant6CrashSafety:
             shutil.copytree(finished, output)
             with pytest.raises(OutputError if fault == "full" else Death):
                 run_on(FailingFiles(n, fault), docs, output, **settings)
-            assert problems(output) == [], f"after a failure at change {n}"
+            assert damage(output) == [], f"after a failure at change {n}"
             hits = longbert.open(output).like("01.txt", k=10)
             is_new = (output / "manifest.json").read_bytes() == wanted["manifest.json"]
             assert ("new.txt" in {hit.document_id for hit in hits}) == is_new

@@ -16,11 +16,13 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from msgspec import convert
 from support.runs import DEFAULT_TABLES, files_of, last_run, rows, run, some_texts, write_texts
 from support.texts import long_text
 
 import longbert
-from longbert.store.layout import LEXICAL, part_file
+from longbert.store.layout import CATALOG, LEXICAL, part_file
+from longbert.store.manifest import PartEntry
 
 WIDTH = 32
 COLUMNS = {
@@ -254,14 +256,14 @@ def test_the_manifest_names_all_files_with_size_and_checksum(output: Output) -> 
     assert manifest == output.manifest
     named = {"manifest.json", "fingerprint.json"}
     for part in manifest["parts"]:
-        assert sorted(part) == ["counts", "files", "fingerprint", "name"]
-        assert sorted(part["files"]) == sorted((*DEFAULT_TABLES, LEXICAL))
+        assert sorted(part) == ["counts", "files", "fingerprint", "lexical", "name"]
+        assert sorted(part["files"]) == sorted((*DEFAULT_TABLES, CATALOG, LEXICAL))
         named.add(f"receipts/{part['name']}.json")
         for table, entry in part["files"].items():
-            file = part_file(table, part["name"])
+            file = convert(part, PartEntry).path(table)
             named.add(file)
             data = (output.folder / file).read_bytes()
-            rows_of = "passages" if table == LEXICAL else table
+            rows_of = table if table in DEFAULT_TABLES else "passages"
             parquet = output.folder / part_file(rows_of, part["name"])
             assert entry == {
                 "sha256": hashlib.sha256(data).hexdigest(),

@@ -104,6 +104,11 @@ def problems(output: Path) -> list[str]:
     return list(map(str, verify_output(OutputFolder(LocalFileSystem(), str(output)))))
 
 
+def damage(output: Path) -> list[str]:
+    """What ``longbert verify`` finds but for the files that a stopped run has left."""
+    return [one for one in problems(output) if "is left from another run" not in one]
+
+
 def command_line(*arguments: str | Path) -> list[str]:
     """The installed command, found beside this Python."""
     return [str(Path(sys.executable).with_name("longbert")), *map(str, arguments)]

@@ -16,8 +16,11 @@ import pyarrow.parquet as pq
 from fakes.memory_files import MemoryFiles
 
 from longbert.index.build import build_index
-from longbert.index.lexical.build import lexical_file
+from longbert.index.catalog import catalog_file
+from longbert.index.lexical.build import build_lexical
+from longbert.index.lexical.languages import lexical_settings
 from longbert.store.folder import OutputFolder
+from longbert.store.layout import lexical_file
 from longbert.store.manifest import (
     FORMAT,
     Environment,
@@ -31,6 +34,7 @@ from longbert.store.manifest import (
     RowSettings,
 )
 
+LEXICAL = lexical_settings("en")
 Floats = npt.NDArray[np.float32]
 
 
@@ -114,8 +118,10 @@ def write_part(
         buffer = io.BytesIO()
         pq.write_table(table, buffer, row_group_size=row_group_size)
         files.write(f"{folder}/{name}/{part}.parquet", buffer.getvalue())
-    words = lexical_file(documents, passages, language="en")
-    files.write(f"{folder}/lexical/{part}.safetensors", words)
+    words = build_lexical(documents, passages, language="en")
+    files.write(f"{folder}/{lexical_file(part, LEXICAL.digest)}", words)
+    catalog = catalog_file(documents, passages, path=part)
+    files.write(f"{folder}/catalog/{part}.safetensors", catalog)
 
 
 def passage_id(document_id: str, ordinal: int) -> int:
@@ -134,7 +140,6 @@ def a_manifest(*, precision: str = "float32", passes: Sequence[PassSettings] = (
         format=FORMAT,
         id_field="id",
         text_field="text",
-        language="auto",
         window_scores=False,
         precision=precision,
         passage=64,
@@ -149,6 +154,7 @@ def a_manifest(*, precision: str = "float32", passes: Sequence[PassSettings] = (
         environments={rows.digest: environment},
         readers={},
         index_settings=index_settings(),
+        lexical_settings=LEXICAL,
         written_with={},
         models=NamedModels(
             embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
@@ -164,7 +170,10 @@ def write_manifest(
 ) -> None:
     empty = a_manifest()
     entries = tuple(
-        PartEntry(name=part, fingerprint=empty.fingerprint, counts={}, files={}) for part in parts
+        PartEntry(
+            name=part, fingerprint=empty.fingerprint, lexical=LEXICAL.digest, counts={}, files={}
+        )
+        for part in parts
     )
     manifest = msgspec.structs.replace(empty, parts=entries, index=index)
     OutputFolder(files, folder).write_record("manifest.json", manifest)
@@ -205,7 +214,7 @@ def brute_force(
         return float(np.float32(products.sum()))
 
     scored = []
-    for place, doc in enumerate(docs):
+    for doc in docs:
         if doc.document_id == left_out:
             continue
         assert doc.vector is not None
@@ -216,5 +225,5 @@ def brute_force(
             best = sorted((similarity(one) for one in doc.passages), reverse=True)
             best = best[: 1 if rank == "best" else 3]
             score = float(np.float32(sum(best) / len(best)))
-        scored.append((-score, place, doc.document_id))
-    return [(document_id, -score) for score, _, document_id in sorted(scored)[:k]]
+        scored.append((-score, doc.document_id))
+    return [(document_id, -score) for score, document_id in sorted(scored)[:k]]

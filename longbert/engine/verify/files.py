@@ -9,16 +9,17 @@ from longbert.engine.verify.problems import Mend, Problem
 from longbert.errors import OutputError
 from longbert.index.build import index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import part_file
 from longbert.store.manifest import Manifest, PartEntry
+from longbert.store.tables import TABLES
 
 
 def check_file(output: OutputFolder, entry: PartEntry, folder: str) -> bytes | Problem:
     """Read a part's file in one of the folders, or say what is wrong with it."""
-    file = part_file(folder, entry.name)
+    file = entry.path(folder)
+    mend = Mend.PART if folder in TABLES else Mend.FILE
 
     def problem(message: str) -> Problem:
-        return Problem(message, Mend.PART, part=entry.name, file=file)
+        return Problem(message, mend, part=entry.name, file=file)
 
     wanted = entry.files.get(folder)
     if wanted is None:
@@ -52,7 +53,7 @@ def extra_files(output: OutputFolder, manifest: Manifest) -> Iterator[Problem]:
         except OutputError:
             # A damaged description is found with the index.
             return
-    for file in sorted(output.unnamed(manifest.part_names, of_index)):
+    for file in sorted(output.unnamed(manifest.parts, of_index)):
         yield Problem(
             f"{file} is left from another run: the manifest does not name it, but readers that "
             "glob the folder will pick it up",

@@ -12,10 +12,11 @@ from longbert.engine.verify.files import check_file
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.engine.verify.rows import plain_rows, row_problems
 from longbert.errors import OutputError
+from longbert.index.catalog import INDEXED_COLUMNS, is_catalog_of
 from longbert.index.lexical.part import open_part
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import LEXICAL, part_file, receipt_file
-from longbert.store.manifest import Manifest, PartEntry, Receipt
+from longbert.store.layout import CATALOG, LEXICAL, part_file, receipt_file
+from longbert.store.manifest import FileEntry, Manifest, PartEntry, Receipt
 from longbert.store.parquet import from_parquet
 from longbert.store.tables import counts_of_tables, table_names
 
@@ -51,10 +52,8 @@ def part_problems(
             file = part_file(table, entry.name)
             message = f"{file} cannot be read ({error})"
             yield Problem(message, Mend.PART, part=entry.name, file=file)
-    lexical = check_file(output, entry, LEXICAL)
-    if isinstance(lexical, Problem):
-        yield lexical
-    messages = [] if isinstance(lexical, Problem) else [*_lexical_problems(lexical, entry, tables)]
+    yield from _index_file_problems(output, entry, manifest, tables)
+    messages: list[str] = []
     if len(tables) == len(names):
         messages += _count_problems(receipt, entry, tables)
         messages += row_problems(tables, manifest.rows.settings, seen)
@@ -68,20 +67,48 @@ def _receipt_problems(receipt: Receipt, entry: PartEntry, manifest: Manifest) ->
     part = receipt.planned
     if part.name != part_name(part.ordinal, part.documents, part.fingerprint):
         yield "does not list the documents that the part was made from"
+
+    def lasting(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
+        # An unfinished run may have made a lexical file for other settings.
+        is_same = receipt.lexical == entry.lexical
+        return {folder: one for folder, one in files.items() if is_same or folder != LEXICAL}
+
     for what, here, there in (
         ("row fingerprint", receipt.fingerprint, entry.fingerprint),
         ("counts", receipt.counts, entry.counts),
-        ("files", receipt.files, entry.files),
+        ("files", lasting(receipt.files), lasting(entry.files)),
     ):
         if here != there:
             yield f"and the manifest differ in {what}"
+
+
+def _index_file_problems(
+    output: OutputFolder, entry: PartEntry, manifest: Manifest, tables: Mapping[str, pa.Table]
+) -> Iterator[Problem]:
+    """Check the files that search needs, which are made from the tables."""
+    if entry.lexical != manifest.lexical_settings.digest:
+        message = f"part {entry.name}: its lexical file was made with other settings"
+        yield Problem(message, Mend.FILE, part=entry.name, file=entry.path(LEXICAL))
+    for folder, check in ((CATALOG, _catalog_problems), (LEXICAL, _lexical_problems)):
+        data = check_file(output, entry, folder)
+        if isinstance(data, Problem):
+            yield data
+            continue
+        for what in check(data, entry, tables):
+            message = f"part {entry.name}: {what}"
+            yield Problem(message, Mend.FILE, part=entry.name, file=entry.path(folder))
+
+
+def _catalog_problems(data: bytes, _: PartEntry, tables: Mapping[str, pa.Table]) -> Iterator[str]:
+    if tables.keys() >= INDEXED_COLUMNS.keys() and not is_catalog_of(data, tables):
+        yield "its catalog does not belong to its tables"
 
 
 def _lexical_problems(
     data: bytes, entry: PartEntry, tables: Mapping[str, pa.Table]
 ) -> Iterator[str]:
     try:
-        totals = open_part(data, path=part_file(LEXICAL, entry.name)).totals
+        totals = open_part(data, path=entry.path(LEXICAL)).totals
     except OutputError as error:
         yield str(error)
         return

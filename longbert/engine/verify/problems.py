@@ -18,7 +18,7 @@ class Mend(StrEnum):
         PART: take the part's receipt away, so that its documents are encoded again.
         INDEX: take the files of the index away, so that it is built from the tables again.
         MANIFEST: take the manifest away, so that it is written again from the receipts.
-        FILE: take the file away, which does not belong there.
+        FILE: take the file away, which does not belong there, or is made again from the tables.
         RUN: nothing else: the inputs have changed since.
     """
 

@@ -20,9 +20,6 @@ from longbert.core.lexical import PAIR_WEIGHT
 from longbert.index.lexical.languages import AUTO, UNSTEMMED, detect_language, term_of
 from longbert.index.lexical.words import words_of
 
-ANALYSIS = 1
-"""Version of the analysis; one index does not mix two."""
-
 _CACHED_TERMS = 1 << 16
 # Odd constants of splitmix64 (Steele et al. 2014), which mixes well.
 _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)

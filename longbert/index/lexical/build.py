@@ -9,7 +9,7 @@ import pyarrow as pa
 from longbert.index.lexical.part import DocumentPassages, build_part
 
 
-def lexical_file(documents: pa.Table, passages: pa.Table, *, language: str) -> bytes:
+def build_lexical(documents: pa.Table, passages: pa.Table, *, language: str) -> bytes:
     """Make the lexical file of a part.
 
     Args:

@@ -19,11 +19,8 @@ from longbert.core.lexical import (
     score_documents,
     score_passages,
 )
-from longbert.errors import OutputError
 from longbert.index.lexical.analysis import query_terms
-from longbert.index.lexical.part import LexicalPart, open_part
-from longbert.store.folder import OutputFolder
-from longbert.store.layout import LEXICAL, part_file
+from longbert.index.lexical.part import LexicalPart
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,6 @@ class LexicalCorpus:
         self.parts = tuple(parts)
         self.totals = sum((part.totals for part in self.parts), Totals())
         self.languages = sorted({one for part in self.parts for one in part.languages})
-
-    @classmethod
-    def open(cls, output: OutputFolder, parts: Sequence[str]) -> LexicalCorpus:
-        """Map the files of parts into memory; their lists are read when a query wants them.
-
-        Raises:
-            OutputError: a file is missing or damaged.
-        """
-        return cls([_open(output, part) for part in parts])
 
     @cached_property
     def starts(self) -> IntArray:
@@ -131,15 +119,3 @@ class LexicalCorpus:
             _postings=postings,
             _passage_weights=passage_weights,
         )
-
-
-def _open(output: OutputFolder, part: str) -> LexicalPart:
-    name = part_file(LEXICAL, part)
-    try:
-        data = output.open_mapped(name)
-    except OSError as error:
-        raise OutputError(
-            f"{output.join(name)} cannot be read ({error.strerror or error}): run longbert again, "
-            "which makes it anew"
-        ) from error
-    return open_part(data, path=output.join(name))

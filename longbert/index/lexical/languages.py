@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from longbert.core.text_stream import Text
 from longbert.index.lexical.words import normalised, without_accents
+from longbert.store.manifest import LexicalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +51,9 @@ AUTO = "auto"
 UNSTEMMED = "none"
 """Where the language has no stemmer or is unknown: words are searched as they are."""
 
+ANALYSIS = 1
+"""Version of how texts are cut into terms; one index does not mix two."""
+
 _LIBRARIES = ("py3langid", "pystemmer", "regex")
 _ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
 _SAMPLE_CHARS = 2000
@@ -58,9 +61,21 @@ _SURE = 0.5
 _CACHED_STEMS = 1 << 16
 
 
-def analysis_libraries() -> dict[str, str]:
-    """Versions of what can change the terms of a text."""
-    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
+@cache
+def lexical_settings(language: str) -> LexicalSettings:
+    """What can change the terms of a text, the text aside.
+
+    Args:
+        language: ``"auto"``, ``"none"`` or a key of :data:`STEMMERS`.
+    """
+    # A query does not ask for versions, and need not wait for this.
+    import importlib.metadata
+
+    return LexicalSettings(
+        language=language,
+        analysis=ANALYSIS,
+        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+    )
 
 
 def detect_language(text: Text) -> str:

@@ -19,7 +19,7 @@ from longbert.core.lexical import Layout, Totals
 from longbert.index.array_stream import ArrayOnDisk, Writable, write_arrays
 from longbert.index.lexical.analysis import analyse, pairs
 from longbert.index.lexical.languages import AUTO, detect_language
-from longbert.index.lexical.part import count_postings, described
+from longbert.index.lexical.part import count_postings, facts_of
 from longbert.store.folder import OutputFolder
 from longbert.store.parquet import read_batches
 
@@ -66,8 +66,8 @@ def write_large_part(file: Writable, *, output: OutputFolder, part: str, languag
             arrays["counts"].append(counts)
             n_postings += len(passages)
         arrays["starts"].append(np.array([n_postings]))
-        metadata = described(Totals.of(layout), {language: 1})
-        write_arrays(file, arrays, {"terms": np.uint64}, metadata)
+        facts = facts_of(Totals.of(layout), {language: 1})
+        write_arrays(file, arrays, {"terms": np.uint64, "documents": np.int64}, facts)
 
 
 class _CommittedText:

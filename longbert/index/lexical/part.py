@@ -1,28 +1,26 @@
 """The lexical file of a part: which terms stand in which of its passages.
 
-It is a safetensors file, which is a JSON header and plain little-endian arrays: it opens in
-``safetensors.numpy``, and is read here through a memory map, of which a query touches only the
-lists of its terms. Parts add up: what a corpus knows beyond them are sums.
+It is read through a memory map, of which a query touches only the lists of its terms. Parts add
+up: what a corpus knows beyond them are sums.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
-from longbert.arrays import Array, IntArray, TermArray, UnsignedArray
+from longbert.arrays import IntArray, TermArray, UnsignedArray
 from longbert.core.lexical import Layout, Postings, Totals
 from longbert.errors import OutputError
-from longbert.index.lexical.analysis import ANALYSIS, analyse, pairs
+from longbert.index.array_file import pack, smallest, unpack
+from longbert.index.lexical.analysis import analyse, pairs
+from longbert.index.lexical.languages import ANALYSIS
 
 _ARRAYS = {"terms", "starts", "passages", "counts", "words", "documents"}
-_SAFETENSORS = {"U8": "u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +95,18 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
     layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))
     arrays = {
         "terms": distinct,
-        "starts": _smallest(first),
-        "passages": _smallest(where),
-        "counts": _smallest(counts),
-        "words": _smallest(layout.words),
-        "documents": _smallest(layout.starts),
+        "starts": smallest(first),
+        "passages": smallest(where),
+        "counts": smallest(counts),
+        "words": smallest(layout.words),
+        "documents": layout.starts,
     }
-    # A single entry, for safetensors writes several in no fixed order.
-    return save(arrays, metadata={"longbert": described(Totals.of(layout), languages)})
+    return pack(arrays, facts_of(Totals.of(layout), languages))
 
 
-def described(totals: Totals, languages: Mapping[str, int]) -> str:
-    """What a part's file says of itself, as JSON."""
-    header = {"analysis": ANALYSIS, "totals": asdict(totals), "languages": dict(languages)}
-    return json.dumps(header, sort_keys=True)
+def facts_of(totals: Totals, languages: Mapping[str, int]) -> dict[str, Any]:
+    """What a part's file says of itself."""
+    return {"analysis": ANALYSIS, "totals": asdict(totals), "languages": dict(languages)}
 
 
 def open_part(data: Any, *, path: str) -> LexicalPart:
@@ -124,23 +120,18 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
         OutputError: it is damaged, or of another version.
     """
     try:
-        size = int.from_bytes(data[:8], "little")
-        header = json.loads(bytes(data[8 : 8 + size]))
-        facts = json.loads(header.pop("__metadata__")["longbert"])
+        arrays, facts = unpack(data, _ARRAYS)
         if facts["analysis"] != ANALYSIS:
             raise OutputError(
                 f"{path} has analysis {facts['analysis']}, and this version of longbert reads "
-                f"{ANALYSIS}: run longbert again into another folder"
+                f"{ANALYSIS}: run longbert again to make it anew"
             )
-        if missing := sorted(_ARRAYS - header.keys()):
-            raise ValueError(f"it lacks {', '.join(missing)}")
-        arrays = {name: _array(data, 8 + size, header[name]) for name in _ARRAYS}
         part = LexicalPart(
             terms=arrays["terms"],
             starts=arrays["starts"],
             passages=arrays["passages"],
             counts=arrays["counts"],
-            layout=Layout(arrays["documents"].astype(np.int64), arrays["words"]),
+            layout=Layout(arrays["documents"], arrays["words"]),
             totals=Totals(**facts["totals"]),
             languages=facts["languages"],
         )
@@ -164,22 +155,6 @@ def count_postings(
     counts = np.diff(np.append(firsts, len(terms)))
     begins = np.flatnonzero(new_term[firsts])
     return terms[new_term], np.append(begins, len(firsts)), passages[firsts], counts
-
-
-def _smallest(values: Array) -> Array:
-    """The values in the smallest unsigned integers that hold them."""
-    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
-
-
-def _array(data: Any, offset: int, entry: Mapping[str, Any]) -> Array:
-    start, stop = entry["data_offsets"]
-    kind = np.dtype(_SAFETENSORS[entry["dtype"]])
-    if (
-        not 0 <= start <= stop <= len(data) - offset
-        or stop - start != kind.itemsize * entry["shape"][0]
-    ):
-        raise ValueError("it ends too early")
-    return np.frombuffer(data, kind, (stop - start) // kind.itemsize, offset + start)
 
 
 def _check(part: LexicalPart) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -9,11 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from support.damage import edit, part, replace_table, with_column
-from support.runs import DEFAULT_TABLES, problems, run, some_texts, write_texts
+from support.runs import DEFAULT_TABLES, files_of, problems, run, some_texts, write_texts
 from support.written_tables import index_settings
 
 from longbert.cli.main import main
@@ -22,7 +24,7 @@ from longbert.errors import OutputError
 from longbert.index.build import build_index
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import to_builtins
+from longbert.store.manifest import FileEntry, to_builtins
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +83,10 @@ def test_a_missing_table(output: Path, table: str) -> None:
     assert f"{table}/{part(output, 1)}.parquet is missing" in problems(output)
 
 
-def test_a_damaged_or_missing_lexical_file(output: Path) -> None:
-    file = f"lexical/{part(output)}.safetensors"
+@pytest.mark.parametrize("folder", ["catalog", "lexical"])
+def test_a_damaged_or_missing_file_for_search(output: Path, folder: str) -> None:
+    (path,) = (output / folder).glob(f"{part(output)}*")
+    file = f"{folder}/{path.name}"
     data = (output / file).read_bytes()
     (output / file).write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     assert f"{file} does not match its SHA-256 in the manifest" in problems(output)
@@ -290,6 +294,52 @@ def test_commands_that_mend_a_part(output: Path) -> None:
     result = CliRunner().invoke(main, run_again[1:])
     assert result.exit_code == 3, result.stderr
     assert problems(output) == []
+
+
+@pytest.mark.parametrize("folder", ["catalog", "lexical"])
+def test_commands_that_mend_a_file_for_search_encode_nothing(output: Path, folder: str) -> None:
+    before = files_of(output)
+    (path,) = (output / folder).glob(f"{part(output)}*")
+    path.write_bytes(b"?" * path.stat().st_size)
+    _, out, _ = verify(output)
+    remove, run_again = (shlex.split(line) for line in out.split("To mend it:\n")[1].splitlines())
+    assert remove == ["rm", "-f", "--", str(path)]
+    path.unlink()
+    result = CliRunner().invoke(main, run_again[1:])
+    assert result.exit_code == 3, result.stderr
+    assert "the words of 1 part were indexed again" in result.stderr
+    assert files_of(output) == before
+
+
+def test_a_lexical_file_of_other_settings(output: Path) -> None:
+    folder = OutputFolder(LocalFileSystem(), str(output))
+    manifest = folder.finished()
+    other = msgspec.structs.replace(manifest.lexical_settings, language="en")
+    changed = msgspec.structs.replace(manifest, lexical_settings=other).sealed()
+    folder.write_record("manifest.json", changed)
+    assert problems(output) == [
+        f"part {name}: its lexical file was made with other settings"
+        for name in manifest.part_names
+    ]
+
+
+def test_a_catalog_of_other_rows(output: Path) -> None:
+    one, other = (f"catalog/{part(output, number)}.safetensors" for number in range(2))
+    data = (output / other).read_bytes()
+    (output / one).write_bytes(data)
+    folder = OutputFolder(LocalFileSystem(), str(output))
+    manifest = folder.finished()
+    receipt = folder.receipt(part(output))
+    assert receipt is not None
+    files = {
+        **receipt.files,
+        "catalog": FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=1),
+    }
+    folder.write_receipt(msgspec.structs.replace(receipt, files=files))
+    parts = (msgspec.structs.replace(manifest.parts[0], files=files), *manifest.parts[1:])
+    changed = msgspec.structs.replace(manifest, parts=parts).sealed()
+    folder.write_record("manifest.json", changed)
+    assert problems(output) == [f"part {part(output)}: its catalog does not belong to its tables"]
 
 
 def test_a_report_for_programs(output: Path) -> None:

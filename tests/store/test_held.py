@@ -1,0 +1,59 @@
+"""Files that are held survive what happens to the folder."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from fakes.memory_files import MemoryFiles
+
+from longbert.errors import OutputError
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.folder import OutputFolder
+from longbert.store.held import HeldFile
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> OutputFolder:
+    (tmp_path / "a").write_bytes(b"before")
+    return OutputFolder(LocalFileSystem(), str(tmp_path))
+
+
+def test_a_local_file_is_read_as_it_was(local: OutputFolder) -> None:
+    held = HeldFile(local, "a")
+    local.write("a", b"after")
+    assert bytes(held.read()) == b"before"
+    local.filesystem.remove(local.join("a"))
+    assert bytes(held.read()) == b"before"
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are counted in /proc")
+def test_holding_takes_no_open_file(local: OutputFolder) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    held = [HeldFile(local, "a") for _ in range(50)]
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert bytes(held[-1].read()) == b"before"
+
+
+def test_a_missing_local_file_is_told_at_once(local: OutputFolder) -> None:
+    with pytest.raises(OutputError, match=r"/b is missing or unreadable .*run longbert again"):
+        HeldFile(local, "b")
+
+
+def test_a_file_elsewhere_is_read_when_wanted_and_its_loss_explained() -> None:
+    files = MemoryFiles()
+    files.write("out/a", b"data")
+    held = HeldFile(OutputFolder(files, "out"), "a")
+    assert files.opened == []
+    assert bytes(held.read()) == b"data"
+    files.remove("out/a")
+    with pytest.raises(OutputError, match=r"out/a is missing .*index\.reload\(\)"):
+        held.read()
+
+
+def test_a_file_is_checked_against_its_digest(local: OutputFolder) -> None:
+    held = HeldFile(local, "a")
+    sha256 = hashlib.sha256(b"before").hexdigest()
+    assert bytes(held.read_checked(sha256)) == b"before"
+    with pytest.raises(OutputError, match=r"/a is damaged: its SHA-256 is \w{12}\.\.\., but"):
+        held.read_checked("0" * 64)
