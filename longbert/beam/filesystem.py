@@ -71,7 +71,7 @@ class BeamFileSystem(FileSystem):
         with _os_errors(path):
             file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
         try:
-            yield file
+            yield cast(IO[bytes], _Upload(file, path))
         except BaseException:
             # Closing it makes an object of what was written so far.
             with suppress(Exception):
@@ -90,6 +90,19 @@ class BeamFileSystem(FileSystem):
         with _os_errors(path):
             if FileSystems.exists(path):
                 FileSystems.delete([path])
+
+
+class _Upload:
+    """An object that is being written."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, data: bytes) -> None:
+        """Append some bytes; raises OSError."""
+        with _os_errors(self._path):
+            self._file.write(data)
 
 
 class _os_errors:

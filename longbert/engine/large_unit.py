@@ -18,7 +18,7 @@ from longbert.errors import DocumentError
 from longbert.readers.documents import read_pieces
 from longbert.readers.pieces import DocumentPieces
 from longbert.readers.refs import error_for
-from longbert.readers.settings import ReadSettings
+from longbert.readers.settings import ReadSettings, utf8_size
 from longbert.records import ErrorRow
 from longbert.store.part_writer import write_part
 from longbert.store.tables import TABLES, build_tables, schemas_of
@@ -41,7 +41,7 @@ def encode_large(context: RunContext, unit: Unit, models: Models) -> None:
         schemas = schemas_of(context.tables, width=models.width)
         try:
             with write_part(context.output, unit.part.name, schemas) as written:
-                for tables in _rows_of_large(context, models, found):
+                for tables in _rows(context, unit, models, found):
                     with timed(context.meter, "writing"):
                         written.add(tables)
         except DocumentError as failure:
@@ -58,17 +58,24 @@ def encode_large(context: RunContext, unit: Unit, models: Models) -> None:
     context.meter.add({"documents": 1, "errors": int(error is not None)})
 
 
-def _rows_of_large(
-    context: RunContext, models: Models, found: DocumentPieces
+def _rows(
+    context: RunContext, unit: Unit, models: Models, found: DocumentPieces
 ) -> Iterator[dict[str, pa.Table]]:
     """The rows of one document, a few at a time; raises DocumentError."""
     # What no document has is empty in any case.
     names = [name for name in context.tables if not TABLES[name].of_failures]
-    n_vectors = 0
+    n_vectors = n_bytes = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal n_bytes
+        for piece in found.pieces:
+            n_bytes += utf8_size(piece)
+            yield piece
+
     for result in stream_document(
         models,
         found.document,
-        found.pieces,
+        counted(),
         passage_tokens=context.config.models.passage,
         meter=context.meter,
     ):
@@ -79,5 +86,10 @@ def _rows_of_large(
             own.append("classifications")
         yield build_tables([result], [], width=models.width, names=own)
     context.meter.add(
-        {"unknown_script": int(knows_too_little(result)), "vectors_of_zeros": n_vectors}
+        {
+            "unknown_script": int(knows_too_little(result)),
+            "vectors_of_zeros": n_vectors,
+            # The document may take more bytes than its text.
+            "bytes": unit.n_bytes - n_bytes,
+        }
     )

@@ -25,6 +25,7 @@ from longbert.config import (
 )
 from longbert.core.entity_stream import BestLabels
 from longbert.core.text_stream import TextStream
+from longbert.encoders.heads import sequence_classification
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import load_models
 from longbert.encoders.tokenizers.base import TokenizedText
@@ -126,6 +127,7 @@ def test_invariant_4_windows_a_few_at_a_time_give_what_all_do(
     ahead = data.draw(st.integers(0, 20))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(BestLabels, "most_held", 10)
+        patch.setattr(sequence_classification, "BLOCK_WINDOWS", 3)
         for head, tokens, windows, partials in heads_with_partials:
             whole = bits(head.finish(TEXT, tokens, head.merge(partials)))
             stream, text = head.stream(), TextStream()

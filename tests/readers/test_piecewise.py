@@ -87,7 +87,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(pieces, "PIECE_CHARS", 16)
     (tmp_path / "a.txt").write_bytes("\ufeffNé\r\nüber 北京 ".encode() * 9)
     (tmp_path / "b.txt").write_bytes(
-        "Съешь же ещё этих мягких французских булок, да выпей чаю. ".encode("cp1251") * 9
+        "Съешь же ещё этих мягких французских булок, да выпей чаю. ".encode("koi8-r") * 9
     )
     (tmp_path / "c.html").write_text("<title>T</title><p>" + "Some words. " * 20)
     (tmp_path / "d.jsonl").write_text('{"id": "x", "text": "a\\ud800 ' + "b " * 40 + '", "n": 1}\n')
