@@ -23,7 +23,7 @@ from longbert.index.lexical.part import count_postings, facts_of
 from longbert.store.folder import OutputFolder
 from longbert.store.parquet import read_batches
 
-BLOCK_OCCURRENCES = 1 << 21
+BLOCK_OCCURRENCES = 1 << 20
 """Words and pairs that are sorted in memory, and postings that are merged there."""
 
 _BUCKET_BITS = 12
