@@ -13,6 +13,7 @@ from longbert.index.catalog import catalog_file
 from longbert.index.large_catalog import large_catalog
 from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.large import write_large_part
+from longbert.store import parquet
 from longbert.store.layout import CATALOG, LEXICAL, lexical_file, part_file
 from longbert.store.manifest import DocumentEntry, FileEntry, Receipt
 from longbert.store.part_writer import PartWriter, write_part
@@ -25,6 +26,11 @@ def commit_tables(context: RunContext, part: Part, tables: Mapping[str, pa.Table
         written.add(tables)
     files = write_index_files(context, part.name, tables["documents"], tables["passages"])
     write_receipt(context, part, written, files)
+
+
+def holds_one_large(receipt: Receipt) -> bool:
+    """Whether a part is a single document whose rows are better not read as a whole."""
+    return len(receipt.documents) == 1 and receipt.counts["passages"] > parquet.ROW_GROUP_ROWS
 
 
 def write_receipt(

@@ -20,6 +20,7 @@ from longbert.readers.pieces import DocumentPieces
 from longbert.readers.refs import error_for
 from longbert.readers.settings import ReadSettings, utf8_size
 from longbert.records import ErrorRow
+from longbert.store.parquet import read_rows
 from longbert.store.part_writer import write_part
 from longbert.store.tables import TABLES, build_tables, schemas_of
 
@@ -56,6 +57,28 @@ def encode_large(context: RunContext, unit: Unit, models: Models) -> None:
         tables = build_tables([], [error], width=models.width, names=context.tables)
         commit_tables(context, unit.part, tables)
     context.meter.add({"documents": 1, "errors": int(error is not None)})
+
+
+def copy_large(context: RunContext, unit: Unit) -> None:
+    """Make a part of the rows of another that holds the same one document.
+
+    Raises:
+        OutputError: a file cannot be read or written.
+    """
+    (source,) = unit.copy_from
+    rows = {table: read_rows(context.output, table, source) for table in context.tables}
+    first = {table: next(pieces) for table, pieces in rows.items()}
+    schemas = {table: piece.schema for table, piece in first.items()}
+    with (
+        timed(context.meter, "writing"),
+        write_part(context.output, unit.part.name, schemas) as written,
+    ):
+        for table, pieces in rows.items():
+            for piece in pieces:
+                written.add({table: piece})
+    n_passages = written.counts["passages"]
+    files = write_large_index_files(context, unit.part.name, n_passages=n_passages)
+    write_receipt(context, unit.part, written, files)
 
 
 def _rows(

@@ -9,11 +9,16 @@ import pyarrow as pa
 
 from longbert.core.units import Unit
 from longbert.encoders.models import Models
-from longbert.engine.commit import commit_tables, write_index_files, write_large_index_files
+from longbert.engine.commit import (
+    commit_tables,
+    holds_one_large,
+    write_index_files,
+    write_large_index_files,
+)
 from longbert.engine.context import RunContext
 from longbert.engine.document_errors import error_row
 from longbert.engine.encode import encode_documents, knows_too_little, n_vectors_of_zeros
-from longbert.engine.large_unit import encode_large, is_large
+from longbert.engine.large_unit import copy_large, encode_large, is_large
 from longbert.engine.meter import timed
 from longbert.errors import DocumentError
 from longbert.index.catalog import INDEXED_COLUMNS
@@ -21,7 +26,7 @@ from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
 from longbert.store.manifest import Receipt
-from longbert.store.parquet import ROW_GROUP_ROWS, read_table
+from longbert.store.parquet import read_table
 from longbert.store.tables import build_tables
 
 
@@ -31,6 +36,10 @@ def copy_unit(context: RunContext, unit: Unit) -> None:
     Raises:
         OutputError: a file cannot be read or written.
     """
+    source = context.output.receipt(unit.copy_from[0]) if len(unit.copy_from) == 1 else None
+    if source is not None and holds_one_large(source):
+        copy_large(context, unit)
+        return
     tables: dict[str, pa.Table] = {}
     for table in context.tables:
         rows = pa.concat_tables(
@@ -144,8 +153,8 @@ def index_part(context: RunContext, receipt: Receipt) -> bool:
     """
     if context.is_indexed(receipt):
         return False
-    n_passages = receipt.counts["passages"]
-    if receipt.counts["documents"] == 1 and n_passages > ROW_GROUP_ROWS:
+    if holds_one_large(receipt):
+        n_passages = receipt.counts["passages"]
         files = write_large_index_files(context, receipt.part, n_passages=n_passages)
     else:
         documents, passages = (

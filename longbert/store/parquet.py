@@ -103,6 +103,19 @@ def read_table(
         return rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
 
 
+def read_rows(output: OutputFolder, table: str, part: str) -> Iterator[pa.Table]:
+    """The committed rows of a part, some at a time, at least once.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        schema = TABLES[table].schema(_width(file.schema_arrow.empty_table()))
+        yield schema.empty_table()
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+            yield pa.Table.from_batches([batch]).cast(schema)
+
+
 def read_batches(
     output: OutputFolder, table: str, parts: Sequence[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:

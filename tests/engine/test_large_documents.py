@@ -8,13 +8,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fakes.encoder import fake_models
 from fakes.local_files import WatchedFiles
 from support.runs import files_of, problems, rows, rows_by_document, run_on, some_texts, write_texts
 from support.texts import long_text
 
+from longbert.config import run_config
+from longbert.core.units import Part, Unit
 from longbert.encoders.batch import TokenWindow
+from longbert.engine import unit
+from longbert.engine.context import RunContext
 from longbert.engine.finish import RunResult
 from longbert.readers import pieces, piecewise
 from longbert.store import parquet
@@ -74,6 +79,36 @@ def test_a_large_document_among_small_ones(tmp_path: Path) -> None:
     outcome = run_fake(docs, tmp_path / "large", unit_bytes=2_000)
     assert len(outcome.manifest.parts) > 4
     assert rows_by_document(tmp_path / "large") == rows_by_document(tmp_path / "whole")
+
+
+def test_a_large_part_is_copied_and_indexed_again_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docs = write_texts(tmp_path / "docs", {"a.txt": long_text(3_000)})
+    output = tmp_path / "out"
+    outcome = run_fake(docs, output, unit_bytes=1_000)
+    (name,) = outcome.manifest.part_names
+    before = files_of(output)
+    config = run_config({"input": [str(docs)], "output": str(output), **HEADS})
+    context = RunContext(config, LocalFileSystem(), load=fake_models)
+    receipt = context.output.receipt(name)
+    assert receipt is not None
+    # None of its tables is read as a whole.
+    monkeypatch.setattr(unit, "read_table", None)
+    copied = Part("000007-0123456789ab", receipt.planned.documents, receipt.fingerprint)
+    unit.copy_unit(context, Unit(copied, copy_from=(name,)))
+    assert unit.index_part(context, msgspec.structs.replace(receipt, lexical="other"))
+    after = files_of(output)
+    assert {path: after[path] for path in before} == before
+    n_copied = 0
+    for path in after.keys() - before.keys():
+        original = before[path.replace(copied.name, name)]
+        n_copied += 1
+        if path.startswith("receipts"):
+            assert json.loads(after[path])["files"] == json.loads(original)["files"]
+        else:
+            assert after[path] == original
+    assert n_copied == len([path for path in before if name in path])
 
 
 def error_of(output: Path) -> tuple[str, str]:
