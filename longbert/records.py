@@ -170,12 +170,16 @@ class DocumentResult:
     """All that the heads make of one document.
 
     Attributes:
+        content_sha256: SHA-256 of the text in UTF-8, in hexadecimal.
+        n_chars: code points of the text.
         n_chars_covered: characters that the windows span; see the guarantees.
         n_chars_unknown: characters under unknown tokens.
         embedding: None when no embedding model runs.
     """
 
     document: Document
+    content_sha256: str
+    n_chars: int
     n_tokens: int
     n_windows: int
     n_chars_covered: int

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from stitching_methods import MERGE, METHODS, Decoder, ScoredWindow, token_logits
 from transformers import AutoTokenizer
 
+from longbert.arrays import IntArray
 from longbert.core.crf import ends_at_line_breaks, masked_emissions
 from longbert.core.fingerprint import fingerprint
 from longbert.core.measures.counts import CORRECT, GOLD, PREDICTED, estimate, micro_f1
@@ -30,6 +31,7 @@ from longbert.core.windows import Window
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.heads.learned.token_head import LearnedTagger
 from longbert.encoders.models import LoadedBackbone, load_backbone
+from longbert.encoders.splitting import Split, WindowPlan
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.meter import NullMeter
 from longbert.records import LabelledSpan
@@ -117,6 +119,32 @@ def side_by_side(n_tokens: int, *, size: int) -> tuple[Window, ...]:
     )
 
 
+@dataclass(frozen=True)
+class SideBySide(Split):
+    """Splits documents so."""
+
+    size: int
+
+    def plan(self) -> WindowPlan:
+        """For one document."""
+        return _SideBySide(self.size)
+
+
+class _SideBySide:
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._n_tokens = 0
+
+    def add(self, offsets: IntArray) -> list[Window]:
+        """Count the next tokens."""
+        self._n_tokens += len(offsets)
+        return []
+
+    def finish(self) -> list[Window]:
+        """All windows."""
+        return list(side_by_side(self._n_tokens, size=self._size))
+
+
 def compare(
     config: TrainConfig, folder: Path, *, tell: Callable[[str], None] = lambda line: None
 ) -> dict[str, Any]:
@@ -137,7 +165,7 @@ def compare(
     reader = TRAINER.make_reader(inputs, folder)
     own = _features(inputs, reader, loaded, folder / "overlapping")
     size = loaded.window - loaded.backbone.n_special
-    apart = replace(loaded, split_tokens=lambda tokens: side_by_side(len(tokens), size=size))
+    apart = replace(loaded, split_tokens=SideBySide(size))
     separate = _features(inputs, reader, apart, folder / "separate")
     tell(f"{len(documents)} documents, {sum(map(len, own))} windows")
     task = TRAINER.make_task(inputs, reader, StoredFeatures(loaded, own, name=reader.name))

@@ -17,9 +17,10 @@ from transformers.pipelines.token_classification import (
 
 from longbert.config import ENTITY_STITCHINGS
 from longbert.core.crf import decode_crf
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
 from longbert.core.scores import softmax
 from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.windows import Window
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.records import LabelledSpan, ScoredSpan
@@ -145,7 +146,7 @@ class Decoder:
         }
         for stitching in ENTITY_STITCHINGS:
             scores, emissions = (
-                stitch_scores(_runs(windows, values, stitching), len(tokens), stitching=stitching)
+                stitch_scores(_runs(windows, values, stitching), stitching=stitching)
                 for values in (
                     [softmax(one.logits) for one in windows],
                     [one.emissions for one in windows],

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -42,6 +43,10 @@ class BeamFileSystem(FileSystem):
     @override
     def local_path(self, path: str) -> str | None:
         return self._with(path).local_path(path)
+
+    @override
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        return self._with(path).create(path)
 
     @override
     def write(self, path: str, data: bytes | memoryview) -> None:
@@ -107,12 +112,21 @@ class _OtherFiles(FileSystem):
         return None
 
     @override
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        with (
-            as_os_errors(path),
-            FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED) as file,
-        ):
-            file.write(data)
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
+        with as_os_errors(path):
+            file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        try:
+            yield cast(IO[bytes], _Upload(file, path))
+        except BaseException:
+            # Closing it makes an object of what was written so far.
+            with suppress(Exception):
+                file.close()
+            with suppress(OSError):
+                self.remove(path)
+            raise
+        with as_os_errors(path):
+            file.close()
 
     @override
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
@@ -132,6 +146,19 @@ class _OtherFiles(FileSystem):
         with as_os_errors(path):
             if FileSystems.exists(path):
                 FileSystems.delete([path])
+
+
+class _Upload:
+    """An object that is being written."""
+
+    def __init__(self, file: Any, path: str) -> None:
+        self._file = file
+        self._path = path
+
+    def write(self, data: bytes) -> None:
+        """Append some bytes; raises OSError."""
+        with as_os_errors(self._path):
+            self._file.write(data)
 
 
 def beam_options() -> PipelineOptions:

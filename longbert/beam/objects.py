@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Protocol, cast
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, Protocol, cast
 
 from typing_extensions import override
 
@@ -113,6 +115,16 @@ class ObjectFiles(FileSystem):
     @override
     def local_path(self, path: str) -> str | None:
         return None
+
+    @override
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
+        # What is not whole never becomes an object: until then it is on disk, and then it is
+        # read at once.
+        with TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            self.write(path, file.read())
 
     @override
     def write(self, path: str, data: bytes | memoryview) -> None:

@@ -6,22 +6,29 @@ sequences and whole entities.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from functools import partial
+from itertools import pairwise
+
 import numpy as np
 
 from longbert.arrays import AnyFloatArray, BoolArray, FloatArray, IntArray
-from longbert.core.entity_decoding import TagScheme, entity_runs, settled_runs
+from longbert.core.entity_stream import EntityStream, FoundEntity, LearnedLabels
 from longbert.core.scores import softmax
-from longbert.core.viterbi import Transitions, ViterbiDecoder
-from longbert.core.words import first_tokens, word_spans
-from longbert.records import LabelledSpan, ScoredSpan
+from longbert.core.tag_scheme import TagScheme
+from longbert.core.text_stream import Text
+from longbert.core.viterbi import Transitions
+from longbert.records import ScoredSpan
 
 WRAPPED_LINE_CHARS = 50
 """A line of so many characters or more may have been broken where it was full."""
 
 _NEVER = -1e4
+_BREAK = re.compile("\n")
 
 
-def ends_at_line_breaks(text: str, offsets: IntArray) -> BoolArray:
+def ends_at_line_breaks(text: Text, offsets: IntArray) -> BoolArray:
     """Whether no entity goes on into a token, since a line ended before it.
 
     True for the first token of a line, unless one line break alone parts it from a line that is
@@ -34,20 +41,35 @@ def ends_at_line_breaks(text: str, offsets: IntArray) -> BoolArray:
     Returns:
         Shape: (n_tokens,).
     """
-    ends = np.zeros(len(offsets), dtype=np.bool_)
-    line_start = 0
-    break_at = text.find("\n")
-    starts = np.maximum.accumulate(offsets[:, 0]) if len(offsets) else offsets[:, 0]
-    while break_at >= 0:
-        token = int(np.searchsorted(starts, break_at, side="right"))
-        if token == len(offsets):
-            break
-        following = text.find("\n", break_at + 1)
-        is_blank = 0 <= following < int(starts[token])
-        if is_blank or break_at - line_start < WRAPPED_LINE_CHARS:
-            ends[token] = True
-        line_start, break_at = break_at + 1, following
-    return ends
+    return LineEnds().add(text, offsets)
+
+
+class LineEnds:
+    """Says of tokens that come in pieces what :func:`ends_at_line_breaks` does.
+
+    Attributes:
+        first_char: the first character that is still to be looked at.
+    """
+
+    def __init__(self) -> None:
+        self.first_char = 0
+        self._line_start = 0
+
+    def add(self, text: Text, offsets: IntArray) -> BoolArray:
+        """Look at the next tokens. Shape: (n_tokens, 2)."""
+        ends = np.zeros(len(offsets), dtype=np.bool_)
+        first = self.first_char
+        starts = np.maximum.accumulate(np.append(first, offsets[:, 0]))[1:]
+        self.first_char = int(starts[-1]) if len(starts) else first
+        breaks = [first + one.start() for one in _BREAK.finditer(text[first : self.first_char])]
+        tokens = np.searchsorted(starts, breaks, side="right").tolist()
+        for token, (place, following) in zip(tokens, pairwise([*breaks, None]), strict=True):
+            assert place is not None
+            is_blank = following is not None and following < starts[token]
+            if is_blank or place - self._line_start < WRAPPED_LINE_CHARS:
+                ends[token] = True
+            self._line_start = place + 1
+        return ends
 
 
 def masked_emissions(emissions: FloatArray, stops: BoolArray, scheme: TagScheme) -> FloatArray:
@@ -68,7 +90,7 @@ def decode_crf(
     offsets: IntArray,
     starts_word: BoolArray,
     *,
-    text: str,
+    text: Text,
     scheme: TagScheme,
     transitions: Transitions,
     temperature: float,
@@ -92,25 +114,34 @@ def decode_crf(
         Each entity, in the order of the text, and the logits that its score is made of: none, then
         the types, sorted.
     """
-    if not len(emissions):
-        return []
-    words = first_tokens(starts_word)
-    of_words = emissions[words]
-    decoder = ViterbiDecoder(transitions)
-    decoder.feed(of_words)
-    labels = decoder.finish()
+    stream = crf_stream(scheme, transitions)
+    found = [*stream.add(text, emissions, offsets, starts_word), *stream.finish(text)]
+    return crf_spans(found, scheme=scheme, temperature=temperature)
+
+
+def crf_stream(scheme: TagScheme, transitions: Transitions) -> EntityStream:
+    """As :func:`decode_crf`, for tokens that come in pieces; see :func:`crf_spans`."""
     scores = np.zeros(transitions.next.shape) if transitions.scores is None else transitions.scores
     table = np.where(transitions.next, scores, _NEVER)
-    firsts, stops = entity_runs(labels, scheme)
-    logits = _span_logits(of_words, labels, firsts, stops, _alternatives(scheme), table)
-    probabilities = softmax(logits / np.float32(temperature))
+    return EntityStream(
+        scheme,
+        strategy="first",
+        labels=LearnedLabels(transitions),
+        score_runs=partial(_span_logits, alternatives=_alternatives(scheme), table=table),
+    )
+
+
+def crf_spans(
+    found: Iterable[FoundEntity], *, scheme: TagScheme, temperature: float
+) -> list[tuple[ScoredSpan, FloatArray]]:
+    """What a :func:`crf_stream` has found, with scores and the logits that they are made of."""
     kinds = sorted({kind for kind in scheme.types if kind is not None})
-    found = []
-    for run, start, end in settled_runs(text, *word_spans(offsets, words), firsts, stops):
-        label = str(scheme.types[labels[firsts[run]]])
-        score = float(probabilities[run, 1 + kinds.index(label)])
-        found.append((ScoredSpan(LabelledSpan(start, end, label), score), logits[run]))
-    return found
+    scored = []
+    for one in found:
+        probabilities = softmax(one.row / np.float32(temperature))
+        score = float(probabilities[1 + kinds.index(one.span.label)])
+        scored.append((ScoredSpan(one.span, score), one.row))
+    return scored
 
 
 def _alternatives(scheme: TagScheme) -> list[tuple[int, int]]:
@@ -129,6 +160,7 @@ def _span_logits(
     labels: IntArray,
     firsts: IntArray,
     stops: IntArray,
+    *,
     alternatives: list[tuple[int, int]],
     table: AnyFloatArray,
 ) -> FloatArray:

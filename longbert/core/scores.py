@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from longbert.arrays import FloatArray, IntArray
+from longbert.arrays import AnyFloatArray, FloatArray, IntArray
 from longbert.errors import ConfigError
 
 
@@ -42,20 +42,53 @@ def pool_logits(
     Returns:
         Shape: (n_labels,). A single window's own logits for all but ``vote``.
     """
-    weights = np.asarray(n_owned, dtype=np.float64)[:, None]
-    if pooling == "mean":
-        # cumsum adds in order whatever the length; sum() would pair terms by blocks.
-        total = np.cumsum(logits * weights, axis=0)[-1]
-        return np.asarray(total / weights.sum(), dtype=np.float32)
-    if pooling == "max":
-        return np.asarray(logits.max(axis=0), dtype=np.float32)
-    if pooling in ("first", "head+tail"):
-        return np.asarray(logits[0], dtype=np.float32)
-    if pooling == "vote":
-        votes = np.zeros(logits.shape[1])
-        np.add.at(votes, logits.argmax(axis=1), weights[:, 0])
-        shares = (votes + 0.5) / (weights.sum() + 0.5 * len(votes))
-        return np.asarray(np.log(shares), dtype=np.float32)
-    raise ConfigError(
-        f"classify_pooling must be mean, max, first, head+tail or vote, got {pooling!r}"
-    )
+    pool = LogitPool(pooling)
+    pool.add(logits, n_owned)
+    return pool.finish()
+
+
+class LogitPool:
+    """Pools as :func:`pool_logits` does, for windows that come a few at a time.
+
+    Args:
+        pooling: one of ``longbert.config.CLASSIFY_POOLINGS``.
+
+    Raises:
+        ConfigError: there is no such pooling.
+    """
+
+    def __init__(self, pooling: str) -> None:
+        if pooling not in ("mean", "max", "first", "head+tail", "vote"):
+            raise ConfigError(
+                f"classify_pooling must be mean, max, first, head+tail or vote, got {pooling!r}"
+            )
+        self._pooling = pooling
+        self._pooled: AnyFloatArray | None = None
+        self._n_owned = 0.0
+
+    def add(self, logits: FloatArray, n_owned: Sequence[int] | IntArray) -> None:
+        """Take the next windows, at least one. Shape of the logits: (n_windows, n_labels)."""
+        weights = np.asarray(n_owned, dtype=np.float64)[:, None]
+        self._n_owned += weights.sum()
+        held = [] if self._pooled is None else [self._pooled[None]]
+        if self._pooling == "mean":
+            # cumsum adds in order whatever the length; sum() would pair terms by blocks.
+            self._pooled = np.cumsum(np.concatenate([*held, logits * weights]), axis=0)[-1]
+        elif self._pooling == "max":
+            self._pooled = np.concatenate([*held, logits]).max(axis=0)
+        elif self._pooling == "vote":
+            votes = np.zeros(logits.shape[1]) if self._pooled is None else self._pooled
+            np.add.at(votes, logits.argmax(axis=1), weights[:, 0])
+            self._pooled = votes
+        elif self._pooled is None:
+            self._pooled = logits[0]
+
+    def finish(self) -> FloatArray:
+        """The logits of the document. Shape: (n_labels,)."""
+        assert self._pooled is not None
+        pooled = self._pooled
+        if self._pooling == "mean":
+            pooled = pooled / self._n_owned
+        elif self._pooling == "vote":
+            pooled = np.log((pooled + 0.5) / (self._n_owned + 0.5 * len(pooled)))
+        return np.asarray(pooled, dtype=np.float32)

@@ -9,6 +9,7 @@ from functools import cache
 import numpy as np
 
 from longbert.arrays import BoolArray, IntArray
+from longbert.core.text_stream import Text
 
 _LAST_SPACE = "\N{IDEOGRAPHIC SPACE}"
 """No character after this one is white space in Unicode."""
@@ -30,7 +31,7 @@ def white_space(text: str, *, chars_at_once: int = 1 << 20) -> BoolArray:
     return is_space
 
 
-def trim(text: str, start: int, end: int) -> tuple[int, int]:
+def trim(text: Text, start: int, end: int) -> tuple[int, int]:
     """A span without the white space at its ends; of white space alone, nothing at its end."""
     held = text[start:end].lstrip()
     start = end - len(held)
@@ -56,18 +57,20 @@ def trim_all(text: str, spans: IntArray, is_space: BoolArray) -> IntArray:
     return trimmed
 
 
-def settle(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int] | None]:
+def settle(
+    text: Text, spans: Iterable[tuple[int, int]], *, reached: int = 0
+) -> Iterator[tuple[int, int] | None]:
     """Give each character to the first span that claims it, and trim what is left.
 
     Args:
         text: the document.
         spans: half-open, in the order in which they may take characters.
+        reached: the end of what earlier spans have taken.
 
     Yields:
         For each span, in order, what is left of it, or None if that is nothing. What is yielded is
         sorted, does not overlap, and neither begins nor ends with white space.
     """
-    reached = 0
     for span_start, span_end in spans:
         start, end = trim(text, max(span_start, reached), max(span_end, reached))
         if start < end:

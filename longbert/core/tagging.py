@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from longbert.arrays import BoolArray, IntArray
-from longbert.core.entity_decoding import OUTSIDE
+from longbert.core.tag_scheme import OUTSIDE
 from longbert.core.words import first_tokens, word_spans
 from longbert.records import LabelledSpan
 

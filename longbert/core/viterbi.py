@@ -44,8 +44,10 @@ class ViterbiDecoder:
     """Reads scores in pieces, however they are cut, and finds the best allowed sequence.
 
     The best is the one with the highest sum of logarithms. Of equally good ones, that with the
-    lower label at the last place where they differ. Between pieces nothing is carried but the
-    score of the best sequence to each label, and one byte or two for each element and label.
+    lower label at the last place where they differ. Between pieces the score of the best sequence
+    to each label is carried, and two bytes for each element and label from the last element on
+    that all of these sequences share (the online algorithm of Šrámek et al. 2007,
+    arXiv:0704.0062): what comes later can change no label up to there.
 
     Args:
         transitions: what is allowed; at least one sequence of every length must be.
@@ -78,17 +80,40 @@ class ViterbiDecoder:
         self._best = best
         self._pointers.append(pointers)
 
-    def finish(self) -> IntArray:
-        """The best sequence for all that was fed. Shape: (n,)."""
+    def settled(self) -> IntArray:
+        """Labels of the next elements, as far as they are the same whatever is still to come.
+
+        Each call goes on where the last one stopped. Shape: (n,).
+        """
         if self._best is None:
             return np.empty(0, dtype=np.int64)
-        pointers = np.concatenate(self._pointers)
-        labels = np.empty(len(pointers), dtype=np.int64)
-        label = int((self._best + self._last).argmax())
-        for element in range(len(pointers) - 1, -1, -1):
-            labels[element] = label
-            label = int(pointers[element, label])
+        pointers = self._joined()
+        reached = np.flatnonzero(np.isfinite(self._best))
+        element = len(pointers) - 1
+        while element >= 0 and len(reached) > 1:
+            reached = np.unique(pointers[element, reached])
+            element -= 1
+        labels = _trace(pointers[: element + 1], int(reached[0]))
+        self._pointers = [pointers[element + 1 :]]
         return labels
+
+    def finish(self) -> IntArray:
+        """The best sequence for all that was fed and is not settled yet. Shape: (n,)."""
+        if self._best is None:
+            return np.empty(0, dtype=np.int64)
+        return _trace(self._joined(), int((self._best + self._last).argmax()))
+
+    def _joined(self) -> npt.NDArray[np.uint16]:
+        return np.concatenate(self._pointers)
+
+
+def _trace(pointers: npt.NDArray[np.uint16], label: int) -> IntArray:
+    """The labels of some elements, from that of the last one backwards."""
+    labels = np.empty(len(pointers), dtype=np.int64)
+    for element in range(len(pointers) - 1, -1, -1):
+        labels[element] = label
+        label = int(pointers[element, label])
+    return labels
 
 
 def best_labels(scores: FloatArray, transitions: Transitions) -> IntArray:
@@ -105,8 +130,12 @@ def best_labels(scores: FloatArray, transitions: Transitions) -> IntArray:
     # Where the best label of each element makes an allowed sequence, none can be better.
     if transitions.allow(greedy):
         return greedy
-    rows = np.asarray(scores, dtype=np.float64)
-    logs = np.log(rows, out=np.full(rows.shape, _LEAST_LOG), where=rows > 0)
     decoder = ViterbiDecoder(transitions)
-    decoder.feed(logs)
+    decoder.feed(logs_of(scores))
     return decoder.finish()
+
+
+def logs_of(scores: FloatArray) -> DoubleArray:
+    """Logarithms of probabilities, finite for those that are zero."""
+    rows = np.asarray(scores, dtype=np.float64)
+    return np.log(rows, out=np.full(rows.shape, _LEAST_LOG), where=rows > 0)

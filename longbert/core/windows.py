@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from longbert.errors import ConfigError
 
@@ -56,23 +55,60 @@ def split_windows(n_tokens: int, *, size: int, overlap: int) -> tuple[Window, ..
     Raises:
         ConfigError: overlap or size is out of range.
     """
-    if size < 1:
-        raise ConfigError(f"window must leave room for at least 1 content token, got {size}")
-    if not 0 <= overlap < size:
-        raise ConfigError(
-            f"overlap must be in [0, {size}), got {overlap}: try {default_overlap(size)}"
-        )
-    if n_tokens == 0:
-        return ()
-    if n_tokens <= size:
-        return (Window(0, n_tokens, 0, n_tokens),)
-    last = n_tokens - size
-    starts = [*range(0, last, size - overlap), last]
-    borders = [(left + right + size + 1) // 2 for left, right in pairwise(starts)]
-    owned = [0, *borders, n_tokens]
-    return tuple(
-        Window(start, start + size, owned[i], owned[i + 1]) for i, start in enumerate(starts)
-    )
+    stream = WindowStream(size=size, overlap=overlap)
+    return (*stream.add(n_tokens), *stream.finish())
+
+
+class WindowStream:
+    """The windows of :func:`split_windows` for tokens that come in pieces, once each is certain.
+
+    One window is held back: it may turn out to be the last, which ends with the document.
+
+    Args:
+        size, overlap: as above.
+
+    Raises:
+        ConfigError: overlap or size is out of range.
+    """
+
+    def __init__(self, *, size: int, overlap: int) -> None:
+        if size < 1:
+            raise ConfigError(f"window must leave room for at least 1 content token, got {size}")
+        if not 0 <= overlap < size:
+            raise ConfigError(
+                f"overlap must be in [0, {size}), got {overlap}: try {default_overlap(size)}"
+            )
+        self._size = size
+        self._step = size - overlap
+        self._n_tokens = 0
+        self._start = 0
+        self._border = 0
+
+    def add(self, n_tokens: int) -> list[Window]:
+        """Count the next tokens; the windows that are certain now."""
+        self._n_tokens += n_tokens
+        windows = []
+        while self._n_tokens >= self._start + self._step + self._size:
+            windows.append(self._next(self._start + self._step))
+        return windows
+
+    def finish(self) -> list[Window]:
+        """The windows that are left, the last of which ends with the document."""
+        windows = []
+        last = self._n_tokens - self._size
+        if self._start < last:
+            windows.append(self._next(last))
+        if self._n_tokens:
+            stop = min(self._start + self._size, self._n_tokens)
+            windows.append(Window(self._start, stop, self._border, self._n_tokens))
+        return windows
+
+    def _next(self, following: int) -> Window:
+        """The window at hand, given the start of the one after it."""
+        start, first = self._start, self._border
+        self._start = following
+        self._border = (start + following + self._size + 1) // 2
+        return Window(start, start + self._size, first, self._border)
 
 
 def split_ends(n_tokens: int, *, size: int) -> tuple[Window, ...]:

@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
+from longbert.core.text_stream import Text
 from longbert.core.words import first_tokens, word_spans
 
 N_BUCKETS = 4096
@@ -76,7 +77,7 @@ class WordShapes:
         return len(self.first_tokens)
 
 
-def word_shapes(text: str, offsets: IntArray, starts_word: BoolArray) -> WordShapes:
+def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordShapes:
     """What the words of some neighbouring tokens look like.
 
     A word is a token that starts one and those that follow without doing so; the first token

@@ -18,7 +18,7 @@ from longbert.encoders.heads.factory import head_factory
 from longbert.encoders.heads.learned.build import load_learned_head
 from longbert.encoders.loading import LoadedModel, load_requested
 from longbert.encoders.passes import Pass
-from longbert.encoders.readings import Reading, SplitTokens, readings_of
+from longbert.encoders.readings import Reading, readings_of
 from longbert.encoders.runtime.device import (
     choose_device,
     choose_precision,
@@ -28,6 +28,7 @@ from longbert.encoders.runtime.device import (
     precision_name,
     set_threads,
 )
+from longbert.encoders.splitting import Split
 from longbert.store.manifest import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
@@ -97,7 +98,6 @@ def load_models(
             heads=_heads(reading, config, device, dtype),
             split_tokens=reading.split_tokens,
             batch_tokens=batch_tokens,
-            reads_all=reading.reads != "ends",
         )
         passes.append(pass_)
         settings.append(_settings(pass_, reading))
@@ -202,7 +202,7 @@ class LoadedBackbone:
     backbone: Backbone
     window: int
     overlap: int
-    split_tokens: SplitTokens
+    split_tokens: Split
     batch_tokens: int
     precision: str
     processor: str

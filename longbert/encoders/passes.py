@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from longbert.core.passages import owned_pieces, passage_starts
-from longbert.core.word_shape import word_shapes
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.batch import TokenWindow, joined_window, token_windows
+from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import Head
-from longbert.encoders.readings import SplitTokens
+from longbert.encoders.reader import EndsReader, Reader, WindowReader
 from longbert.encoders.runtime.parallel import Item, Result, map_in_threads
+from longbert.encoders.splitting import Ends, Split
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 
 
@@ -25,15 +24,12 @@ class Pass:
         heads: what is made of its hidden states.
         split_tokens: the runs of a document's tokens that are read.
         batch_tokens: positions of a batch, padding included.
-        reads_all: whether each run is a window and all of them are the document; otherwise the
-            runs are its beginning and its end, which make one window.
     """
 
     backbone: Backbone
     heads: tuple[Head, ...]
-    split_tokens: SplitTokens
+    split_tokens: Split
     batch_tokens: int
-    reads_all: bool = True
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -45,21 +41,29 @@ class Pass:
         """Positions that the backbone takes."""
         return self.backbone.limit
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether each run is a window and all of them are the document.
+
+        Otherwise the runs are its beginning and its end, which make one window.
+        """
+        return not isinstance(self.split_tokens, Ends)
+
+    def reader(self) -> Reader:
+        """Reads one document, whose tokens come in pieces."""
+        if isinstance(self.split_tokens, Ends):
+            return EndsReader(size=self.split_tokens.size)
+        lengths = {head.passage_tokens for head in self.heads if head.passage_tokens}
+        return WindowReader(
+            self.split_tokens,
+            passage_tokens=next(iter(lengths), None),
+            knows_words=any(head.needs_word_shapes for head in self.heads),
+        )
+
     def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
         """The windows of a document that has at least one token."""
-        runs = self.split_tokens(tokens)
-        if not self.reads_all:
-            return [joined_window(tokens, runs)]
-        windows = list(token_windows(tokens, runs))
-        if any(head.needs_word_shapes for head in self.heads):
-            windows = [_with_words(text, tokens, window) for window in windows]
-        for size in {head.passage_tokens for head in self.heads if head.passage_tokens}:
-            starts = passage_starts(tokens.offsets, size=size)
-            windows = [
-                replace(window, pieces=tuple(owned_pieces(window.window, starts)))
-                for window in windows
-            ]
-        return windows
+        reader = self.reader()
+        return [*reader.add(text, tokens), *reader.finish(text)]
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
         """Apply a function, which calls :meth:`run`, to as many items at a time as pays.
@@ -75,8 +79,3 @@ class Pass:
         all_layers = any(head.needs_all_layers for head in self.heads)
         states = self.backbone.hidden_states(batch, all_layers=all_layers)
         return [list(head.partials(states, batch)) for head in self.heads]
-
-
-def _with_words(text: str, tokens: TokenizedText, window: TokenWindow) -> TokenWindow:
-    own = slice(window.window.start, window.window.stop)
-    return replace(window, words=word_shapes(text, tokens.offsets[own], tokens.starts_word[own]))

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Generic, Literal, Protocol, TypeVar
 
 from longbert.config import ModelConfig
-from longbert.core.passages import passage_starts, passage_windows
-from longbert.core.windows import Window, default_overlap, split_ends, split_windows
+from longbert.core.windows import default_overlap
 from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.checkpoint.request import ModelRequest
 from longbert.encoders.heads.factory import head_factory
-from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.encoders.splitting import Ends, Overlapping, Passages, Split
+from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.encoders.tokenizers.prompts import with_prompt
 from longbert.errors import ConfigError
-
-SplitTokens = Callable[[TokenizedText], tuple[Window, ...]]
-"""Cuts a document's tokens into the runs that are read."""
 
 
 class ReadingModel(Protocol):
@@ -65,7 +61,7 @@ class Reading(Generic[Model]):
     tokenizer: Tokenizer
     window: int
     overlap: int | None
-    split_tokens: SplitTokens
+    split_tokens: Split
 
     @property
     def digest(self) -> str:
@@ -164,9 +160,7 @@ def _reading(
         tokenizer=tokenizer,
         window=window,
         overlap=overlap,
-        split_tokens=partial(_ends, size=size)
-        if overlap is None
-        else partial(_windows, size=size, overlap=overlap),
+        split_tokens=Ends(size) if overlap is None else Overlapping(size, overlap),
     )
 
 
@@ -185,7 +179,7 @@ def _passage_reading(model: Model, reading: Reading[Model], config: ModelConfig)
         tokenizer=reading.tokenizer,
         window=config.passage + n_special(reading.tokenizer),
         overlap=None,
-        split_tokens=partial(_passages, passage=config.passage, size=size),
+        split_tokens=Passages(config.passage, size),
     )
 
 
@@ -237,15 +231,3 @@ def _trained_overlap(group: Sequence[ReadingModel], window: int) -> int | None:
     heads = [model.request.folder.head for model in group]
     overlaps = {head.overlap for head in heads if head is not None and head.window == window}
     return overlaps.pop() if len(overlaps) == 1 else None
-
-
-def _windows(tokens: TokenizedText, *, size: int, overlap: int) -> tuple[Window, ...]:
-    return split_windows(len(tokens), size=size, overlap=overlap)
-
-
-def _ends(tokens: TokenizedText, *, size: int) -> tuple[Window, ...]:
-    return split_ends(len(tokens), size=size)
-
-
-def _passages(tokens: TokenizedText, *, passage: int, size: int) -> tuple[Window, ...]:
-    return passage_windows(passage_starts(tokens.offsets, size=passage), len(tokens), size=size)

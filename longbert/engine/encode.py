@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models
 from longbert.encoders.passes import Pass
 from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
@@ -26,7 +28,7 @@ _UNKNOWN_SHARE = 0.1
 
 def does_not_know_script(result: DocumentResult) -> bool:
     """Whether too much of a document is unknown to the model."""
-    return result.n_chars_unknown > _UNKNOWN_SHARE * len(result.document.text)
+    return result.n_chars_unknown > _UNKNOWN_SHARE * result.n_chars
 
 
 @dataclass
@@ -148,6 +150,31 @@ def _encode(
     with timed(meter, "tokenizing"):
         for state in states:
             slots += _split(pass_, state)
+    return slots, _run(pass_, slots, meter, n_bytes)
+
+
+def run_windows(
+    pass_: Pass, windows: Sequence[TokenWindow], *, meter: Meter, n_bytes: float
+) -> list[list[Any]]:
+    """What each head makes of each of some neighbouring windows of one document.
+
+    Args:
+        pass_: that reads them.
+        windows: any number, all in memory at once.
+        meter: counts windows and tokens as they are done.
+        n_bytes: input bytes that they stand for, for the meter.
+
+    Raises:
+        DocumentError: the model failed on one of them.
+    """
+    state = _State(Document("", ""))
+    partials = _run(pass_, [_Slot(state, window) for window in windows], meter, n_bytes)
+    if state.error is not None:
+        raise state.error
+    return partials
+
+
+def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> list[list[Any]]:
     lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
     partials: list[list[Any]] = [[] for _ in slots]
     bytes_a_position = n_bytes / max(1, sum(lengths))
@@ -169,7 +196,7 @@ def _encode(
             }
         )
         began = ended
-    return slots, partials
+    return partials
 
 
 def _split(pass_: Pass, state: _State) -> list[_Slot]:
@@ -177,25 +204,16 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
     if state.error is not None:
         return []
     try:
-        key = pass_.tokenizer.digest
-        if key not in state.tokens:
-            state.tokens[key] = pass_.tokenizer.tokenize(state.document.text)
-        tokens = state.tokens[key]
-        if not len(tokens):
-            raise DocumentError(
-                "tokenize",
-                "no_tokens",
-                "the document has no tokens: it is empty, white space, or made of characters that "
-                "the tokenizer drops. Leave it out, or use a model that knows its script",
-            )
-        windows = pass_.split(state.document.text, tokens)
+        with tokenizing():
+            key = pass_.tokenizer.digest
+            if key not in state.tokens:
+                state.tokens[key] = pass_.tokenizer.tokenize(state.document.text)
+            tokens = state.tokens[key]
+            if not len(tokens):
+                raise without_tokens()
+            windows = pass_.split(state.document.text, tokens)
     except DocumentError as error:
         state.error = error
-        return []
-    except Exception as error:
-        state.error = DocumentError(
-            "tokenize", type(error).__name__, "the tokenizer failed on this document"
-        )
         return []
     state.n_windows = state.n_windows or len(windows)
     return [_Slot(state, window) for window in windows]
@@ -269,29 +287,11 @@ def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) 
             stop += 1
         if state.error is None:
             try:
-                _finish_document(pass_, state, partials[start:stop])
+                with finishing(pass_.backbone.precision):
+                    _finish_document(pass_, state, partials[start:stop])
             except DocumentError as error:
-                state.error = _with_remedy(error, pass_.backbone.precision)
-            except Exception as error:
-                state.error = DocumentError(
-                    "encode", type(error).__name__, "a head failed on this document"
-                )
+                state.error = error
         start = stop
-
-
-_NOT_FINITE_REMEDIES = {
-    "float16": "try --precision bfloat16 or float32, which hold larger numbers",
-    "bfloat16": "try --precision float32, which is more exact",
-    "float32": "no --precision holds more, so check the model's weights, or leave the document out",
-}
-
-
-def _with_remedy(error: DocumentError, precision: str) -> DocumentError:
-    """An error of a head, which does not know the precision of what it read."""
-    if error.error != "not_finite":
-        return error
-    remedy = _NOT_FINITE_REMEDIES[precision]
-    return DocumentError(error.stage, error.error, f"{error.message} in {precision}: {remedy}")
 
 
 def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:
@@ -318,16 +318,13 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     window_scores = tuple(row for result in state.results for row in result.window_scores)
     covered = count_covered_chars(text, tokens.offsets, first.split_tokens(tokens))
     if covered != len(text) and first.reads_all:
-        raise DocumentError(
-            "tokenize",
-            "not_covered",
-            f"the tokens of the model span {covered} of the {len(text)} characters: its tokenizer "
-            "drops visible characters. Use a model that knows them",
-        )
+        raise not_covered(covered, len(text))
     starts = passage_starts(tokens.offsets, size=passage_tokens)
     spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
     return DocumentResult(
         document=state.document,
+        content_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        n_chars=len(text),
         n_tokens=len(tokens),
         n_windows=state.n_windows,
         n_chars_covered=covered,

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pyarrow as pa
 
-from longbert.core.units import Part, Unit
+from longbert.core.units import Unit
 from longbert.encoders.models import Models
+from longbert.engine.commit import (
+    commit_tables,
+    holds_one_large,
+    write_index_files,
+    write_large_index_files,
+)
 from longbert.engine.context import RunContext
+from longbert.engine.document_errors import error_row
 from longbert.engine.encode import does_not_know_script, encode_documents, n_vectors_of_zeros
+from longbert.engine.large_unit import copy_large, encode_large, is_large
 from longbert.engine.meter import timed
 from longbert.engine.plan import check_errors, finished_rows
 from longbert.errors import DocumentError
-from longbert.index.catalog import INDEXED_COLUMNS, catalog_file
-from longbert.index.lexical.build import build_lexical
+from longbert.index.catalog import INDEXED_COLUMNS
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
-from longbert.store.folder import entry_of
-from longbert.store.layout import CATALOG, LEXICAL, lexical_file, part_file
-from longbert.store.manifest import DocumentEntry, FileEntry, Receipt
-from longbert.store.parquet import read_table, to_parquet
-from longbert.store.tables import build_tables, counts_of_tables
+from longbert.store.manifest import Receipt
+from longbert.store.parquet import read_table
+from longbert.store.tables import build_tables
 
 
 def copy_unit(context: RunContext, unit: Unit) -> None:
@@ -32,7 +37,11 @@ def copy_unit(context: RunContext, unit: Unit) -> None:
     Raises:
         OutputError: a file cannot be read or written.
     """
-    tables = {}
+    source = context.output.receipt(unit.copy_from[0]) if len(unit.copy_from) == 1 else None
+    if source is not None and holds_one_large(source):
+        copy_large(context, unit)
+        return
+    tables: dict[str, pa.Table] = {}
     for table in context.tables:
         rows = pa.concat_tables(
             read_table(context.output, table, part) for part in unit.copy_from
@@ -48,7 +57,7 @@ def copy_unit(context: RunContext, unit: Unit) -> None:
         )
         kept = [place for key in wanted for place in by_document.get(key, ())]
         tables[table] = rows.take(pa.array(kept, type=pa.int64()))
-    _commit(context, unit.part, tables)
+    commit_tables(context, unit.part, tables)
 
 
 def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
@@ -58,6 +67,9 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         OutputError: a file cannot be written.
     """
     config = context.config
+    if is_large(unit, unit_bytes=config.unit_bytes):
+        encode_large(context, unit, models)
+        return
     with timed(context.meter, "reading"):
         items = list(read(context.filesystem, unit.refs, ReadSettings.of_run(config)))
     documents = [item for item in items if isinstance(item, Document)]
@@ -76,11 +88,11 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
             continue
         outcome = next(encoded)
         if isinstance(outcome, DocumentError):
-            errors.append(_error_row(item, outcome))
+            errors.append(error_row(item, outcome))
         else:
             results.append(outcome)
     tables = build_tables(results, errors, width=models.width, names=context.tables)
-    _commit(context, unit.part, tables)
+    commit_tables(context, unit.part, tables)
     context.meter.add(
         {
             "documents": len(items),
@@ -128,16 +140,19 @@ def index_part(context: RunContext, receipt: Receipt) -> bool:
     """
     if context.is_indexed(receipt):
         return False
-    documents, passages = (
-        read_table(context.output, table, receipt.part, columns)
-        for table, columns in INDEXED_COLUMNS.items()
-    )
-    with timed(context.meter, "writing"):
-        files = _write_index_files(context, receipt.part, documents, passages)
-        made = msgspec.structs.replace(
-            receipt, lexical=context.lexical.digest, files=receipt.files | files
+    if holds_one_large(receipt):
+        n_passages = receipt.counts["passages"]
+        files = write_large_index_files(context, receipt.part, n_passages=n_passages)
+    else:
+        documents, passages = (
+            read_table(context.output, table, receipt.part, columns)
+            for table, columns in INDEXED_COLUMNS.items()
         )
-        context.output.write_receipt(made)
+        files = write_index_files(context, receipt.part, documents, passages)
+    made = msgspec.structs.replace(
+        receipt, lexical=context.lexical.digest, files=receipt.files | files
+    )
+    context.output.write_receipt(made)
     return True
 
 
@@ -145,48 +160,3 @@ def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:
     """What tells of which document each row is."""
     ids = rows.column("document_id").to_pylist()
     return zip(rows.column("source").to_pylist(), ids, strict=True) if of_failures else ids
-
-
-def _commit(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
-    """Write the tables and what search needs of them, then the receipt that makes them count."""
-    with timed(context.meter, "writing"):
-        files = {}
-        for name, table in tables.items():
-            data = to_parquet(table)
-            context.output.write(part_file(name, part.name), data)
-            files[name] = entry_of(data, n_rows=table.num_rows)
-        files |= _write_index_files(context, part.name, tables["documents"], tables["passages"])
-        receipt = Receipt(
-            part=part.name,
-            fingerprint=part.fingerprint,
-            lexical=context.lexical.digest,
-            counts=counts_of_tables(tables),
-            files=files,
-            documents=tuple(
-                DocumentEntry(
-                    identity=one.identity,
-                    document_id=one.document_id,
-                    source=one.source,
-                    failed=one.failed,
-                )
-                for one in part.documents
-            ),
-        )
-        context.output.write_receipt(receipt)
-
-
-def _write_index_files(
-    context: RunContext, part: str, documents: pa.Table, passages: pa.Table
-) -> dict[str, FileEntry]:
-    """Write the catalog and the lexical file of a part."""
-    settings = context.lexical
-    catalog = catalog_file(documents, passages, path=part_file("passages", part))
-    words = build_lexical(documents, passages, language=settings.language)
-    context.output.write(part_file(CATALOG, part), catalog)
-    context.output.write(lexical_file(part, settings.digest), words)
-    n_rows = passages.num_rows
-    return {CATALOG: entry_of(catalog, n_rows=n_rows), LEXICAL: entry_of(words, n_rows=n_rows)}
-
-
-def _error_row(document: Document, error: DocumentError) -> ErrorRow:
-    return ErrorRow(document.source, document.document_id, error.stage, error.error, error.message)

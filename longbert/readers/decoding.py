@@ -15,7 +15,7 @@ from longbert.readers.encodings import SUPERSETS, is_over_ascii
 BOM_UTF8 = codecs.BOM_UTF8
 
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
-_BOMS = (
+BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
     (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -53,9 +53,9 @@ _UTF8_SHAPE = re.compile(
     rb"[\xc0-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf7][\x80-\xbf]{3}"
     rb"|[\xf8-\xfb][\x80-\xbf]{4}|[\xfc\xfd][\x80-\xbf]{5}"
 )
-_ISO_2022 = re.compile(rb"\x1b\$[@B]|\x1b\$\)C")
+ISO_2022 = re.compile(rb"\x1b\$[@B]|\x1b\$\)C")
 _IN_NO_TEXT = re.compile("[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f-\x9f\ue000-\uf8ff\ufffd]")
-_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
+CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f]")
 _LATIN_BESIDE_OTHER = re.compile(
     "[A-Za-zÀ-ÖØ-öø-ɏ][\u0370-\u06ff\u0e00-\u0e7f]|[\u0370-\u06ff\u0e00-\u0e7f][A-Za-zÀ-ÖØ-öø-ɏ]"
 )
@@ -83,15 +83,12 @@ def decode(data: bytes, *, declared: str | None = None, named: str | None = None
     Raises:
         DocumentError: binary, damaged, in doubt, or not in the encoding that was named.
     """
-    for mark, encoding in _BOMS:
+    for mark, encoding in BOMS:
         if data.startswith(mark):
             try:
                 return data[len(mark) :].decode(encoding)
             except UnicodeDecodeError as error:
-                raise _error(
-                    f"it is marked as {encoding.upper()}, but byte {error.start + len(mark)} "
-                    "is not: restore it from its source, or save it as UTF-8"
-                ) from None
+                raise damaged_marked(encoding, error.start + len(mark)) from None
     if named is not None and not is_over_ascii(named):
         return _named(data, named)
     if data.count(0) * 4 > len(data):
@@ -102,14 +99,14 @@ def decode(data: bytes, *, declared: str | None = None, named: str | None = None
         if named is not None:
             return _named(data, named)
         return _declared(data, declared) or _detected(data, error.start)
-    if _ISO_2022.search(data):
+    if ISO_2022.search(data):
         return _iso_2022(data) or text
     return text
 
 
 def has_wide_bom(data: bytes) -> bool:
     """Whether ``data`` begins as UTF-16 or UTF-32."""
-    return any(data.startswith(mark) for mark, _ in _BOMS[1:])
+    return any(data.startswith(mark) for mark, _ in BOMS[1:])
 
 
 def _declared(data: bytes, name: str | None) -> str | None:
@@ -125,16 +122,31 @@ def _named(data: bytes, name: str) -> str:
     try:
         text = data.decode(name)
     except UnicodeDecodeError as error:
-        raise _error(
-            f"byte {error.start} is not {name}, which was named for it: name another encoding with "
-            "--encoding, or restore it from its source"
-        ) from None
-    if len(_CONTROL.findall(text)) * 20 > len(text):
-        raise _error(
+        raise wrong_name(name, error.start) from None
+    if len(CONTROL.findall(text)) * 20 > len(text):
+        raise wrong_name(name)
+    return text
+
+
+def damaged_marked(encoding: str, place: int) -> DocumentError:
+    """A byte is not of the encoding that the file's mark says."""
+    return _error(
+        f"it is marked as {encoding.upper()}, but byte {place} is not: restore it from its source, "
+        "or save it as UTF-8"
+    )
+
+
+def wrong_name(name: str, place: int | None = None) -> DocumentError:
+    """A file is not in the encoding that was named for it: by a byte, or by what it gives."""
+    if place is None:
+        return _error(
             f"in {name}, which was named for it, over a twentieth of its characters are control "
             "characters: name another encoding with --encoding, or leave it out if it is binary"
         )
-    return text
+    return _error(
+        f"byte {place} is not {name}, which was named for it: name another encoding with "
+        "--encoding, or restore it from its source"
+    )
 
 
 def _unmarked(data: bytes) -> DocumentError:

@@ -13,6 +13,8 @@ from longbert.readers.fields import (
     replace_surrogates,
 )
 from longbert.readers.kinds import DocumentReader, Kind
+from longbert.readers.pieces import DocumentPieces
+from longbert.readers.piecewise import Codec, DigestedStream, codec_of, decoded_pieces, survey
 from longbert.readers.refs import (
     changed,
     check_reader,
@@ -23,7 +25,7 @@ from longbert.readers.refs import (
     failed_ref,
     unreadable,
 )
-from longbert.readers.settings import ReadSettings
+from longbert.readers.settings import ReadSettings, utf8_size
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
 
@@ -74,6 +76,53 @@ def read(
             yield error_for(ref, error)
         except OSError as error:
             yield error_for(ref, unreadable("read", error))
+
+
+def read_pieces(
+    filesystem: FileSystem, ref: DocumentRef, kind: Kind, settings: ReadSettings
+) -> DocumentPieces | None:
+    """The document of a file of plain text, piece by piece.
+
+    Returns:
+        None where the encoding can only be told by the whole text.
+
+    Raises:
+        DocumentError: the file is not what was planned.
+        OSError: the file system does not give the file.
+    """
+    encoding = _encoding(ref.file, kind, settings)
+    with filesystem.open(ref.file.path) as stream:
+        found = survey(stream)
+    if found.digest != ref.digest:
+        raise changed()
+    check_reader(ref, [_reader(kind, encoding, is_utf8=found.is_utf8)])
+    codec = codec_of(found, named=encoding)
+    if codec is None:
+        return None
+    document = Document(ref.document_id or ref.file.document_id, "", source=ref.source)
+    return DocumentPieces(document, _pieces(filesystem, ref, codec, settings))
+
+
+def _pieces(
+    filesystem: FileSystem, ref: DocumentRef, codec: Codec, settings: ReadSettings
+) -> Iterator[str]:
+    n_bytes = 0
+    try:
+        with filesystem.open(ref.file.path) as stream:
+            digested = DigestedStream(stream)
+            for piece in decoded_pieces(digested, codec):
+                n_bytes += utf8_size(piece)
+                # The rest of what is too large is read for the message.
+                if n_bytes <= settings.max_text_bytes:
+                    yield replace_surrogates(piece)[0]
+    except OSError as error:
+        raise unreadable("read", error) from error
+    if digested.hexdigest() != ref.digest:
+        raise changed()
+    if n_bytes > settings.max_text_bytes:
+        raise settings.too_large(
+            "the text", n_bytes, "max_text_bytes", remedy="split the document", stage="read"
+        )
 
 
 def _encoding(file: InputFile, kind: Kind, settings: ReadSettings) -> str | None:

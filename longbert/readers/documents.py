@@ -9,7 +9,8 @@ from typing import Any
 from longbert.errors import DocumentError
 from longbert.readers import document_files, record_files
 from longbert.readers.kinds import kind_named
-from longbert.readers.refs import failed_file, failed_listing
+from longbert.readers.pieces import DocumentPieces
+from longbert.readers.refs import error_for, failed_file, failed_listing, unreadable
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import FileSystem
@@ -69,6 +70,37 @@ def read(
             yield from record_files.read(filesystem, of_file, kind, settings)
         else:
             yield from document_files.read(filesystem, of_file, kind, settings)
+
+
+def read_pieces(
+    filesystem: FileSystem, ref: DocumentRef, settings: ReadSettings
+) -> DocumentPieces | ErrorRow:
+    """Read one document piece by piece: a document larger than others.
+
+    A file of plain text, in UTF-8 or an encoding that is marked or named, is never in memory as a
+    whole. Other documents are: a record or a page is at most ``max_record_bytes`` long, and an
+    encoding can only be guessed from all of a text.
+
+    Args:
+        filesystem: where the file is.
+        ref: as found by :func:`scan` with the same settings.
+        settings: of the run.
+
+    Raises:
+        FingerprintError: this machine's readers are not those that the ref was planned with.
+    """
+    kind = kind_named(ref.file.kind)
+    if kind.is_plain and ref.error is None:
+        try:
+            found = document_files.read_pieces(filesystem, ref, kind, settings)
+        except DocumentError as error:
+            return error_for(ref, error)
+        except OSError as error:
+            return error_for(ref, unreadable("read", error))
+        if found is not None:
+            return found
+    (whole,) = read(filesystem, [ref], settings)
+    return whole if isinstance(whole, ErrorRow) else DocumentPieces.of(whole)
 
 
 def records(

@@ -50,11 +50,7 @@ class Row:
 
 
 class DocumentReader(Protocol):
-    """The module of a kind whose files are one document each.
-
-    A kind whose files may be too large for memory can offer ``segments``, which yields the text in
-    pieces with their offsets, beside ``extract``.
-    """
+    """The module of a kind whose files are one document each."""
 
     def extract(self, data: bytes, /, *, encoding: str | None) -> Extract:
         """Turn a whole file into text.
@@ -115,6 +111,8 @@ class Kind:
         detectors: distributions whose version can change the text of files that are not UTF-8.
         extra: of ``pip install 'longbert[EXTRA]'``, if the libraries come with one.
         size_limit: of :class:`ReadSettings`, for a file that is one document.
+        is_plain: whether the text of a file is what its bytes decode to, so that it can be read
+            piece by piece.
     """
 
     name: str
@@ -126,6 +124,7 @@ class Kind:
     detectors: tuple[str, ...] = ()
     extra: str | None = None
     size_limit: str = "max_record_bytes"
+    is_plain: bool = False
 
     def fingerprint(self, *, is_utf8: bool = True) -> str:
         """The versions that decide on what is read; part of a document's identity.
@@ -165,6 +164,7 @@ KINDS: tuple[Kind, ...] = (
         version=1,
         detectors=("chardet",),
         size_limit="max_text_bytes",
+        is_plain=True,
     ),
     Kind(
         name="html",

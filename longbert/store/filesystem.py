@@ -13,9 +13,9 @@ import re
 import stat
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol
 
 from typing_extensions import override
 
@@ -73,8 +73,11 @@ class FileSystem(Protocol):
     def local_path(self, path: str) -> str | None:
         """Local path of the file, for memory mapping; None if it is not on this machine."""
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        """Write a file atomically, creating its folders.
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        """Write a file piece by piece, creating its folders.
+
+        It appears under its name, whole, when the context ends; where that ends with an exception,
+        the file stays as it was, or, in an object store, is removed.
 
         Raises:
             OSError: the folder cannot be made, is not writable, or is full.
@@ -97,6 +100,11 @@ class FileSystem(Protocol):
         Raises:
             OSError: it cannot be read or written.
         """
+
+    def write(self, path: str, data: bytes | memoryview) -> None:
+        """Write a file in one piece; see :meth:`create`."""
+        with self.create(path) as file:
+            file.write(data)
 
     def remove(self, path: str) -> None:
         """Remove a file; no error if there is none."""
@@ -152,19 +160,27 @@ class LocalFileSystem(FileSystem):
         return path
 
     @override
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        # Temporary file, fsync, rename, fsync of the folder.
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
         folder = os.path.dirname(path) or "."
         os.makedirs(folder, exist_ok=True)
+        with _beside(path) as (file, name):
+            yield file
+            _make_whole(file)
+            os.replace(name, path)
+        _sync_folder(folder)
+
+    @override
+    def write(self, path: str, data: bytes | memoryview) -> None:
         for tries_left in reversed(range(_TRIES)):
             try:
-                _write_and_rename(path, data)
-                break
+                with self.create(path) as file:
+                    file.write(data)
+                return
             except FileNotFoundError:
                 # A step that is done twice at once may have taken the file for one left behind.
                 if not tries_left:
                     raise
-        _sync_folder(folder)
 
     @override
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
@@ -212,13 +228,36 @@ def _alone_in(folder: str) -> Iterator[None]:
 def _write_new(path: str, data: bytes) -> bool:
     """Write a file that must not exist; atomic on NFS, too, where links are."""
     try:
-        with _written_beside(path, data) as beside:
-            os.link(beside, path)
-            os.unlink(beside)
+        with _beside(path) as (file, name):
+            file.write(data)
+            _make_whole(file)
+            os.link(name, path)
+            os.unlink(name)
     except FileExistsError:
         return False
     _sync_folder(os.path.dirname(path) or ".")
     return True
+
+
+@contextmanager
+def _beside(path: str) -> Iterator[tuple[IO[bytes], str]]:
+    """A file to write beside ``path``, and its name; if the block is stopped, it is removed."""
+    # Whoever writes the same file at the same time has a name of their own for it.
+    writer = f"{os.getpid():x}-{threading.get_ident():x}"
+    beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
+    try:
+        with open(beside, "wb") as file:
+            yield file, beside
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(beside)
+        raise
+
+
+def _make_whole(file: IO[bytes]) -> None:
+    """Have the content of a file outlive a loss of power."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: str) -> None:
@@ -228,29 +267,6 @@ def _sync_folder(folder: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _write_and_rename(path: str, data: bytes | memoryview) -> None:
-    with _written_beside(path, data) as beside:
-        os.replace(beside, path)
-
-
-@contextmanager
-def _written_beside(path: str, data: bytes | memoryview) -> Iterator[str]:
-    """A file with this content beside ``path``; if the block is stopped, it is removed."""
-    # Whoever writes the same file at the same time has a name of their own for it.
-    writer = f"{os.getpid():x}-{threading.get_ident():x}"
-    beside = f"{path}.{writer}{TEMPORARY_SUFFIX}"
-    try:
-        with open(beside, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        yield beside
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(beside)
-        raise
 
 
 def _files(folder: str, *, above: frozenset[tuple[int, int]]) -> Iterator[FileInfo]:

@@ -6,7 +6,7 @@ import glob
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
@@ -135,8 +135,8 @@ class OutputFolder:
         Raises:
             OutputError: the folder is a file, not writable or full.
         """
-        with self._writing(name):
-            self.filesystem.write(self.join(name), data)
+        with self.create(name) as file:
+            file.write(data)
 
     def write_if(self, name: str, data: bytes, *, expected: bytes | None) -> bool:
         """Write a file if its content is still what it was; None: if there is none.
@@ -149,6 +149,21 @@ class OutputFolder:
         """
         with self._writing(name):
             return self.filesystem.write_if(self.join(name), data, expected=expected)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[DigestedFile]:
+        """Write a file piece by piece; it appears, whole, when the context ends without an error.
+
+        Raises:
+            OutputError: the folder is a file, not writable or full.
+        """
+        with self._writing(name), self.filesystem.create(self.join(name)) as file:
+            digested = DigestedFile(file)
+            try:
+                yield digested
+            except BaseException:
+                digested.abandon()
+                raise
 
     def write_record(self, name: str, record: Record) -> None:
         """Write a record as JSON."""
@@ -325,6 +340,41 @@ class OutputFolder:
         return [info.path.replace("\\", "/") for info in self.filesystem.files(path)]
 
 
-def entry_of(data: bytes, *, n_rows: int) -> FileEntry:
-    """A receipt's entry for a file."""
-    return FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=n_rows)
+class DigestedFile:
+    """A file that is being written, and what a receipt says of it.
+
+    Args:
+        file: open for writing.
+    """
+
+    closed = False
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._n_bytes = 0
+        self._is_abandoned = False
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append some bytes."""
+        n_bytes = memoryview(data).nbytes
+        if not self._is_abandoned:
+            self._file.write(data)
+            self._digest.update(data)
+            self._n_bytes += n_bytes
+        return n_bytes
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._n_bytes
+
+    def flush(self) -> None:
+        """Nothing: the file is flushed when it is whole."""
+
+    def abandon(self) -> None:
+        """Pass over what is still written: pyarrow ends a file even when it is collected."""
+        self._is_abandoned = True
+
+    def entry(self, *, n_rows: int) -> FileEntry:
+        """A receipt's entry for what was written so far."""
+        return FileEntry(sha256=self._digest.hexdigest(), n_bytes=self._n_bytes, n_rows=n_rows)

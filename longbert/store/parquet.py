@@ -20,6 +20,10 @@ from longbert.store.held import HeldFile
 from longbert.store.layout import part_file
 from longbert.store.tables import TABLES
 
+ROW_GROUP_ROWS = 16_384
+"""Rows of a row group, which is what a table has in memory while it is written: with vectors of
+384 numbers some 30 MB of passages."""
+
 _COMPRESSION = "zstd"
 _BATCH_ROWS = 8192
 
@@ -27,8 +31,51 @@ _BATCH_ROWS = 8192
 def to_parquet(table: pa.Table) -> bytes:
     """A table as Parquet bytes: the same rows give the same bytes."""
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression=_COMPRESSION)
+    writer = TableWriter(buffer, table.schema)
+    writer.add(table)
+    writer.close()
     return buffer.getvalue()
+
+
+class TableWriter:
+    """Writes a table as Parquet while its rows are made.
+
+    The same rows give the same bytes, however they are handed over.
+
+    Args:
+        file: open for writing.
+        schema: of the table.
+
+    Attributes:
+        n_rows: handed over so far.
+    """
+
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        self.n_rows = 0
+        self._writer = pq.ParquetWriter(file, schema, compression=_COMPRESSION)
+        self._held = schema.empty_table()
+
+    def add(self, table: pa.Table) -> None:
+        """Append rows."""
+        self.n_rows += table.num_rows
+        # What is held is less than a row group, and of several small tables.
+        held = pa.concat_tables([self._held, table])
+        first = 0
+        while held.num_rows - first >= ROW_GROUP_ROWS:
+            self._write(held.slice(first, ROW_GROUP_ROWS))
+            first += ROW_GROUP_ROWS
+        self._held = held.slice(first)
+
+    def close(self) -> None:
+        """Write the rows that are left, and the footer."""
+        # A file without rows has a row group all the same.
+        if self._held.num_rows or not self.n_rows:
+            self._write(self._held)
+        self._writer.close()
+
+    def _write(self, rows: pa.Table) -> None:
+        # Pages end where chunks do, so the rows must be in one.
+        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP_ROWS)
 
 
 def from_parquet(data: bytes) -> pa.Table:
@@ -55,6 +102,19 @@ def read_table(
         # Parquet has another name for the elements of lists, which would be written back.
         schema = TABLES[table].schema(_width(rows))
         return rows.cast(pa.schema([schema.field(name) for name in rows.column_names]))
+
+
+def read_rows(output: OutputFolder, table: str, part: str) -> Iterator[pa.Table]:
+    """The committed rows of a part, some at a time, at least once.
+
+    Raises:
+        OutputError: they are missing or damaged.
+    """
+    with open_table(output, part_file(table, part)) as file:
+        schema = TABLES[table].schema(_width(file.schema_arrow.empty_table()))
+        yield schema.empty_table()
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+            yield pa.Table.from_batches([batch]).cast(schema)
 
 
 def read_batches(

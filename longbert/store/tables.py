@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -99,10 +98,6 @@ def _of_result(name: str) -> Get:
     return lambda result, _: get(result)
 
 
-def _text_sha256(result: DocumentResult, _: Any) -> str:
-    return hashlib.sha256(result.document.text.encode()).hexdigest()
-
-
 _DOCUMENT_ID = Column("document_id", pa.string(), _of_result("document.document_id"))
 
 
@@ -118,8 +113,8 @@ _ALL_TABLES = (
         columns=(
             _DOCUMENT_ID,
             Column("source", pa.string(), _of_result("document.source")),
-            Column("content_sha256", pa.string(), _text_sha256),
-            Column("n_chars", pa.int64(), lambda result, _: len(result.document.text)),
+            _row_column("content_sha256", pa.string()),
+            _row_column("n_chars", pa.int64()),
             _row_column("n_chars_covered", pa.int64()),
             _row_column("n_chars_unknown", pa.int64()),
             _row_column("n_tokens", pa.int64()),
@@ -218,6 +213,11 @@ def table_names(settings: object) -> tuple[str, ...]:
     )
 
 
+def schemas_of(names: Iterable[str], *, width: int | None) -> dict[str, pa.Schema]:
+    """The schemas of some tables, by name; ``width`` as for :meth:`Table.schema`."""
+    return {name: TABLES[name].schema(width) for name in names}
+
+
 def build_tables(
     results: Sequence[DocumentResult],
     errors: Sequence[ErrorRow],
@@ -233,12 +233,11 @@ def build_tables(
 
 
 def counts_of_tables(tables: Mapping[str, pa.Table]) -> dict[str, int]:
-    """Rows of every table, and the sums over its documents, by name."""
-    documents = tables["documents"]
+    """Rows of every table, and the sums over its documents, if they are there, by name."""
     sums = {
-        name.removeprefix("n_"): sum(documents.column(name).to_pylist())
-        for name in documents.column_names
-        if name.startswith("n_")
+        column.removeprefix("n_"): sum(tables["documents"].column(column).to_pylist())
+        for column in (tables["documents"].column_names if "documents" in tables else ())
+        if column.startswith("n_")
     }
     return {name: table.num_rows for name, table in tables.items()} | sums
 

@@ -17,11 +17,11 @@ from torch.nn.utils.rnn import pad_sequence
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.crf import ends_at_line_breaks
-from longbert.core.entity_decoding import TagScheme
 from longbert.core.measures.calibration import Calibration, calibration
 from longbert.core.measures.counts import LabelScores
 from longbert.core.measures.spans import entity_measures
 from longbert.core.scores import softmax
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.tagging import bio_labels, tag_tokens
 from longbert.core.word_shape import FLAGS
 from longbert.encoders.batch import TokenWindow, WindowBatch

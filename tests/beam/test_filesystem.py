@@ -105,6 +105,27 @@ def test_a_file_is_written_if_it_is_what_it_was(tmp_path: Path, objects: dict[st
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.json"]
 
 
+def test_a_file_that_fails_while_it_is_written_leaves_no_object(
+    objects: dict[str, bytes], tmp_path: Path
+) -> None:
+    files = BeamFileSystem()
+
+    def fail(path: str) -> None:
+        with files.create(path) as file:
+            file.write(b"one")
+            raise ValueError("no more")
+
+    for path in ("mem://box/a.parquet", str(tmp_path / "a.parquet")):
+        with pytest.raises(ValueError, match="no more"):
+            fail(path)
+    assert objects == {}
+    assert list(tmp_path.iterdir()) == []
+    with files.create("mem://box/a.parquet") as file:
+        file.write(b"one")
+        file.write(b"two")
+    assert objects == {"mem://box/a.parquet": b"onetwo"}
+
+
 def test_errors_of_a_store_are_os_errors(objects: dict[str, bytes]) -> None:
     files = BeamFileSystem()
     MemoryFileSystem.store.refused.add("mem://box/a.txt")

@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from fakes.encoder import fake_models
@@ -238,10 +240,10 @@ class _Refusing(BeamFileSystem):
 
     refused = ""
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         if path.endswith(self.refused):
             raise PermissionError(13, "403 Forbidden", path)
-        super().write(path, data)
+        return super().create(path)
 
 
 def test_a_run_goes_on_where_the_store_stopped_it(

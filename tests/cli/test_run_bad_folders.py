@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import IO
 
 import pytest
 from support.commands import Call, refuse, run_arguments
@@ -68,15 +70,15 @@ class TestOutputs:
         file: str,
     ) -> None:
         docs = write_texts(tmp_path / "docs", some_texts(2))
-        write = LocalFileSystem.write
+        create = LocalFileSystem.create
 
-        def full(self: LocalFileSystem, path: str, data: bytes) -> None:
+        def full(self: LocalFileSystem, path: str) -> AbstractContextManager[IO[bytes]]:
             if f"out/{file}" in path:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            write(self, path, data)
+            return create(self, path)
 
         with monkeypatch.context() as patch:
-            patch.setattr(LocalFileSystem, "write", full)
+            patch.setattr(LocalFileSystem, "create", full)
             message = r"cannot be written .*No space left on device.*(run again|free space)"
             refuse(call, run_arguments(docs, tmp_path / "out", small), message, status=1)
         result = call(*run_arguments(docs, tmp_path / "out", small))

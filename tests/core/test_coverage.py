@@ -9,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.coverage import count_covered_chars, count_unknown_chars
+from longbert.core.coverage import (
+    CoveredChars,
+    UnknownChars,
+    count_covered_chars,
+    count_unknown_chars,
+)
+from longbert.core.text_stream import TextStream
 from longbert.core.windows import Window, split_windows
 
 CHARACTERS = "ab ▁é.\n\x00\u200d\u0301\ufffd\ue000\ufeff北😀\t"
@@ -49,6 +55,29 @@ def test_covered_characters(drawn: tuple[str, np.ndarray], size: int, data: st.D
     assert count_covered_chars(text, offsets, windows) == slow_covered(text, offsets, windows)
 
 
+@given(tokenized(), st.integers(1, 8), st.data())
+def test_covered_characters_of_a_stream(
+    drawn: tuple[str, np.ndarray], size: int, data: st.DataObject
+) -> None:
+    """The text comes in pieces and is released, and places are looked at before they count."""
+    text, offsets = drawn
+    windows = split_windows(len(offsets), size=size, overlap=data.draw(st.integers(0, size - 1)))
+    stream = TextStream()
+    counter = CoveredChars()
+    for window in windows:
+        spans = offsets[window.start : window.stop].tolist()
+        start, stop = min(one for one, _ in spans), max(one for _, one in spans)
+        while len(stream) < stop:
+            n_chars = data.draw(st.integers(1, 9))
+            stream.add(text[len(stream) : len(stream) + n_chars])
+        if data.draw(st.booleans()):
+            counter.skip(stream, data.draw(st.integers(counter.reached, len(stream))))
+        counter.add(stream, start, stop)
+        stream.release(counter.reached)
+    stream.add(text[len(stream) :])
+    assert counter.finish(stream) == count_covered_chars(text, offsets, windows)
+
+
 @pytest.mark.parametrize(
     ("text", "offsets", "covered"),
     [
@@ -79,3 +108,8 @@ def test_unknown_characters(drawn: tuple[str, np.ndarray], data: st.DataObject) 
         if unknown
     }
     assert count_unknown_chars(offsets, is_unknown) == len(expected)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(offsets)), max_size=5)))
+    stream = UnknownChars()
+    for held, flags_held in zip(np.split(offsets, cuts), np.split(is_unknown, cuts), strict=True):
+        stream.add(held, flags_held)
+    assert stream.count == len(expected)

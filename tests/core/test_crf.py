@@ -17,7 +17,8 @@ from longbert.core.crf import (
     ends_at_line_breaks,
     masked_emissions,
 )
-from longbert.core.entity_decoding import TagScheme, entity_runs
+from longbert.core.entity_stream import entity_runs
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.viterbi import Transitions
 from longbert.records import LabelledSpan, ScoredSpan
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from support.work import counted, work_of
 
 from longbert.config import ENTITY_DECODINGS, ENTITY_STRATEGIES
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
+from longbert.core.tag_scheme import TagScheme
 from longbert.errors import ModelError
 from longbert.records import LabelledSpan, ScoredSpan
 

@@ -16,7 +16,8 @@ from support.texts import SCRIPTS, long_text
 from transformers.pipelines.token_classification import AggregationStrategy
 
 from longbert.config import ENTITY_STRATEGIES
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.words import reached_before
 from longbert.encoders.tokenizers.fast import FastTokenizer
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.core.passages import (
+    PassageStream,
     Piece,
     owned_pieces,
     passage_id,
@@ -76,6 +77,33 @@ def slow_starts(offsets: list[list[int]], size: int) -> list[int]:
 def test_passages_begin_where_the_slow_rule_says(drawn: tuple[np.ndarray, int], size: int) -> None:
     offsets, _ = drawn
     assert passage_starts(offsets, size=size).tolist() == slow_starts(offsets.tolist(), size)
+
+
+@given(offsets_of_texts, st.integers(1, 12), st.data())
+def test_passages_of_a_stream_are_those_of_the_whole(
+    drawn: tuple[np.ndarray, int], size: int, data: st.DataObject
+) -> None:
+    offsets, _ = drawn
+    expected = passage_starts(offsets, size=size).tolist()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(offsets)), max_size=5)))
+    stream = PassageStream(size=size)
+    found: list[int] = []
+    for piece in np.split(offsets, cuts):
+        found += stream.add(piece)
+        assert found == expected[: len(found)]
+        # What is said to be settled is.
+        assert not any(start < stream.settled for start in expected[len(found) :])
+    assert found + stream.finish() == expected
+
+
+@given(st.lists(st.integers(0, 200), max_size=8), st.integers(1, 50))
+def test_a_stream_settles_what_is_further_than_a_passage_away(pieces: list[int], size: int) -> None:
+    stream = PassageStream(size=size)
+    n_tokens = 0
+    for n in pieces:
+        stream.add(apart(n_tokens + n)[n_tokens:])
+        n_tokens += n
+        assert stream.settled >= n_tokens - size
 
 
 @given(st.integers(0, 2_000), st.integers(1, 200))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longbert.config import ENTITY_STITCHINGS
-from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.stitching import ScoredRun, Stitcher, kept_tokens, stitch_scores
 from longbert.core.windows import Window, split_windows
 
 
@@ -38,7 +40,7 @@ def test_like_a_mean_token_by_token(
     stitching: str, drawn: tuple[int, list[tuple[Window, np.ndarray]]]
 ) -> None:
     n_tokens, windows = drawn
-    found = stitch_scores(runs_of(windows, stitching), n_tokens, stitching=stitching)
+    found = stitch_scores(runs_of(windows, stitching), stitching=stitching)
     assert found.dtype == np.float32
     assert found.shape == (n_tokens, 3)
     for token in range(n_tokens):
@@ -59,4 +61,20 @@ def test_like_a_mean_token_by_token(
 def test_one_window_keeps_its_scores_to_the_bit(stitching: str) -> None:
     scores = np.random.default_rng(1).random((500, 7), dtype=np.float32)
     run = ScoredRun(0, scores)
-    assert np.array_equal(stitch_scores([run], 500, stitching=stitching), scores)
+    assert np.array_equal(stitch_scores([run], stitching=stitching), scores)
+
+
+@pytest.mark.parametrize("stitching", ENTITY_STITCHINGS)
+@given(scored_windows(), st.data())
+def test_scores_of_a_stream_are_those_of_the_whole(
+    stitching: str, drawn: tuple[int, list[tuple[Window, np.ndarray]]], data: st.DataObject
+) -> None:
+    _, windows = drawn
+    runs = runs_of(windows, stitching)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(runs) - 1), max_size=5))) if runs[1:] else []
+    stitcher = Stitcher(stitching, n_labels=3)
+    found = [stitcher.add(runs[start:stop]) for start, stop in pairwise([0, *cuts, len(runs)])]
+    # What is handed out early is what later windows no longer hold.
+    assert sum(map(len, found)) >= runs[-1].start
+    whole = stitch_scores(runs, stitching=stitching)
+    assert np.array_equal(np.concatenate([*found, stitcher.finish()]), whole)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.work import counted, work_of
 
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.tagging import bio_labels, tag_tokens
 from longbert.records import LabelledSpan
 

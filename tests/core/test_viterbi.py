@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
+from longbert.core.tag_scheme import TagScheme
 from longbert.core.viterbi import Transitions, ViterbiDecoder, best_labels
 from longbert.records import LabelledSpan
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from longbert.core.windows import Window, default_overlap, split_windows
+from longbert.core.windows import Window, WindowStream, default_overlap, split_windows
 from longbert.errors import ConfigError
 
 
@@ -54,3 +56,21 @@ def test_an_overlap_out_of_range_is_refused_with_a_remedy(overlap: int) -> None:
     with pytest.raises(ConfigError) as raised:
         split_windows(10, size=510, overlap=overlap)
     assert str(raised.value) == f"overlap must be in [0, 510), got {overlap}: try 127"
+
+
+@given(st.lists(st.integers(0, 30), max_size=12), st.integers(1, 12), st.data())
+def test_windows_of_a_stream_are_those_of_the_whole(
+    pieces: list[int], size: int, data: st.DataObject
+) -> None:
+    overlap = data.draw(st.integers(0, size - 1))
+    stream = WindowStream(size=size, overlap=overlap)
+    found: list[Window] = []
+    n_tokens = 0
+    for n in pieces:
+        found += stream.add(n)
+        n_tokens += n
+        # All tokens are owned but those of one window and of the step behind it.
+        owned = found[-1].owned_stop if found else 0
+        assert n_tokens - owned < 2 * size + size - overlap
+    found += stream.finish()
+    assert tuple(found) == split_windows(n_tokens, size=size, overlap=overlap)

@@ -19,7 +19,8 @@ from transformers import (
 )
 
 import longbert
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.entity_decoding import decode_entities
+from longbert.core.tag_scheme import TagScheme
 from longbert.records import DocumentResult
 
 Build = Callable[..., Path]

@@ -8,9 +8,10 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 from support.runs import (
@@ -46,7 +47,7 @@ print(*sorted({"torch", "transformers", "apache_beam", "faiss"} & sys.modules.ke
 class ReadOnlyFiles(LocalFileSystem):
     """As on a file system that is mounted for reading."""
 
-    def write(self, path: str, data: bytes) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:

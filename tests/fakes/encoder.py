@@ -18,8 +18,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -27,11 +27,14 @@ import numpy as np
 import numpy.typing as npt
 
 from longbert.config import ModelConfig
-from longbert.core.passages import owned_pieces, passage_spans, passage_starts
-from longbert.core.windows import Window, default_overlap, split_windows
-from longbert.encoders.batch import TokenWindow, token_windows
-from longbert.encoders.heads.base import HeadResult
+from longbert.core.passages import PassageStream, SpanStream
+from longbert.core.text_stream import Text
+from longbert.core.windows import Window, default_overlap
+from longbert.encoders.batch import TokenWindow
+from longbert.encoders.heads.base import HeadResult, finish_at_once
 from longbert.encoders.models import Models
+from longbert.encoders.reader import WindowReader
+from longbert.encoders.splitting import Overlapping, Split
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.records import Classification, Entity, WindowScore
 from longbert.store.manifest import HeadSettings, PassSettings
@@ -77,7 +80,38 @@ class FakeTokenizer:
             is_unknown=np.array([UNKNOWN in word for word in words], dtype=np.bool_),
         )
 
+    def stream(self) -> FakeStream:
+        """Tokenize a text that comes in pieces."""
+        return FakeStream(self)
 
+
+class FakeStream:
+    """Cuts a text behind the last white space that is known."""
+
+    def __init__(self, tokenizer: FakeTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._held = ""
+        self._n_chars_before = 0
+
+    def add(self, piece: str) -> TokenizedText:
+        """Take the next characters; the tokens up to the last white space."""
+        self._held += piece
+        n_whole = max(self._held.rfind(" "), self._held.rfind("\n")) + 1
+        return self._take(n_whole)
+
+    def finish(self) -> TokenizedText:
+        """The tokens that are left."""
+        return self._take(len(self._held))
+
+    def _take(self, n_chars: int) -> TokenizedText:
+        tokens = self._tokenizer.tokenize(self._held[:n_chars])
+        found = replace(tokens, offsets=tokens.offsets + self._n_chars_before)
+        self._held = self._held[n_chars:]
+        self._n_chars_before += n_chars
+        return found
+
+
+@lru_cache(1 << 16)
 def word_id(word: str) -> int:
     digest = hashlib.sha256(word.encode()).digest()
     return 3 + int.from_bytes(digest[:4], "big") % (_N_IDS - 3)
@@ -129,6 +163,13 @@ class _FakeHead:
     def values(self, states: Integers) -> Integers:
         return states
 
+    def stream(self) -> Any:
+        raise NotImplementedError
+
+    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
+        """The result of a document that is there as a whole."""
+        return finish_at_once(self.stream(), text, tokens, partial)
+
     def merge(self, partials: Sequence[Partial]) -> Partial:
         """Windows one after the other."""
         return Partial(
@@ -137,24 +178,127 @@ class _FakeHead:
         )
 
 
+class _Stream:
+    """Tokens of a document and what a head makes of them, from the first that may still count.
+
+    Attributes:
+        offsets: Shape: (n, 2).
+        values: of the first of these tokens, as far as their windows are there. Shape: (n, width).
+    """
+
+    def __init__(self, head: Any) -> None:
+        self.head = head
+        self.n_tokens = 0
+        self.offsets = np.empty((0, 2), dtype=np.int64)
+        self.values: Integers | None = None
+
+    @property
+    def first_char(self) -> int | None:
+        """Where the first of these tokens stands."""
+        return int(self.offsets[0, 0]) if len(self.offsets) else None
+
+    def add(self, text: Text, tokens: TokenizedText, partials: Sequence[Partial]) -> HeadResult:
+        """Take the next tokens and windows."""
+        self.n_tokens += len(tokens)
+        self.offsets = np.concatenate([self.offsets, tokens.offsets])
+        self.note(tokens)
+        held = [] if self.values is None else [self.values]
+        values = [*held, *(value for partial in partials for value in partial.values)]
+        if not values:
+            return HeadResult()
+        self.values = np.concatenate(values)
+        return self.read(text, is_end=False)
+
+    def finish(self, text: Text) -> HeadResult:
+        """What is left."""
+        return self.read(text, is_end=True)
+
+    def drop(self, n: int) -> None:
+        """Forget the first tokens."""
+        assert self.values is not None
+        self.offsets, self.values = self.offsets[n:], self.values[n:]
+
+    def note(self, tokens: TokenizedText) -> None:
+        """Look at the next tokens."""
+
+    def read(self, text: Text, *, is_end: bool) -> HeadResult:
+        """The results that are certain."""
+        raise NotImplementedError
+
+
+class _EmbeddingStream(_Stream):
+    def __init__(self, head: FakeEmbedding) -> None:
+        super().__init__(head)
+        assert head.passage_tokens is not None
+        self.passages = PassageStream(size=head.passage_tokens)
+        self.starts: list[int] = []
+        self.total = np.zeros(WIDTH, dtype=np.int64)
+
+    def note(self, tokens: TokenizedText) -> None:
+        self.starts += self.passages.add(tokens.offsets)
+
+    def read(self, text: Text, *, is_end: bool) -> HeadResult:
+        assert self.values is not None
+        first = self.starts[0]
+        starts = [*self.starts, *(self.passages.finish() if is_end else [])]
+        borders = [start for start in starts if start - first <= len(self.values)]
+        borders += [first + len(self.values)] * is_end
+        vectors = np.zeros((len(borders) - 1, WIDTH), dtype=np.float32)
+        for number, (start, stop) in enumerate(pairwise(borders)):
+            own = self.values[start - first : stop - first].sum(axis=0)
+            vectors[number] = own / (stop - start)
+            self.total += own
+        self.starts = self.starts[len(borders) - 1 :]
+        self.drop(borders[-1] - first)
+        embedding = (self.total / self.n_tokens).astype(np.float32) if is_end else None
+        return HeadResult(embedding=embedding, passage_embeddings=vectors)
+
+
 @dataclass(frozen=True)
 class FakeEmbedding(_FakeHead):
     """The mean state of a document and of each passage, not scaled to length 1."""
 
-    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
-        """Add up integers, then divide once."""
-        assert self.passage_tokens is not None
-        starts = passage_starts(tokens.offsets, size=self.passage_tokens)
-        sums = np.zeros((len(starts), WIDTH), dtype=np.int64)
-        counts = np.zeros(len(starts), dtype=np.int64)
-        for window, values in zip(partial.windows, partial.values, strict=True):
-            for piece in owned_pieces(window, starts):
-                own = slice(piece.start - window.owned_start, piece.stop - window.owned_start)
-                sums[piece.passage] += values[own].sum(axis=0)
-                counts[piece.passage] += piece.stop - piece.start
+    def stream(self) -> _EmbeddingStream:
+        """Adds up integers, then divides once."""
+        return _EmbeddingStream(self)
+
+
+class _ClassifierStream(_Stream):
+    def __init__(self, head: FakeClassifier) -> None:
+        super().__init__(head)
+        self.total = np.zeros(len(CLASSES), dtype=np.int64)
+        self.n_windows = 0
+        self.waiting: Integers | None = None
+        self.spans = SpanStream()
+
+    def read(self, text: Text, *, is_end: bool) -> HeadResult:
+        assert self.values is not None
+        counts, self.values = self.values, self.values[:0]
+        self.total += counts.sum(axis=0)
+        ends = counts.sum(axis=1).cumsum()
+        begins = self.offsets[ends - counts.sum(axis=1), 0]
+        self.offsets = self.offsets[int(ends[-1]) if len(ends) else 0 :]
+        spans = self.spans.finish(len(text)) if is_end else self.spans.add(begins)
+        held = [] if self.waiting is None else [self.waiting]
+        rows = np.concatenate([*held, counts])
+        self.waiting = rows[len(spans) :]
+        scores = tuple(
+            WindowScore(self.head.name, number, start, stop, label, int(n) / int(row.sum()))
+            for number, ((start, stop), row) in enumerate(
+                zip(spans.tolist(), rows[: len(spans)], strict=True), start=self.n_windows
+            )
+            for label, n in zip(CLASSES, row, strict=True)
+        )
+        self.n_windows += len(spans)
+        classes = tuple(
+            Classification(
+                self.head.name, label, int(n) / self.n_tokens, i == int(self.total.argmax())
+            )
+            for i, (label, n) in enumerate(zip(CLASSES, self.total, strict=True))
+        )
         return HeadResult(
-            embedding=(sums.sum(axis=0) / counts.sum()).astype(np.float32),
-            passage_embeddings=(sums / counts[:, None]).astype(np.float32),
+            classifications=classes if is_end else (),
+            window_scores=scores if self.head.window_scores else (),
         )
 
 
@@ -169,26 +313,34 @@ class FakeClassifier(_FakeHead):
         n_low = int((states[:, 0] < 0).sum())
         return np.array([[n_low, len(states) - n_low]])
 
-    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
-        """Divide counts by tokens."""
-        counts = np.concatenate(partial.values)
-        total = counts.sum(axis=0)
-        of_windows: list[WindowScore] = []
-        if self.window_scores:
-            starts = np.array([window.owned_start for window in partial.windows])
-            spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
-            of_windows = [
-                WindowScore(self.name, number, start, stop, label, int(n) / int(row.sum()))
-                for number, ((start, stop), row) in enumerate(zip(spans, counts, strict=True))
-                for label, n in zip(CLASSES, row, strict=True)
-            ]
-        return HeadResult(
-            classifications=tuple(
-                Classification(self.name, label, int(n) / len(tokens), i == int(total.argmax()))
-                for i, (label, n) in enumerate(zip(CLASSES, total, strict=True))
-            ),
-            window_scores=tuple(of_windows),
-        )
+    def stream(self) -> _ClassifierStream:
+        """Divides counts by tokens."""
+        return _ClassifierStream(self)
+
+
+class _TaggerStream(_Stream):
+    def read(self, text: Text, *, is_end: bool) -> HeadResult:
+        assert self.values is not None
+        labels = self.values[:, 0]
+        borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist()]
+        borders += [len(labels)] * (is_end and len(labels) > 0)
+        entities = []
+        for start, stop in pairwise(borders):
+            if labels[start]:
+                char_start = int(self.offsets[start, 0])
+                char_end = int(self.offsets[stop - 1, 1])
+                entities.append(
+                    Entity(
+                        head=self.head.name,
+                        char_start=char_start,
+                        char_end=char_end,
+                        label=LABELS[labels[start]],
+                        score=int(self.values[start:stop, 1].sum()) / (stop - start),
+                        text=text[char_start:char_end],
+                    )
+                )
+        self.drop(borders[-1])
+        return HeadResult(entities=tuple(entities))
 
 
 @dataclass(frozen=True)
@@ -201,27 +353,9 @@ class FakeTagger(_FakeHead):
         label = np.where(states[:, 0] % 3 == 0, 1 + states[:, 1] % (len(LABELS) - 1), 0)
         return np.stack([label, states[:, 1] % 2], axis=1)
 
-    def finish(self, text: str, tokens: TokenizedText, partial: Partial) -> HeadResult:
-        """Join neighbours of one label, across windows, too."""
-        values = np.concatenate(partial.values)
-        labels = values[:, 0]
-        borders = [0, *(np.flatnonzero(np.diff(labels)) + 1).tolist(), len(labels)]
-        entities = []
-        for start, stop in pairwise(borders):
-            if labels[start]:
-                char_start = int(tokens.offsets[start, 0])
-                char_end = int(tokens.offsets[stop - 1, 1])
-                entities.append(
-                    Entity(
-                        head=self.name,
-                        char_start=char_start,
-                        char_end=char_end,
-                        label=LABELS[labels[start]],
-                        score=int(values[start:stop, 1].sum()) / (stop - start),
-                        text=text[char_start:char_end],
-                    )
-                )
-        return HeadResult(entities=tuple(entities))
+    def stream(self) -> _TaggerStream:
+        """Joins neighbours of one label, across windows, too."""
+        return _TaggerStream(self)
 
 
 @dataclass(frozen=True)
@@ -232,6 +366,7 @@ class FakeBackbone:
     n_special: int = 2
     limit: int = LIMIT_TOKENS
     digest: str = "fake backbone"
+    precision: str = "float32"
 
 
 @dataclass(frozen=True)
@@ -245,7 +380,7 @@ class FakePass:
 
     backbone: FakeBackbone
     heads: tuple[Any, ...]
-    split_tokens: Callable[[TokenizedText], tuple[Window, ...]]
+    split_tokens: Split
     batch_tokens: int
     watch: Callable[[Sequence[TokenWindow]], None] | None = None
     reads_all: bool = True
@@ -260,9 +395,14 @@ class FakePass:
         """Positions of a window."""
         return self.backbone.limit
 
+    def reader(self) -> WindowReader:
+        """Reads one document, whose tokens come in pieces."""
+        return WindowReader(self.split_tokens)
+
     def split(self, text: str, tokens: TokenizedText) -> list[TokenWindow]:
         """The windows of a document."""
-        return list(token_windows(tokens, self.split_tokens(tokens)))
+        reader = self.reader()
+        return [*reader.add(text, tokens), *reader.finish(text)]
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Apply a function to items, here one after the other."""
@@ -307,7 +447,7 @@ def fake_models(
     pass_: Any = FakePass(
         backbone=FakeBackbone(FakeTokenizer()),
         heads=tuple(head for _, head in heads),
-        split_tokens=partial(_split, size=size, overlap=overlap),
+        split_tokens=Overlapping(size, overlap),
         batch_tokens=config.batch_tokens or 256,
         watch=watch,
     )
@@ -339,10 +479,6 @@ def fake_models(
         prompts=None,
         embed_digest=pass_.backbone.digest if has_embedding else None,
     )
-
-
-def _split(tokens: TokenizedText, *, size: int, overlap: int) -> tuple[Window, ...]:
-    return split_windows(len(tokens), size=size, overlap=overlap)
 
 
 def fake_vectors(texts: Sequence[str]) -> npt.NDArray[np.float32]:

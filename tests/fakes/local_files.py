@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO, NoReturn
 
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileInfo, LocalFileSystem
 from longbert.store.layout import LOCK
@@ -29,14 +31,24 @@ class FailingFiles(LocalFileSystem):
         self._fails_at = fails_at
         self._fault = fault
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        self._fail_in_time(path, data)
-        super().write(path, data)
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
+        if path.endswith(LOCK) or not self._is_time():
+            with super().create(path) as file:
+                yield file
+            return
+        if self._fault == "full":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        written = io.BytesIO()
+        yield written
+        self._die(path, written.getvalue())
 
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
-        # A file that is there is written by `write`.
-        if expected is None and not path.endswith(LOCK):
-            self._fail_in_time(path, data)
+        # A file that is there is written by `create`.
+        if expected is None and not path.endswith(LOCK) and self._is_time():
+            if self._fault == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            self._die(path, data)
         return super().write_if(path, data, expected=expected)
 
     def remove(self, path: str) -> None:
@@ -44,13 +56,11 @@ class FailingFiles(LocalFileSystem):
             raise Death if self._fault == "death" else PermissionError(errno.EACCES, "denied", path)
         super().remove(path)
 
-    def _fail_in_time(self, path: str, data: bytes | memoryview) -> None:
-        if self._is_time():
-            if self._fault == "full":
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
-            raise Death
+    def _die(self, path: str, data: bytes) -> NoReturn:
+        """Leave half a file."""
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        Path(path + TEMPORARY_SUFFIX).write_bytes(data[: len(data) // 2])
+        raise Death
 
     def _is_time(self) -> bool:
         self.n_changes += 1
@@ -67,9 +77,9 @@ class WatchedFiles(LocalFileSystem):
         self._watch(path)
         return super().open(path)
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         self._watch(path)
-        super().write(path, data)
+        return super().create(path)
 
     def files(self, path: str) -> Iterator[FileInfo]:
         self._watch(path)

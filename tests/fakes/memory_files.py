@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from contextlib import contextmanager
+from typing import IO, BinaryIO
 
 from longbert.store.filesystem import FileInfo, FileSystem
 from longbert.store.globs import path_matches
@@ -57,9 +58,12 @@ class MemoryFiles(FileSystem):
     def local_path(self, path: str) -> str | None:
         return None
 
-    def write(self, path: str, data: bytes | memoryview) -> None:
+    @contextmanager
+    def create(self, path: str) -> Iterator[IO[bytes]]:
         self._check(path)
-        self.data[path] = bytes(data)
+        file = io.BytesIO()
+        yield file
+        self.data[path] = file.getvalue()
 
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
         if self.data.get(path) != expected:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import gc
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fakes.local_files import WatchedFiles
 from support.runs import (
+    problems,
     run_on,
     some_texts,
     write_texts,
 )
+from support.texts import long_text
 
 from longbert.records import Document
 
@@ -46,3 +52,25 @@ class TestInvariant8BoundedMemory:
         assert len(outcome.manifest.parts) == n_units
         assert 0 < max(alive) <= in_a_unit
         assert alive[-1] == 0
+
+    @pytest.mark.slow
+    def test_a_document_five_times_as_large_takes_no_more(self, tmp_path: Path) -> None:
+        lines = long_text(20_000, seed=8).replace(". ", ".\n")
+        n_bytes = 1_200_000
+        peaks_kib = []
+        for times in (1, 5):
+            document = tmp_path / f"{times}.txt"
+            repeats = -(-times * n_bytes // len(lines))
+            document.write_text("\n".join([lines] * repeats))
+            finished = subprocess.run(
+                [sys.executable, "-m", "support.peak_memory", document, tmp_path / str(times)],
+                check=True,
+                capture_output=True,
+                text=True,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            )
+            before, peak = map(int, finished.stdout.split())
+            peaks_kib.append(peak - before)
+            assert problems(tmp_path / str(times)) == []
+        # Held as a whole, each of the 4.8 megabytes more would take twenty.
+        assert peaks_kib[1] - peaks_kib[0] < 25 << 10

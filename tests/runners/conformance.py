@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import apache_beam as beam
 import pytest
@@ -108,10 +109,10 @@ class Refusing(BeamFileSystem):
     mark: str = ""
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         if self.mark and path.endswith(self.refused) and os.path.exists(self.mark):
             raise PermissionError(13, "refused", path)
-        super().write(path, data)
+        return super().create(path)
 
 
 def job(inputs: Path, output: Path, files: BeamFileSystem | None = None) -> Job:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 from fakes.encoder import fake_models
@@ -34,11 +36,11 @@ class Deadly(BeamFileSystem):
     mark: str = ""
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
         if path.endswith(self.deadly) and os.path.exists(self.mark):
             os.unlink(self.mark)
             os.kill(os.getpid(), signal.SIGKILL)
-        super().write(path, data)
+        return super().create(path)
 
 
 @pytest.mark.slow

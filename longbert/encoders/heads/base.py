@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
+from longbert.core.text_stream import Text
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import DocumentError
@@ -30,6 +31,50 @@ class HeadResult:
     entities: tuple[Entity, ...] = ()
     classifications: tuple[Classification, ...] = ()
     window_scores: tuple[WindowScore, ...] = ()
+
+    def __add__(self, other: HeadResult) -> HeadResult:
+        """This result, and what the same head has found behind it."""
+        matrices = [
+            one.passage_embeddings for one in (self, other) if one.passage_embeddings is not None
+        ]
+        return HeadResult(
+            embedding=self.embedding if other.embedding is None else other.embedding,
+            passage_embeddings=np.concatenate(matrices) if matrices else None,
+            entities=self.entities + other.entities,
+            classifications=self.classifications + other.classifications,
+            window_scores=self.window_scores + other.window_scores,
+        )
+
+
+class HeadStream(Protocol):
+    """Finishes a document whose tokens and windows come in order, a few at a time.
+
+    What it gives in several results is what the head gives in one, to the bit, however tokens and
+    windows are cut. It keeps only what later windows may change.
+    """
+
+    @property
+    def first_char(self) -> int | None:
+        """The first character that it may still ask for, of the tokens so far; None: none."""
+
+    def add(self, text: Text, tokens: TokenizedText, partials: Sequence[Any]) -> HeadResult:
+        """Take the next tokens and the partials of the next windows; the results that are certain.
+
+        Args:
+            text: up to the last of these tokens, at least.
+            tokens: at least those that these windows see, where they were not given before.
+            partials: of any number of windows.
+
+        Raises:
+            DocumentError: the model gave NaN or infinity.
+        """
+
+    def finish(self, text: Text) -> HeadResult:
+        """The results that are left.
+
+        Raises:
+            DocumentError: the model gave NaN or infinity.
+        """
 
 
 class Head(Protocol):
@@ -66,12 +111,22 @@ class Head(Protocol):
     def merge(self, partials: Sequence[Any]) -> Any:
         """Join the partials of neighbouring runs of windows, given in order."""
 
+    def stream(self) -> HeadStream:
+        """For a document whose windows come a few at a time."""
+
     def finish(self, text: str, tokens: TokenizedText, partial: Any) -> HeadResult:
         """The document's result from the partial of all its windows.
 
         Raises:
             DocumentError: the model gave NaN or infinity.
         """
+
+
+def finish_at_once(
+    stream: HeadStream, text: Text, tokens: TokenizedText, partial: Any
+) -> HeadResult:
+    """The result of a document that is there as a whole."""
+    return stream.add(text, tokens, [partial]) + stream.finish(text)
 
 
 def check_finite(values: AnyFloatArray) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from longbert.arrays import DoubleArray, FloatArray, IntArray
+from longbert.arrays import FloatArray
 from longbert.config import ModelConfig
-from longbert.core.passages import passage_starts
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.checkpoint.declared import EmbeddingSettings
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.checkpoint.request import ModelRequest
-from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.heads.base import Head, HeadResult, finish_at_once
+from longbert.encoders.heads.pooling import (
+    MeanPartial,
+    MeanStream,
+    PassageVectorStream,
+    PooledPartial,
+    PooledStream,
+    merge_means,
+    merge_pooled,
+)
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 
@@ -66,25 +73,6 @@ class EmbeddingHeads:
         return PassageEmbeddingHead(
             settings, passage_tokens=self._passage_tokens, n_left_out=n_left_out
         )
-
-
-@dataclass(frozen=True, slots=True)
-class MeanPartial:
-    """Sums of token vectors over the pieces of passages that windows own.
-
-    Attributes:
-        passages: ordinal of each piece's passage. Shape: (n_pieces,).
-        counts: tokens of each piece. Shape: (n_pieces,).
-        sums: Shape: (n_pieces, width).
-        specials: sums and counts of the document's leading and trailing special tokens, where
-            these windows hold them; negative for tokens that its vector leaves out.
-            Shapes: (width,), ().
-    """
-
-    passages: IntArray
-    counts: IntArray
-    sums: DoubleArray
-    specials: tuple[tuple[DoubleArray, int], ...]
 
 
 class MeanEmbeddingHead:
@@ -151,40 +139,15 @@ class MeanEmbeddingHead:
 
     def merge(self, partials: Sequence[MeanPartial]) -> MeanPartial:
         """Pieces one after the other: nothing is added before all are there."""
-        return MeanPartial(
-            passages=np.concatenate([partial.passages for partial in partials]),
-            counts=np.concatenate([partial.counts for partial in partials]),
-            sums=np.concatenate([partial.sums for partial in partials]),
-            specials=tuple(special for partial in partials for special in partial.specials),
-        )
+        return merge_means(partials)
+
+    def stream(self) -> MeanStream:
+        """Adds up in the order of the document."""
+        return MeanStream(normalize=self._normalize)
 
     def finish(self, text: str, tokens: TokenizedText, partial: MeanPartial) -> HeadResult:
         """Add up in the order of the document."""
-        n_passages = int(partial.passages[-1]) + 1
-        sums = np.zeros((n_passages, partial.sums.shape[1]))
-        counts = np.zeros(n_passages, dtype=np.int64)
-        np.add.at(sums, partial.passages, partial.sums)
-        np.add.at(counts, partial.passages, partial.counts)
-        total = sums.sum(axis=0) + sum(vector for vector, _ in partial.specials)
-        check_finite(total)
-        count = len(tokens) + sum(n for _, n in partial.specials)
-        return HeadResult(
-            embedding=_vectors(total / max(count, 1), self._normalize),
-            passage_embeddings=_vectors(sums / counts[:, None], self._normalize),
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PooledPartial:
-    """A vector for each window.
-
-    Attributes:
-        vectors: Shape: (n_windows, width).
-        counts: tokens that each window owns. Shape: (n_windows,).
-    """
-
-    vectors: DoubleArray
-    counts: IntArray
+        return finish_at_once(self.stream(), text, tokens, partial)
 
 
 class _PooledHead:
@@ -225,10 +188,7 @@ class _PooledHead:
 
     def merge(self, partials: Sequence[PooledPartial]) -> PooledPartial:
         """Windows one after the other."""
-        return PooledPartial(
-            vectors=np.concatenate([partial.vectors for partial in partials]),
-            counts=np.concatenate([partial.counts for partial in partials]),
-        )
+        return merge_pooled(partials)
 
 
 class PooledEmbeddingHead(_PooledHead):
@@ -240,15 +200,13 @@ class PooledEmbeddingHead(_PooledHead):
 
     name = "embedding"
 
+    def stream(self) -> PooledStream:
+        """Pools over windows, in their order."""
+        return PooledStream(pooling=self._pooling, normalize=self._normalize)
+
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
         """Pool over windows; one window gives its own vector."""
-        check_finite(partial.vectors)
-        if self._pooling == "max":
-            vector = partial.vectors.max(axis=0)
-        else:
-            weighted = (partial.vectors * partial.counts[:, None]).sum(axis=0)
-            vector = weighted / partial.counts.sum()
-        return HeadResult(embedding=_vectors(vector, self._normalize))
+        return finish_at_once(self.stream(), text, tokens, partial)
 
 
 class PassageEmbeddingHead(_PooledHead):
@@ -270,21 +228,17 @@ class PassageEmbeddingHead(_PooledHead):
         super().__init__(settings, n_left_out=n_left_out)
         self._passage_tokens = passage_tokens
 
+    def stream(self) -> PassageVectorStream:
+        """Pools over the windows of each passage."""
+        return PassageVectorStream(
+            pooling=self._pooling,
+            normalize=self._normalize,
+            passage_tokens=self._passage_tokens,
+        )
+
     def finish(self, text: str, tokens: TokenizedText, partial: PooledPartial) -> HeadResult:
         """Pool over the windows of each passage, which mostly is one."""
-        check_finite(partial.vectors)
-        window_starts = np.cumsum(partial.counts) - partial.counts
-        starts = passage_starts(tokens.offsets, size=self._passage_tokens)
-        firsts = np.searchsorted(window_starts, starts)
-        if self._pooling == "max":
-            vectors = np.maximum.reduceat(partial.vectors, firsts)
-        else:
-            n_tokens = np.diff(starts, append=len(tokens))
-            weights = partial.counts / np.repeat(
-                n_tokens, np.diff(firsts, append=len(window_starts))
-            )
-            vectors = np.add.reduceat(partial.vectors * weights[:, None], firsts)
-        return HeadResult(passage_embeddings=_vectors(vectors, self._normalize))
+        return finish_at_once(self.stream(), text, tokens, partial)
 
 
 def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
@@ -293,10 +247,3 @@ def _described(settings: EmbeddingSettings, n_left_out: int) -> dict[str, Any]:
         "normalize": settings.normalize,
         "positions_left_out": n_left_out,
     }
-
-
-def _vectors(vectors: DoubleArray, normalize: bool) -> FloatArray:
-    if normalize:
-        norms = np.sqrt((vectors * vectors).sum(axis=-1, keepdims=True))
-        vectors = vectors / np.maximum(norms, 1e-12)
-    return vectors.astype(np.float32)

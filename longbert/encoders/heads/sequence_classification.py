@@ -12,11 +12,12 @@ from typing_extensions import override
 
 from longbert.arrays import Array, FloatArray, IntArray
 from longbert.config import ModelConfig
-from longbert.core.passages import passage_spans
-from longbert.core.scores import pool_logits, sigmoid, softmax
+from longbert.core.passages import SpanStream
+from longbert.core.scores import LogitPool, sigmoid, softmax
+from longbert.core.text_stream import Text
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.heads.base import Head, HeadResult, check_finite, finish_at_once
 from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.heads.factory import DetachedHeadFactory
 from longbert.encoders.tokenizers.base import TokenizedText
@@ -24,6 +25,11 @@ from longbert.errors import ConfigError
 from longbert.records import Classification, WindowScore
 
 _MULTI_LABEL_THRESHOLD = 0.5
+_NO_SPANS = np.empty((0, 2), dtype=np.int64)
+
+BLOCK_WINDOWS = 1024
+"""Windows whose sums are added up before those of others, with a learned pooling."""
+
 _SINGLE_LABEL = (None, "single_label_classification")
 
 
@@ -65,6 +71,9 @@ class Classifier(Protocol):
     def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of each window by itself. Shape: (n_windows, n_labels)."""
 
+    def combined(self, window_features: Mapping[str, Array]) -> Mapping[str, Array]:
+        """What some windows say together, as if they were one, for a learned pooling."""
+
     def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of all windows as learned. Shape: (n_labels,)."""
 
@@ -92,6 +101,10 @@ class CheckpointClassifier:
         """As they are."""
         logits: FloatArray = window_features["logits"]
         return logits
+
+    def combined(self, window_features: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Never learned."""
+        raise NotImplementedError
 
     def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Never learned."""
@@ -139,7 +152,7 @@ class ClassificationHead:
                 "checkpoint that knows windows only: use mean, max, first, head+tail or vote"
             )
         self._pooling = pooling or ("learned" if classifier.learned_pooling else "mean")
-        self._window_scores = window_scores
+        self._has_window_scores = window_scores
         self.name = name
         self.digest = classifier.digest
         self.needs_all_layers = classifier.needs_all_layers
@@ -162,21 +175,19 @@ class ClassificationHead:
     def merge(self, partials: Sequence[ClassificationPartial]) -> ClassificationPartial:
         """Windows one after the other."""
         return ClassificationPartial(
-            window_features={
-                name: np.concatenate([partial.window_features[name] for partial in partials])
-                for name in partials[0].window_features
-            },
+            window_features=_joined([partial.window_features for partial in partials]),
             counts=np.concatenate([partial.counts for partial in partials]),
         )
+
+    def stream(self) -> ClassificationStream:
+        """Pools logits over windows, in their order."""
+        return ClassificationStream(self, self._pool(), window_scores=self._has_window_scores)
 
     def finish(
         self, text: str, tokens: TokenizedText, partial: ClassificationPartial
     ) -> HeadResult:
         """Pool logits over windows, then score and decide."""
-        return HeadResult(
-            classifications=self.classify(self.logits(partial)),
-            window_scores=tuple(self._of_windows(text, tokens, partial)),
-        )
+        return finish_at_once(self.stream(), text, tokens, partial)
 
     def classify(self, logits: FloatArray) -> tuple[Classification, ...]:
         """A row for each label from the logits of a document. Shape of these: (n_labels,)."""
@@ -203,13 +214,22 @@ class ClassificationHead:
         Raises:
             DocumentError: the model gave NaN or infinity.
         """
+        pool = self._pool()
+        pool.add(partial)
+        return pool.finish()
+
+    def _pool(self) -> _LearnedPool | _LogitPool:
         if self._pooling == "learned":
-            logits = self.classifier.document_logits(partial.window_features)
-            check_finite(logits)
-            return logits
-        of_windows = self.classifier.window_logits(partial.window_features)
-        check_finite(of_windows)
-        return pool_logits(of_windows, partial.counts, pooling=self._pooling)
+            return _LearnedPool(self.classifier)
+        return _LogitPool(self.classifier, self._pooling)
+
+    def window_scores(self, partial: ClassificationPartial) -> Iterator[list[tuple[str, float]]]:
+        """The score of every label for each window."""
+        for scores in self._scores(self.classifier.window_logits(partial.window_features)):
+            yield [
+                (self.classifier.id2label[index], float(score))
+                for index, score in enumerate(scores)
+            ]
 
     @property
     def _chooses_one(self) -> bool:
@@ -220,18 +240,116 @@ class ClassificationHead:
             return logits
         return softmax(logits) if self._chooses_one else sigmoid(logits)
 
-    def _of_windows(
-        self, text: str, tokens: TokenizedText, partial: ClassificationPartial
-    ) -> Iterator[WindowScore]:
-        if not self._window_scores:
-            return
-        starts = np.cumsum(partial.counts) - partial.counts
-        spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
-        scores = self._scores(self.classifier.window_logits(partial.window_features))
-        for window, (start, stop) in enumerate(spans):
-            for index, score in enumerate(scores[window]):
-                label = self.classifier.id2label[index]
-                yield WindowScore(self.name, window, start, stop, label, float(score))
+
+class ClassificationStream:
+    """Classes of a document, and on request of its windows, whose windows come a few at a time.
+
+    Args:
+        head: that scores logits.
+        pool: of the document.
+        window_scores: whether the result holds the scores of every window, too.
+    """
+
+    def __init__(
+        self, head: ClassificationHead, pool: _LearnedPool | _LogitPool, *, window_scores: bool
+    ) -> None:
+        self._head = head
+        self._pool = pool
+        self._has_window_scores = window_scores
+        # Where the tokens that no window so far owns begin.
+        self._begins = np.empty(0, dtype=np.int64)
+        self._spans = SpanStream()
+        self._scores: list[list[tuple[str, float]]] = []
+        self._n_windows = 0
+
+    @property
+    def first_char(self) -> int | None:
+        """No character is asked for."""
+        return None
+
+    def add(
+        self, text: Text, tokens: TokenizedText, partials: Sequence[ClassificationPartial]
+    ) -> HeadResult:
+        """The scores of windows that have ended."""
+        if self._has_window_scores:
+            self._begins = np.append(self._begins, tokens.offsets[:, 0])
+        if not partials:
+            return HeadResult()
+        partial = self._head.merge(partials)
+        self._pool.add(partial)
+        if not self._has_window_scores:
+            return HeadResult()
+        self._scores += self._head.window_scores(partial)
+        ends = np.cumsum(partial.counts)
+        begins = self._begins[ends - partial.counts]
+        self._begins = self._begins[int(ends[-1]) :]
+        return self._of_windows(self._spans.add(begins))
+
+    def finish(self, text: Text) -> HeadResult:
+        """The classes of the document, and the scores of the last window."""
+        classes = self._head.classify(self._pool.finish())
+        rest = self._spans.finish(len(text)) if self._has_window_scores else _NO_SPANS
+        return HeadResult(classifications=classes) + self._of_windows(rest)
+
+    def _of_windows(self, spans: IntArray) -> HeadResult:
+        ready, self._scores = self._scores[: len(spans)], self._scores[len(spans) :]
+        first = self._n_windows
+        self._n_windows += len(spans)
+        return HeadResult(
+            window_scores=tuple(
+                WindowScore(self._head.name, window, start, stop, label, score)
+                for window, ((start, stop), scores) in enumerate(
+                    zip(spans.tolist(), ready, strict=True), start=first
+                )
+                for label, score in scores
+            )
+        )
+
+
+class _LogitPool:
+    """Logits of a document from those of its windows."""
+
+    def __init__(self, classifier: Classifier, pooling: str) -> None:
+        self._classifier = classifier
+        self._pool = LogitPool(pooling)
+
+    def add(self, partial: ClassificationPartial) -> None:
+        logits = self._classifier.window_logits(partial.window_features)
+        check_finite(logits)
+        self._pool.add(logits, partial.counts)
+
+    def finish(self) -> FloatArray:
+        return self._pool.finish()
+
+
+class _LearnedPool:
+    """Logits of a document as they were learned: of fixed blocks of windows, then of the blocks."""
+
+    def __init__(self, classifier: Classifier) -> None:
+        self._classifier = classifier
+        self._blocks: list[Mapping[str, Array]] = []
+        self._held: Mapping[str, Array] = {}
+
+    def add(self, partial: ClassificationPartial) -> None:
+        held = [self._held, partial.window_features] if self._held else [partial.window_features]
+        self._held = _joined(held)
+        while len(next(iter(self._held.values()))) > BLOCK_WINDOWS:
+            block = {name: values[:BLOCK_WINDOWS] for name, values in self._held.items()}
+            self._blocks.append(self._classifier.combined(block))
+            self._held = {name: values[BLOCK_WINDOWS:] for name, values in self._held.items()}
+
+    def finish(self) -> FloatArray:
+        features = self._held
+        if self._blocks:
+            features = _joined([*self._blocks, self._classifier.combined(features)])
+        logits = self._classifier.document_logits(features)
+        check_finite(logits)
+        return logits
+
+
+def _joined(features: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    """The features of some windows and of those behind them."""
+    return {name: np.concatenate([one[name] for one in features]) for name in features[0]}
 
 
 class ClassificationHeads(DetachedHeadFactory):

@@ -6,18 +6,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 from torch import Tensor
 from typing_extensions import override
 
 from longbert.arrays import FloatArray
 from longbert.config import ModelConfig
-from longbert.core.crf import decode_crf, ends_at_line_breaks, masked_emissions
-from longbert.core.entity_decoding import TagScheme, decode_entities
+from longbert.core.crf import (
+    LineEnds,
+    crf_spans,
+    crf_stream,
+    decode_crf,
+    ends_at_line_breaks,
+    masked_emissions,
+)
+from longbert.core.entity_decoding import entity_stream, scored_spans
+from longbert.core.entity_stream import EntityStream, FoundEntity
 from longbert.core.scores import softmax
-from longbert.core.stitching import ScoredRun, kept_tokens, stitch_scores
+from longbert.core.stitching import ScoredRun, Stitcher, kept_tokens, stitch_scores
+from longbert.core.tag_scheme import TagScheme
+from longbert.core.text_stream import Text
+from longbert.core.viterbi import Transitions
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.heads.base import Head, HeadResult, check_finite
+from longbert.encoders.heads.base import Head, HeadResult, check_finite, finish_at_once
 from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.heads.factory import DetachedHeadFactory
 from longbert.encoders.tokenizers.base import TokenizedText
@@ -117,7 +129,7 @@ class EntityHead:
         self._strategy = strategy
         self._stitching = stitching
         self._decoding = decoding
-        self._scheme = TagScheme.from_id2label(tagger.id2label, source=name)
+        self.scheme = TagScheme.from_id2label(tagger.id2label, source=name)
         self.name = name
         self.digest = tagger.digest
         self.needs_all_layers = tagger.needs_all_layers
@@ -127,7 +139,7 @@ class EntityHead:
             "strategy": strategy,
             "stitching": stitching,
             "decoding": decoding,
-            "scheme": self._scheme.name,
+            "scheme": self.scheme.name,
         }
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[EntityPartial]:
@@ -151,23 +163,34 @@ class EntityHead:
         """Windows one after the other."""
         return EntityPartial(tuple(run for partial in partials for run in partial.runs))
 
+    def stream(self) -> EntityHeadStream:
+        """Stitches and decodes as far as later windows change nothing."""
+        return EntityHeadStream(self)
+
     def finish(self, text: str, tokens: TokenizedText, partial: EntityPartial) -> HeadResult:
         """Stitch, then decode once over the whole document."""
+        return finish_at_once(self.stream(), text, tokens, partial)
+
+    def stitcher(self) -> Stitcher:
+        """Stitches the scores of windows."""
+        return Stitcher(self._stitching, n_labels=len(self.scheme.types))
+
+    def entity_stream(self) -> EntityStream:
+        """Decodes stitched scores."""
         if self.tagger.transitions is not None:
-            scored = self.decode_crf(text, tokens, partial)
-            return HeadResult(entities=self.entities(text, [span for span, _ in scored]))
-        scores = stitch_scores(partial.runs, len(tokens), stitching=self._stitching)
-        check_finite(scores)
-        spans = decode_entities(
-            scores,
-            tokens.offsets,
-            tokens.starts_word,
-            text=text,
-            scheme=self._scheme,
-            strategy=self._strategy,
-            decoding=self._decoding,
-        )
-        return HeadResult(entities=self.entities(text, spans))
+            return crf_stream(self.scheme, self._transitions)
+        return entity_stream(self.scheme, strategy=self._strategy, decoding=self._decoding)
+
+    def spans(self, found: Sequence[FoundEntity]) -> list[ScoredSpan]:
+        """What the decoder has found, with scores."""
+        if self.tagger.transitions is None:
+            return scored_spans(found)
+        scored = crf_spans(found, scheme=self.scheme, temperature=self.tagger.temperature)
+        return [span for span, _ in scored]
+
+    @property
+    def _transitions(self) -> Transitions:
+        return replace(self.scheme.transitions(), scores=self.tagger.transitions)
 
     def decode_crf(
         self, text: str, tokens: TokenizedText, partial: EntityPartial
@@ -177,20 +200,20 @@ class EntityHead:
         Raises:
             DocumentError: the model gave NaN or infinity.
         """
-        emissions = stitch_scores(partial.runs, len(tokens), stitching=self._stitching)
+        emissions = stitch_scores(partial.runs, stitching=self._stitching)
         check_finite(emissions)
         stops = ends_at_line_breaks(text, tokens.offsets)
         return decode_crf(
-            masked_emissions(emissions, stops, self._scheme),
+            masked_emissions(emissions, stops, self.scheme),
             tokens.offsets,
             tokens.starts_word,
             text=text,
-            scheme=self._scheme,
-            transitions=replace(self._scheme.transitions(), scores=self.tagger.transitions),
+            scheme=self.scheme,
+            transitions=self._transitions,
             temperature=self.tagger.temperature,
         )
 
-    def entities(self, text: str, found: Sequence[ScoredSpan]) -> tuple[Entity, ...]:
+    def entities(self, text: Text, found: Sequence[ScoredSpan]) -> tuple[Entity, ...]:
         """What was found, with its text."""
         return tuple(
             Entity(
@@ -203,6 +226,62 @@ class EntityHead:
             )
             for one in found
         )
+
+
+class EntityHeadStream:
+    """Entities of a document whose windows come a few at a time.
+
+    Args:
+        head: that decodes them.
+    """
+
+    def __init__(self, head: EntityHead) -> None:
+        self._head = head
+        self._stitcher = head.stitcher()
+        self._entities = head.entity_stream()
+        self._lines = None if head.tagger.transitions is None else LineEnds()
+        # Of the tokens whose scores are still to come.
+        self._offsets = np.empty((0, 2), dtype=np.int64)
+        self._starts_word = np.empty(0, dtype=np.bool_)
+
+    @property
+    def first_char(self) -> int | None:
+        """The first character that it may still ask for."""
+        firsts = [
+            self._entities.first_char,
+            None if self._lines is None else self._lines.first_char,
+        ]
+        if len(self._offsets):
+            firsts.append(int(self._offsets[:, 0].min()))
+        return min((one for one in firsts if one is not None), default=None)
+
+    def add(
+        self, text: Text, tokens: TokenizedText, partials: Sequence[EntityPartial]
+    ) -> HeadResult:
+        """The entities that are certain."""
+        self._offsets = np.concatenate([self._offsets, tokens.offsets])
+        self._starts_word = np.concatenate([self._starts_word, tokens.starts_word])
+        if not partials:
+            return HeadResult()
+        return self._decode(text, self._stitcher.add(self._head.merge(partials).runs))
+
+    def finish(self, text: Text) -> HeadResult:
+        """The entities that are left."""
+        result = self._decode(text, self._stitcher.finish())
+        return result + self._of(text, self._entities.finish(text))
+
+    def _decode(self, text: Text, scores: FloatArray) -> HeadResult:
+        check_finite(scores)
+        n = len(scores)
+        offsets, self._offsets = self._offsets[:n], self._offsets[n:]
+        starts_word, self._starts_word = self._starts_word[:n], self._starts_word[n:]
+        if self._lines is not None:
+            stops = self._lines.add(text, offsets)
+            scores = masked_emissions(scores, stops, self._head.scheme)
+        return self._of(text, self._entities.add(text, scores, offsets, starts_word))
+
+    def _of(self, text: Text, found: Sequence[FoundEntity]) -> HeadResult:
+        return HeadResult(entities=self._head.entities(text, self._head.spans(found)))
 
 
 class EntityHeads(DetachedHeadFactory):

@@ -32,6 +32,16 @@ class TokenizedText:
         return len(self.ids)
 
 
+class TokenStream(Protocol):
+    """Takes a text piece by piece; all tokens together are those of the whole."""
+
+    def add(self, piece: str) -> TokenizedText:
+        """Take the next characters; the tokens that no later one can change."""
+
+    def finish(self) -> TokenizedText:
+        """The tokens that are left."""
+
+
 class Tokenizer(Protocol):
     """Turns texts of any length into tokens with exact offsets.
 
@@ -56,6 +66,9 @@ class Tokenizer(Protocol):
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text of any length, truncating nothing."""
+
+    def stream(self) -> TokenStream:
+        """Tokenize a text that comes in pieces, however it is cut, as if it were whole."""
 
 
 def around_content(

@@ -6,8 +6,9 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,15 @@ from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
 from longbert.encoders.tokenizers.base import (
     TokenizedText,
+    TokenStream,
     around_content,
     declared_by_transformers,
+)
+from longbert.encoders.tokenizers.stream import (
+    WholeTextStream,
+    joined,
+    no_tokens,
+    tokens_of,
 )
 from longbert.errors import ModelError
 
@@ -27,6 +35,7 @@ from longbert.errors import ModelError
 # there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
 # white space precedes it.
 _SAFE_CUT = re.compile(r"(?<=\S)\r?(?=\n[A-Za-z0-9])")
+_CUT_CHARS = 3
 _LOCAL_NORMALIZERS = frozenset(
     {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
 )
@@ -106,45 +115,42 @@ class FastTokenizer:
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text; long ones piece by piece where that gives the same tokens."""
-        ids: list[IdArray] = []
-        offsets: list[IntArray] = []
-        starts = self._piece_starts(text)
-        pieces = ((start, text[start:stop]) for start, stop in _pairs(starts, len(text)))
-        while batch := list(islice(pieces, self.pieces_at_once)):
-            encodings = self._backend.encode_batch(
-                [piece for _, piece in batch], add_special_tokens=False
-            )
-            for (start, _), encoding in zip(batch, encodings, strict=True):
-                ids.append(np.array(encoding.ids, dtype=np.int32))
-                spans = np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2)
-                offsets.append(spans + start)
-        all_ids = np.concatenate(ids)
-        all_offsets = _with_marks(text, np.concatenate(offsets))
-        if self._joins_quotes:
-            all_offsets = _with_quotes(text, all_offsets)
-        is_space = white_space(text)
-        all_offsets = trim_all(text, all_offsets, is_space)
-        is_unknown = (
-            np.zeros(len(all_ids), dtype=np.bool_)
-            if self._unknown_id is None
-            else all_ids == self._unknown_id
-        )
-        return TokenizedText(
-            ids=all_ids,
-            offsets=all_offsets,
-            starts_word=starts_apart(
-                all_offsets, self._starts_word(is_space, all_ids, all_offsets) | is_unknown
-            ),
-            is_unknown=is_unknown,
-        )
+        return tokens_of(self.stream(), text)
 
-    def _piece_starts(self, text: str) -> list[int]:
-        starts = [self._first_char(text)]
-        if self._has_safe_cuts and len(text) > self.piece_chars:
-            for cut in _SAFE_CUT.finditer(text):
-                if cut.end() - starts[-1] >= self.piece_chars:
-                    starts.append(cut.end())
-        return starts
+    def stream(self) -> TokenStream:
+        """Takes a text in pieces; keeps all of it where no cut is known to be safe."""
+        if self._has_safe_cuts:
+            return _PieceStream(self)
+        return WholeTextStream(lambda text: self.tokenize_pieces(text, [self._first_char(text)]))
+
+    def tokenize_pieces(self, text: str, starts: Sequence[int]) -> TokenizedText:
+        """Tokenize a text piece by piece.
+
+        Args:
+            text: the whole, or what lies between two safe cuts.
+            starts: where each piece begins; the last one ends with the text.
+        """
+        pieces = [text[start:stop] for start, stop in pairwise([*starts, len(text)])]
+        encodings = self._backend.encode_batch(pieces, add_special_tokens=False)
+        ids = np.concatenate([np.array(one.ids, dtype=np.int32) for one in encodings])
+        offsets = np.concatenate(
+            [
+                np.array(one.offsets, dtype=np.int64).reshape(-1, 2) + start
+                for start, one in zip(starts, encodings, strict=True)
+            ]
+        )
+        offsets = _with_marks(text, offsets)
+        if self._joins_quotes:
+            offsets = _with_quotes(text, offsets)
+        is_space = white_space(text)
+        offsets = trim_all(text, offsets, is_space)
+        is_unknown = (
+            np.zeros(len(ids), dtype=np.bool_)
+            if self._unknown_id is None
+            else ids == self._unknown_id
+        )
+        starts_word = self._starts_word(is_space, ids, offsets) | is_unknown
+        return TokenizedText(ids, offsets, starts_apart(offsets, starts_word), is_unknown)
 
     def _first_char(self, text: str) -> int:
         """Where to begin: the library loses count of characters dropped at the very start."""
@@ -172,8 +178,44 @@ class FastTokenizer:
         return starts_word
 
 
-def _pairs(starts: list[int], end: int) -> Iterator[tuple[int, int]]:
-    return zip(starts, [*starts[1:], end], strict=True)
+class _PieceStream:
+    """Cuts a text at safe places, each as soon as it is known."""
+
+    def __init__(self, tokenizer: FastTokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._held = ""
+        self._n_chars_before = 0
+        self._n_searched = 0
+
+    def add(self, piece: str) -> TokenizedText:
+        """Take the next characters; the tokens up to the last cut."""
+        self._held += piece
+        size = self._tokenizer.piece_chars
+        cuts = [0]
+        for cut in _SAFE_CUT.finditer(self._held, max(size - 1, self._n_searched)):
+            if cut.end() - cuts[-1] >= size:
+                cuts.append(cut.end())
+        # A cut is known by at most so many characters behind its start.
+        self._n_searched = max(0, len(self._held) - cuts[-1] - _CUT_CHARS)
+        return self._take(cuts)
+
+    def finish(self) -> TokenizedText:
+        """The tokens behind the last cut."""
+        return self._take([0, len(self._held)]) if self._held else no_tokens()
+
+    def _take(self, cuts: list[int]) -> TokenizedText:
+        """Tokens of the pieces between the cuts."""
+        at_once = self._tokenizer.pieces_at_once
+        parts = [no_tokens()]
+        for first in range(0, len(cuts) - 1, at_once):
+            start, *inner = cuts[first : first + at_once + 1]
+            stretch = self._held[start : inner[-1]]
+            starts = [cut - start for cut in (start, *inner[:-1])]
+            part = self._tokenizer.tokenize_pieces(stretch, starts)
+            parts.append(replace(part, offsets=part.offsets + (self._n_chars_before + start)))
+        self._held = self._held[cuts[-1] :]
+        self._n_chars_before += cuts[-1]
+        return joined(parts)
 
 
 def _with_marks(text: str, offsets: IntArray) -> IntArray:

@@ -21,9 +21,11 @@ from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
 from longbert.encoders.tokenizers.base import (
     TokenizedText,
+    TokenStream,
     around_content,
     declared_by_transformers,
 )
+from longbert.encoders.tokenizers.stream import WholeTextStream
 from longbert.errors import ModelError
 
 # As both classes split: a line feed right after a word is a part of it.
@@ -127,6 +129,10 @@ class FastBpeTokenizer:
             starts_word=starts_apart(offsets, np.array(starts_word, dtype=np.bool_) | is_unknown),
             is_unknown=is_unknown,
         )
+
+    def stream(self) -> TokenStream:
+        """Takes a text in pieces, and keeps all of it: no cut is known to be safe."""
+        return WholeTextStream(self.tokenize)
 
     def _segments(self, text: str) -> Iterator[tuple[int, int, int | None]]:
         """Half-open spans of added tokens, each with its id, and of what lies between them."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 
-from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
+from longbert.arrays import IdArray
+from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer, TokenStream
+from longbert.encoders.tokenizers.stream import joined, no_tokens, tokens_of
 from longbert.errors import ConfigError
 
 # What every tokenizer takes for white space.
@@ -39,7 +42,6 @@ class PromptedTokenizer:
         self._inner = tokenizer
         self._prompt = prompt
         body = prompt.rstrip(_SPACE)
-        self._body_chars = len(body)
         self._body_ids = tokenizer.tokenize(body).ids
         self.n_prompt = len(self._body_ids)
         self.n_positions_alone = len(tokenizer.prefix) + len(tokenizer.tokenize(prompt))
@@ -61,25 +63,69 @@ class PromptedTokenizer:
 
     def tokenize(self, text: str) -> TokenizedText:
         """Tokenize a text of any length as it reads behind the prompt; offsets are the text's."""
+        return tokens_of(self.stream(), text)
+
+    def stream(self) -> TokenStream:
+        """Tokenize a text that comes in pieces as it reads behind the prompt."""
         if self._is_apart:
-            return self._inner.tokenize(text)
-        whole = self._inner.tokenize(self._prompt + text)
-        n, n_chars = self.n_prompt, len(self._prompt)
-        offsets = whole.offsets[n:]
+            return self._inner.stream()
+        return _PromptedStream(self._inner, self._prompt, self._body_ids)
+
+
+class _PromptedStream:
+    """Tokenizes a text behind a prompt, or alone if a token would reach across.
+
+    Until it has a token of the text, which decides that, it keeps the text.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, prompt: str, body_ids: IdArray) -> None:
+        self._tokenizer = tokenizer
+        self._stream = tokenizer.stream()
+        self._body_ids = body_ids
+        self._body_chars = len(prompt.rstrip(_SPACE))
+        self._n_chars = len(prompt)
+        self._held: list[str] | None = []
+        self._found = [self._stream.add(prompt)]
+
+    def add(self, piece: str) -> TokenizedText:
+        """Take the next characters; the tokens that no later one can change."""
+        tokens = self._stream.add(piece)
+        if self._held is None:
+            return self._of_text(tokens)
+        self._held.append(piece)
+        self._found.append(tokens)
+        # White space behind the prompt does not decide anything.
+        if not (tokens.offsets[:, 1] > self._n_chars).any():
+            return no_tokens()
+        return self._decide()
+
+    def finish(self) -> TokenizedText:
+        """The tokens that are left."""
+        tokens = self._stream.finish()
+        if self._held is None:
+            return self._of_text(tokens)
+        self._found.append(tokens)
+        return joined([self._decide(), self._stream.finish()])
+
+    def _decide(self) -> TokenizedText:
+        """The tokens so far behind the prompt, or those of the text alone."""
+        whole, held = joined(self._found), self._held or []
+        self._found, self._held = [], None
+        n = len(self._body_ids)
         if (
             not np.array_equal(whole.ids[:n], self._body_ids)
             or (n and whole.offsets[:n, 1].max() > self._body_chars)
-            or not (offsets[:, 1] > n_chars).any()
+            or not (whole.offsets[n:, 1] > self._n_chars).any()
         ):
-            return self._inner.tokenize(text)
+            self._stream, self._n_chars = self._tokenizer.stream(), 0
+            return joined([no_tokens(), *(self._stream.add(piece) for piece in held)])
         starts_word = whole.starts_word[n:].copy()
         starts_word[0] = True
-        return TokenizedText(
-            ids=whole.ids[n:],
-            offsets=np.maximum(offsets - n_chars, 0),
-            starts_word=starts_word,
-            is_unknown=whole.is_unknown[n:],
-        )
+        tokens = TokenizedText(whole.ids[n:], whole.offsets[n:], starts_word, whole.is_unknown[n:])
+        return self._of_text(tokens)
+
+    def _of_text(self, tokens: TokenizedText) -> TokenizedText:
+        return replace(tokens, offsets=np.maximum(tokens.offsets - self._n_chars, 0))
 
 
 def with_prompt(tokenizer: Tokenizer, prompt: str, *, setting: str, window: int) -> Tokenizer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from longbert.core.text_stream import Text
 from longbert.index.lexical.words import normalised, without_accents
 from longbert.store.manifest import LexicalSettings
 
@@ -77,7 +78,7 @@ def lexical_settings(language: str) -> LexicalSettings:
     )
 
 
-def detect_language(text: str) -> str:
+def detect_language(text: Text) -> str:
     """The language of a document, from its beginning and its middle.
 
     Returns:

@@ -91,7 +91,7 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         terms += [analysed.terms, pairs(analysed.terms[:-1], analysed.terms[1:])]
         passages += [owners + starts[-1], owners[:-1] + starts[-1]]
         starts.append(starts[-1] + len(begins))
-    distinct, first, where, counts = _count(np.concatenate(terms), np.concatenate(passages))
+    distinct, first, where, counts = count_postings(np.concatenate(terms), np.concatenate(passages))
     layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))
     arrays = {
         "terms": distinct,
@@ -101,12 +101,12 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         "words": smallest(layout.words),
         "documents": layout.starts,
     }
-    facts = {
-        "analysis": ANALYSIS,
-        "totals": asdict(Totals.of(layout)),
-        "languages": dict(languages),
-    }
-    return pack(arrays, facts)
+    return pack(arrays, facts_of(Totals.of(layout), languages))
+
+
+def facts_of(totals: Totals, languages: Mapping[str, int]) -> dict[str, Any]:
+    """What a part's file says of itself."""
+    return {"analysis": ANALYSIS, "totals": asdict(totals), "languages": dict(languages)}
 
 
 def open_part(data: Any, *, path: str) -> LexicalPart:
@@ -143,7 +143,9 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
     return part
 
 
-def _count(terms: TermArray, passages: IntArray) -> tuple[TermArray, IntArray, IntArray, IntArray]:
+def count_postings(
+    terms: TermArray, passages: IntArray
+) -> tuple[TermArray, IntArray, IntArray, IntArray]:
     """Sort occurrences into postings: distinct terms, their starts, passages and counts."""
     order = np.lexsort((passages, terms))
     terms, passages = terms[order], passages[order]

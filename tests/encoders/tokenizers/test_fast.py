@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.fast import FastTokenizer
+from longbert.encoders.tokenizers.stream import joined
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]
@@ -120,6 +122,33 @@ def test_pieces_give_the_tokens_of_the_whole(
         assert equal(pieces.tokenize(text), whole.tokenize(text))
 
     check()
+
+
+@pytest.mark.parametrize("name", [*IN_PIECES, "albert", "xlm-roberta"])
+def test_a_text_that_comes_in_pieces_has_the_tokens_of_the_whole(
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
+) -> None:
+    whole = tokenizer_of(name)
+    cut = in_pieces(reference_of(name), chars=4, at_once=2)
+
+    @given(text=TEXT, sizes=st.lists(st.integers(0, 9), max_size=20))
+    def check(text: str, sizes: list[int]) -> None:
+        stream = cut.stream()
+        borders = [0, *np.minimum(np.cumsum([0, *sizes]), len(text)).tolist(), len(text)]
+        parts = [stream.add(text[start:stop]) for start, stop in pairwise(borders)]
+        assert equal(joined([*parts, stream.finish()]), whole.tokenize(text))
+
+    check()
+
+
+def test_a_stream_keeps_no_more_than_a_piece(models: Models) -> None:
+    stream = in_pieces(load(models("bert")), chars=50).stream()
+    n_tokens = 0
+    for number in range(100):
+        n_tokens += len(stream.add(f"some words in line {number}\n"))
+        reached = 50 + 2 * 25
+        assert n_tokens >= 5 * (number + 1) - reached
+    assert n_tokens < 100 * 30
 
 
 @pytest.mark.parametrize("name", IN_PIECES)

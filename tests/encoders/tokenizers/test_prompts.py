@@ -25,6 +25,7 @@ from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import Models, load_models
 from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
+from longbert.encoders.tokenizers.stream import joined
 from longbert.engine.encode import encode_documents
 from longbert.errors import ConfigError
 from longbert.records import Document, DocumentResult
@@ -145,6 +146,28 @@ def test_one_window_holds_what_the_tokenizer_makes_of_prompt_and_text(
 
 _PIECES = st.sampled_from(["the", "Maria", " ", "  ", "\n", "\t", ".", "'s", "é", "中", "🙂", "``"])
 _TEXTS = st.one_of(st.text(max_size=20), st.lists(_PIECES, max_size=8).map("".join))
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "deberta-v3"])
+@pytest.mark.parametrize("prompt", ["passage:", " ", "a:\n"])
+def test_a_text_that_comes_in_pieces_has_the_tokens_of_the_whole(
+    tokenizers: dict[str, tuple[FastTokenizer, Any]], family: str, prompt: str
+) -> None:
+    whole = PromptedTokenizer(tokenizers[family][0], prompt)
+
+    @given(text=_TEXTS, size=st.integers(1, 5))
+    def check(text: str, size: int) -> None:
+        text = text + "\na" + text
+        expected = whole.tokenize(text)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(FastTokenizer, "piece_chars", 2)
+            stream = whole.stream()
+            parts = [stream.add(text[at : at + size]) for at in range(0, len(text), size)]
+            found = joined([*parts, stream.finish()])
+        for name in ("ids", "offsets", "starts_word", "is_unknown"):
+            assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+
+    check()
 
 
 @settings(max_examples=150)

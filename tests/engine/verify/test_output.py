@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import shutil
@@ -20,7 +21,8 @@ from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
-from longbert.store.folder import OutputFolder, entry_of
+from longbert.store.folder import OutputFolder
+from longbert.store.manifest import FileEntry
 
 
 @pytest.fixture(scope="module")
@@ -328,7 +330,10 @@ def test_a_catalog_of_other_rows(output: Path) -> None:
     manifest = folder.finished()
     receipt = folder.receipt(part(output))
     assert receipt is not None
-    files = {**receipt.files, "catalog": entry_of(data, n_rows=1)}
+    files = {
+        **receipt.files,
+        "catalog": FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=1),
+    }
     folder.write_receipt(msgspec.structs.replace(receipt, files=files))
     parts = (msgspec.structs.replace(manifest.parts[0], files=files), *manifest.parts[1:])
     changed = msgspec.structs.replace(manifest, parts=parts).sealed()

@@ -121,12 +121,21 @@ def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, DoubleArray]:
     }
 
 
+def combined(sums: Mapping[str, DoubleArray]) -> dict[str, DoubleArray]:
+    """The sums of some windows together, as those of one window."""
+    peak = sums["peak"].max(axis=0)
+    scale = np.exp(sums["peak"] - peak)
+    return {
+        "peak": peak[None],
+        "weight": np.cumsum(sums["weight"] * scale, axis=0)[-1:],
+        "value": np.cumsum(sums["value"] * scale[..., None], axis=0)[-1:],
+    }
+
+
 def gather(sums: Mapping[str, DoubleArray]) -> DoubleArray:
     """What the queries gather from some windows. Shape: (n_members, n_queries, channels)."""
-    scale = np.exp(sums["peak"] - sums["peak"].max(axis=0))
-    weight = np.cumsum(sums["weight"] * scale, axis=0)[-1]
-    value = np.cumsum(sums["value"] * scale[..., None], axis=0)[-1]
-    gathered: DoubleArray = value / weight[..., None]
+    whole = combined(sums)
+    gathered: DoubleArray = whole["value"][0] / whole["weight"][0][..., None]
     return gathered
 
 

@@ -17,6 +17,7 @@ from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
     attention_sums,
+    combined,
     gather,
 )
 from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
@@ -69,6 +70,10 @@ class LearnedClassifier:
         n_windows = len(window_features["peak"])
         alone = ({k: v[i : i + 1] for k, v in window_features.items()} for i in range(n_windows))
         return np.stack([self.document_logits(one) for one in alone])
+
+    def combined(self, window_features: Mapping[str, Array]) -> Mapping[str, Array]:
+        """The sums of some windows together."""
+        return combined(window_features)
 
     def document_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of the document. Shape: (n_labels,)."""

@@ -9,8 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from longbert.arrays import Array
+from longbert.core.text_stream import Text
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.heads.base import HeadResult, HeadStream
 from longbert.encoders.tokenizers.base import TokenizedText
 
 WindowFeatures = Mapping[str, Array]
@@ -49,6 +50,20 @@ class FeatureHead:
         """Windows one after the other."""
         return list(partials)
 
+    def stream(self) -> HeadStream:
+        """Nothing for the tables."""
+        return _NoStream()
+
     def finish(self, text: str, tokens: TokenizedText, partial: Any) -> HeadResult:
         """Nothing for the tables."""
+        return HeadResult()
+
+
+class _NoStream:
+    first_char: int | None = None
+
+    def add(self, text: Text, tokens: TokenizedText, partials: Sequence[Any]) -> HeadResult:
+        return HeadResult()
+
+    def finish(self, text: Text) -> HeadResult:
         return HeadResult()

@@ -1,0 +1,282 @@
+"""One document through the models piece by piece, so that what is in memory does not grow with it.
+
+Its rows are those that :func:`longbert.engine.encode.encode_documents` makes of the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import numpy as np
+
+from longbert.arrays import FloatVector
+from longbert.core.coverage import UnknownChars
+from longbert.core.passages import PassageStream, SpanStream
+from longbert.core.text_stream import Text, TextStream
+from longbert.encoders.batch import TokenWindow
+from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.models import Models
+from longbert.encoders.passes import Pass
+from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.tokenizers.stream import tokens_between
+from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
+from longbert.engine.encode import run_windows
+from longbert.engine.meter import Meter, timed
+from longbert.engine.spool import Spool
+from longbert.records import Document, DocumentResult, Passage
+
+_TOKENS_AT_ONCE = 1 << 16
+
+
+def stream_document(
+    models: Models,
+    document: Document,
+    pieces: Iterable[str],
+    *,
+    passage_tokens: int,
+    meter: Meter,
+) -> Iterator[DocumentResult]:
+    """Run all passes over one document whose text comes in pieces.
+
+    Args:
+        models: as loaded.
+        document: without its text.
+        pieces: of its text, each of which is in memory with all that is made of it.
+        passage_tokens: content tokens of a passage.
+        meter: counts windows and tokens as they are done.
+
+    Yields:
+        The document's rows in the order of its tables, some in each result; the last one has no
+        rows but all else.
+
+    Raises:
+        DocumentError: the text cannot be read, or a model failed on it.
+    """
+    with ExitStack() as stack:
+        stream = _DocumentStream(models, document, passage_tokens=passage_tokens, meter=meter)
+        stack.callback(stream.close)
+        for piece in pieces:
+            yield stream.add(piece)
+        yield stream.finish()
+        yield from stream.rows_in_turn()
+        yield stream.result()
+
+
+class _DocumentStream:
+    """A document on its way through all passes."""
+
+    def __init__(
+        self, models: Models, document: Document, *, passage_tokens: int, meter: Meter
+    ) -> None:
+        self._no_rows = DocumentResult(document, "", 0, 0, 0, 0, 0, None, (), (), ())
+        self._meter = meter
+        self._text = TextStream()
+        self._digest = hashlib.sha256()
+        self._tokenizers = {
+            pass_.tokenizer.digest: pass_.tokenizer.stream() for pass_ in models.passes
+        }
+        self._passes = [_PassStream(pass_, meter, len(models.passes)) for pass_ in models.passes]
+        self._passages = _PassageRows(passage_tokens, has_vectors=models.width is not None)
+        self._unknown = UnknownChars()
+        self._n_tokens = 0
+
+    def add(self, piece: str) -> DocumentResult:
+        """Take the next characters; the passages that are certain."""
+        data = piece.encode()
+        self._text.add(piece)
+        self._digest.update(data)
+        with timed(self._meter, "tokenizing"), tokenizing():
+            tokens = {key: stream.add(piece) for key, stream in self._tokenizers.items()}
+        return self._take(tokens, n_bytes=len(data), is_end=False)
+
+    def finish(self) -> DocumentResult:
+        """The passages that are left."""
+        with timed(self._meter, "tokenizing"), tokenizing():
+            tokens = {key: stream.finish() for key, stream in self._tokenizers.items()}
+        return self._take(tokens, n_bytes=0, is_end=True)
+
+    def rows_in_turn(self) -> Iterator[DocumentResult]:
+        """The rows of the heads, those of one head after those of another."""
+        for one in self._passes:
+            for spool in one.spools:
+                for found in spool.items():
+                    yield replace(
+                        self._no_rows, entities=found.entities, window_scores=found.window_scores
+                    )
+
+    def result(self) -> DocumentResult:
+        """All but the rows of passages, entities and windows."""
+        first = self._passes[0]
+        n_covered = first.reader.n_covered(self._text)
+        if n_covered != len(self._text) and first.pass_.reads_all:
+            raise not_covered(n_covered, len(self._text))
+        last = [result for one in self._passes for result in one.last_results]
+        return replace(
+            self._no_rows,
+            content_sha256=self._digest.hexdigest(),
+            n_chars=len(self._text),
+            n_tokens=self._n_tokens,
+            n_windows=first.n_windows,
+            n_chars_covered=n_covered,
+            n_chars_unknown=self._unknown.count,
+            embedding=next((one.embedding for one in last if one.embedding is not None), None),
+            classifications=tuple(row for one in last for row in one.classifications),
+        )
+
+    def close(self) -> None:
+        """Remove what waits on disk."""
+        for one in self._passes:
+            one.close()
+
+    def _take(
+        self, tokens: dict[str, TokenizedText], *, n_bytes: int, is_end: bool
+    ) -> DocumentResult:
+        own = tokens[self._passes[0].pass_.tokenizer.digest]
+        self._n_tokens += len(own)
+        if is_end and not self._n_tokens:
+            raise without_tokens()
+        self._unknown.add(own.offsets, own.is_unknown)
+        self._passages.add(self._text, own)
+        for one in self._passes:
+            read = tokens[one.pass_.tokenizer.digest]
+            self._passages.add_vectors(one.add(self._text, read, n_bytes=n_bytes, is_end=is_end))
+        if is_end:
+            self._passages.finish(self._text)
+        firsts = [self._passages.first_char, *(one.first_char for one in self._passes)]
+        self._text.release(min(firsts))
+        return replace(self._no_rows, passages=self._passages.take())
+
+
+class _PassStream:
+    """A document in one pass.
+
+    Attributes:
+        spools: for each head what it finds, which waits for that of the heads before it.
+        last_results: of the heads, once the document has ended.
+    """
+
+    def __init__(self, pass_: Pass, meter: Meter, n_passes: int) -> None:
+        self.pass_ = pass_
+        self.reader = pass_.reader()
+        self.n_windows = 0
+        self.spools: list[Spool[HeadResult]] = [Spool() for _ in pass_.heads]
+        self.last_results: list[HeadResult] = []
+        self._heads = [head.stream() for head in pass_.heads]
+        self._meter = meter
+        self._n_passes = n_passes
+        self._n_bytes = 0.0
+
+    @property
+    def first_char(self) -> int:
+        """The first character that is still to be asked for."""
+        firsts = (head.first_char for head in self._heads)
+        return min([self.reader.first_char, *(one for one in firsts if one is not None)])
+
+    def add(
+        self, text: Text, tokens: TokenizedText, *, n_bytes: int, is_end: bool
+    ) -> Iterator[HeadResult]:
+        """Read the next tokens; what the heads find."""
+        self._n_bytes += n_bytes / self._n_passes
+        # A tokenizer that cannot cut a text gives all tokens at once.
+        for start in range(0, max(1, len(tokens)), _TOKENS_AT_ONCE):
+            stop = start + _TOKENS_AT_ONCE
+            own = tokens_between(tokens, start, stop)
+            yield from self._add(text, own, is_end=is_end and stop >= len(tokens))
+
+    def _add(self, text: Text, tokens: TokenizedText, *, is_end: bool) -> list[HeadResult]:
+        with timed(self._meter, "tokenizing"), tokenizing():
+            windows = self.reader.add(text, tokens)
+            if is_end:
+                windows += self.reader.finish(text)
+        partials = self._run(windows)
+        with timed(self._meter, "assembling"), finishing(self.pass_.backbone.precision):
+            results = [
+                head.add(text, tokens, [by_head[number] for by_head in partials])
+                for number, head in enumerate(self._heads)
+            ]
+            if is_end:
+                self.last_results = [head.finish(text) for head in self._heads]
+                results = [one + last for one, last in zip(results, self.last_results, strict=True)]
+        for spool, result in zip(self.spools, results, strict=True):
+            if result.entities or result.window_scores:
+                spool.add(HeadResult(entities=result.entities, window_scores=result.window_scores))
+        return results
+
+    def close(self) -> None:
+        """Remove what waits on disk."""
+        for spool in self.spools:
+            spool.close()
+
+    def _run(self, windows: list[TokenWindow]) -> list[list[object]]:
+        if not windows:
+            return []
+        self.n_windows += len(windows)
+        partials = run_windows(self.pass_, windows, meter=self._meter, n_bytes=self._n_bytes)
+        self._n_bytes = 0.0
+        return partials
+
+
+class _PassageRows:
+    """The passages of a document with their vectors, which come later than their texts.
+
+    Args:
+        size: content tokens of a passage.
+        has_vectors: whether there are vectors.
+    """
+
+    def __init__(self, size: int, *, has_vectors: bool) -> None:
+        self._starts = PassageStream(size=size)
+        self._spans = SpanStream()
+        self._has_vectors = has_vectors
+        # Where the tokens from the last start on begin.
+        self._begins = np.empty(0, dtype=np.int64)
+        self._first_token = 0
+        self._n_passages = 0
+        self._texts: deque[tuple[int, int, str]] = deque()
+        self._vectors: deque[FloatVector] = deque()
+
+    @property
+    def first_char(self) -> int:
+        """The first character that is still to be asked for."""
+        return self._spans.first_char
+
+    def add(self, text: Text, tokens: TokenizedText) -> None:
+        """Take the next tokens."""
+        self._begins = np.concatenate([self._begins, tokens.offsets[:, 0]])
+        self._start(text, self._starts.add(tokens.offsets))
+
+    def add_vectors(self, results: Iterable[HeadResult]) -> None:
+        """Take the vectors that a head of these has found, if one does."""
+        for result in results:
+            if result.passage_embeddings is not None:
+                self._vectors.extend(result.passage_embeddings)
+
+    def finish(self, text: Text) -> None:
+        """Take the end of the text."""
+        self._start(text, self._starts.finish())
+        self._cut(text, self._spans.finish(len(text)).tolist())
+
+    def take(self) -> tuple[Passage, ...]:
+        """The passages that are complete."""
+        passages = []
+        while self._texts and (self._vectors or not self._has_vectors):
+            start, stop, text = self._texts.popleft()
+            vector = self._vectors.popleft() if self._has_vectors else None
+            passages.append(Passage(self._n_passages, start, stop, text, vector))
+            self._n_passages += 1
+        return tuple(passages)
+
+    def _start(self, text: Text, starts: list[int]) -> None:
+        if not starts:
+            return
+        places = np.array(starts, dtype=np.int64) - self._first_token
+        self._cut(text, self._spans.add(self._begins[places]).tolist())
+        self._begins = self._begins[places[-1] :]
+        self._first_token = starts[-1]
+
+    def _cut(self, text: Text, spans: list[list[int]]) -> None:
+        self._texts.extend((start, stop, text[start:stop]) for start, stop in spans)
