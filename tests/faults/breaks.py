@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO
 
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
@@ -11,25 +15,42 @@ from longbert.store.layout import MANIFEST
 from longbert.store.lock import Holder
 from longbert.store.manifest import Manifest, from_json
 
+Write = Callable[[str, bytes], None]
+
+
+def _instead(do: Callable[[Write, str, bytes], None]) -> None:
+    """Let files be written in another way, which is given the right one."""
+    create = LocalFileSystem.create
+
+    @contextmanager
+    def creating(self: LocalFileSystem, path: str) -> Iterator[IO[bytes]]:
+        def write(path: str, data: bytes) -> None:
+            with create(self, path) as file:
+                file.write(data)
+
+        held = io.BytesIO()
+        yield held
+        do(write, path, held.getvalue())
+
+    LocalFileSystem.create = creating  # type: ignore[assignment, method-assign]
+
 
 def _drop(part_of_path: str) -> None:
     """Do not write some files."""
-    write = LocalFileSystem.write
 
-    def writing(self: LocalFileSystem, path: str, data: bytes) -> None:
+    def writing(write: Write, path: str, data: bytes) -> None:
         if part_of_path not in path:
-            write(self, path, data)
+            write(path, data)
 
-    LocalFileSystem.write = writing  # type: ignore[method-assign]
+    _instead(writing)
 
 
 def _manifest_in_place() -> None:
     """Write over the manifest instead of beside it."""
-    write = LocalFileSystem.write
 
-    def writing(self: LocalFileSystem, path: str, data: bytes) -> None:
+    def writing(write: Write, path: str, data: bytes) -> None:
         if not path.endswith(MANIFEST):
-            write(self, path, data)
+            write(path, data)
             return
         with open(path, "wb") as file:
             file.write(data[: len(data) // 2])
@@ -37,37 +58,35 @@ def _manifest_in_place() -> None:
             os.fsync(file.fileno())
             file.write(data[len(data) // 2 :])
 
-    LocalFileSystem.write = writing  # type: ignore[method-assign]
+    _instead(writing)
 
 
 def _index_after_the_manifest() -> None:
     """Publish an index before its files are there."""
-    write = LocalFileSystem.write
     late: list[tuple[str, bytes]] = []
 
-    def writing(self: LocalFileSystem, path: str, data: bytes) -> None:
+    def writing(write: Write, path: str, data: bytes) -> None:
         if "/index/" in path:
             late.append((path, data))
             return
-        write(self, path, data)
+        write(path, data)
         if path.endswith(MANIFEST):
             for one in late:
-                write(self, *one)
+                write(*one)
 
-    LocalFileSystem.write = writing  # type: ignore[method-assign]
+    _instead(writing)
 
 
 def _removal_before_the_manifest() -> None:
     """Remove what the manifest will no longer name while it still does."""
-    write = LocalFileSystem.write
 
-    def writing(self: LocalFileSystem, path: str, data: bytes) -> None:
+    def writing(write: Write, path: str, data: bytes) -> None:
         if path.endswith(MANIFEST):
-            output = OutputFolder(self, os.path.dirname(path))
+            output = OutputFolder(LocalFileSystem(), os.path.dirname(path))
             output.remove_all([*output.unnamed(from_json(data, Manifest, path=path).parts, [])])
-        write(self, path, data)
+        write(path, data)
 
-    LocalFileSystem.write = writing  # type: ignore[method-assign]
+    _instead(writing)
 
 
 def _nothing_removed() -> None:
@@ -76,19 +95,18 @@ def _nothing_removed() -> None:
 
 def _receipts_first_and_trusted() -> None:
     """Let a part count before its tables are there."""
-    write = LocalFileSystem.write
     late: list[tuple[str, bytes]] = []
 
-    def writing(self: LocalFileSystem, path: str, data: bytes) -> None:
+    def writing(write: Write, path: str, data: bytes) -> None:
         if "/errors/" in path:
             late.append((path, data))
             return
-        write(self, path, data)
+        write(path, data)
         if "/receipts/" in path:
             while late:
-                write(self, *late.pop())
+                write(*late.pop())
 
-    LocalFileSystem.write = writing  # type: ignore[method-assign]
+    _instead(writing)
     OutputFolder.holds_all = lambda self, receipt, folders: True  # type: ignore[method-assign]
 
 
@@ -97,17 +115,37 @@ def _locks_of_the_dead_hold() -> None:
     Holder.is_gone = property(lambda self: False)  # type: ignore[assignment, method-assign]
 
 
-BREAKS: dict[str, Callable[[], None]] = {
-    "a table is not written": lambda: _drop("/passages/"),
-    "a lexical file is not written": lambda: _drop("/lexical/"),
-    "a receipt is not written": lambda: _drop("/receipts/"),
-    "an index file is not written": lambda: _drop("/index/passages"),
-    "the manifest is not written": lambda: _drop(MANIFEST),
-    "the manifest is written in place": _manifest_in_place,
-    "the manifest comes before the index": _index_after_the_manifest,
-    "removal comes before the manifest": _removal_before_the_manifest,
-    "nothing is removed": _nothing_removed,
-    "receipts come first and are trusted": _receipts_first_and_trusted,
-    "locks of the dead hold": _locks_of_the_dead_hold,
+@dataclass(frozen=True)
+class Break:
+    """Something made wrong.
+
+    Attributes:
+        make: makes it so in the process that calls it.
+        step: where a kill does harm then; empty where none is needed.
+    """
+
+    make: Callable[[], None]
+    step: str = ""
+
+
+BREAKS: dict[str, Break] = {
+    "a table is not written": Break(lambda: _drop("/passages/")),
+    "a catalog is not written": Break(lambda: _drop("/catalog/")),
+    "a lexical file is not written": Break(lambda: _drop("/lexical/")),
+    "a receipt is not written": Break(lambda: _drop("/receipts/")),
+    "an index file is not written": Break(lambda: _drop("/index/passages")),
+    "the manifest is not written": Break(lambda: _drop(MANIFEST)),
+    "the manifest is written in place": Break(_manifest_in_place, "write manifest.json"),
+    "the manifest comes before the index": Break(
+        _index_after_the_manifest, "after-rename manifest.json"
+    ),
+    "removal comes before the manifest": Break(
+        _removal_before_the_manifest, "before-rename manifest.json"
+    ),
+    "nothing is removed": Break(_nothing_removed),
+    "receipts come first and are trusted": Break(
+        _receipts_first_and_trusted, "after-rename receipts"
+    ),
+    "locks of the dead hold": Break(_locks_of_the_dead_hold, "after-rename manifest.json"),
 }
-"""By name; each is made wrong in the process that calls it."""
+"""By name."""

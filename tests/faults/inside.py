@@ -30,7 +30,7 @@ def install(context: ModuleType, fault: Fault) -> None:
         _fail_to_read("disk.txt")
     context.load_run_models = lambda run: fake_models(run.config.models, watch=watch)
     if fault.broken:
-        breaks.BREAKS[fault.broken]()
+        breaks.BREAKS[fault.broken].make()
 
 
 def _fail_to_read(name: str) -> None:
