@@ -227,7 +227,7 @@ def test_a_run_under_faults_loses_nothing(store: tuple[str, Faults], tmp_path: P
     for name, text in texts.items():
         files.write(f"{root}/in/{name}", text.encode())
     run_on(files, f"{root}/in", f"{root}/calm", load=fake_models, **SETTINGS)
-    faults.choose = at_random(0.08, seed=2)
+    faults.choose = at_random(0.1, seed=9)
     run_on(files, f"{root}/in", f"{root}/out", load=fake_models, **SETTINGS)
     faults.choose = lambda method, path: None
     assert set(faults.happened) == set(ALL_FAULTS)

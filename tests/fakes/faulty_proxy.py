@@ -50,9 +50,22 @@ class Faults:
 
 
 def at_random(share: float, *, seed: int) -> Callable[[str, str], str | int | None]:
-    """A share of the requests gets a fault, each kind as often."""
+    """A share of the requests gets a fault, each kind as often, and never two in a row."""
     draw = random.Random(seed)
-    return lambda method, path: draw.choice(ALL_FAULTS) if draw.random() < share else None
+    n_left = 0
+    kinds: list[str | int] = []
+
+    def choose(method: str, path: str) -> str | int | None:
+        nonlocal n_left
+        if n_left:
+            n_left -= 1
+            return None
+        n_left = draw.randint(1, round(2 / share) - 1)
+        if not kinds:
+            kinds.extend(draw.sample(ALL_FAULTS, len(ALL_FAULTS)))
+        return kinds.pop()
+
+    return choose
 
 
 class _Handler(BaseHTTPRequestHandler):
