@@ -20,6 +20,7 @@ from support.runs import damage, files_of, last_run, problems, write_texts
 from support.texts import long_text
 
 from faults.steps import Fault
+from longbert.errors import OutputError
 
 TESTS = Path(__file__).parent.parent
 _TIMEOUT_SECONDS = 120
@@ -182,8 +183,12 @@ def check_torn(output: Path) -> None:
     Raises:
         Harm: they do not.
     """
-    if damage(output):
-        raise Harm(f"readers see a torn output: {damage(output)}")
+    try:
+        torn = damage(output)
+    except OutputError as error:
+        torn = [str(error)]
+    if torn:
+        raise Harm(f"readers see a torn output: {torn}")
 
 
 def check_mended(

@@ -146,7 +146,9 @@ def test_what_is_broken_is_found(
     commands: Commands, scene: Scene, tmp_path: Path, broken: str
 ) -> None:
     """The harness proves itself: with a commit step made wrong, some kill does harm."""
-    step = BREAKS[broken].step
-    at = scene.steps.index(step) if step else len(scene.steps)
+    at = len(scene.steps)
+    if step := BREAKS[broken].step:
+        _, _, steps = suffer(commands, scene, tmp_path, at=at, broken=broken)
+        at = steps.index(step)
     with pytest.raises(Harm, match=r"torn|differ|ended with|verify"):
         kills(commands, scene, tmp_path, [at], broken=broken)
