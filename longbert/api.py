@@ -290,11 +290,12 @@ def compact(
     return compact_output(RunContext(config, files, meter or NullMeter()))
 
 
-def hits_table(results: Mapping[str, Sequence[Hit]]) -> Any:
+def hits_table(results: Sequence[Hit] | Mapping[str, Sequence[Hit]]) -> Any:
     """The hits of some queries as an Arrow table, a row for each passage that is shown.
 
     Args:
-        results: hits by the query's id, as ``{"1": index.search("a question")}``.
+        results: hits of one query, or of several by the query's id, as
+            ``{"rent": index.search("who pays the rent?")}``; a single query has the id ``"1"``.
 
     Returns:
         A ``pyarrow.Table`` with the columns ``query_id``, ``rank``, ``document_id``, ``score``,
@@ -303,7 +304,8 @@ def hits_table(results: Mapping[str, Sequence[Hit]]) -> Any:
     """
     from longbert.index.results import hits_table
 
-    return hits_table(results.items())
+    by_query = results if isinstance(results, Mapping) else {"1": results}
+    return hits_table(by_query.items())
 
 
 def run_job(

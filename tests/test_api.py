@@ -78,7 +78,11 @@ class TestWorkers:
 
     @pytest.mark.parametrize(("asked", "started"), [(None, None), (1, 1), (3, 3), (4, 3)])
     def test_at_most_one_for_each_core(
-        self, asked: int | None, started: int | None, monkeypatch: pytest.MonkeyPatch
+        self,
+        asked: int | None,
+        started: int | None,
+        monkeypatch: pytest.MonkeyPatch,
+        tmp_path: Path,
     ) -> None:
         from longbert.engine import run
 
@@ -88,7 +92,9 @@ class TestWorkers:
         )
         said: list[str] = []
         config = run_config({"input": "docs"})
-        api.run_job(config, Execution(workers=asked), meter_folder=".", notify=said.append)
+        api.run_job(
+            config, Execution(workers=asked), meter_folder=str(tmp_path), notify=said.append
+        )
         assert started_with == [started]
         assert said == (
             ["workers is 4, but this machine has 3 cores: starting 3"] if asked == 4 else []
@@ -180,3 +186,8 @@ def test_errors_of_the_package_are_of_one_kind() -> None:
         one = getattr(longbert, name)
         if name.endswith("Error"):
             assert issubclass(one, LongbertError)
+
+
+def test_a_table_of_the_hits_of_one_query(output: Path) -> None:
+    hits = longbert.open(output).search("the agreement", 2)
+    assert longbert.hits_table(hits) == longbert.hits_table({"1": hits})

@@ -70,13 +70,15 @@ _OF_LABELS = ("gold", "head", "id_field", "text_field", "label_field", "label_ma
     "--run",
     type=PATH,
     metavar="FILE",
-    help="Measure this run, as longbert query --format trec writes it, and search nothing.",
+    help="Measure this run, as longbert query --format trec writes it, and search nothing.  "
+    "[default: none]",
 )
 @click.option(
     "--against",
     type=PATH,
     metavar="RANK|FILE",
-    help="Another ranking to compare with, query by query: a value of --rank, or a run.",
+    help="Another ranking to compare with, query by query: a value of --rank, or a run.  "
+    "[default: none]",
 )
 @rank_option
 @click.option(
@@ -92,7 +94,8 @@ _OF_LABELS = ("gold", "head", "id_field", "text_field", "label_field", "label_ma
     type=PATH,
     metavar="FILE",
     help="Labelled documents, JSON lines or Parquet: the fields id and text, and label (a string "
-    "or a number), labels (a list of strings) or entities (a list of [start, end, label]).",
+    "or a number), labels (a list of strings) or entities (a list of [start, end, label]).  "
+    "[required, or --queries]",
 )
 @click.option(
     "--head",

@@ -11,8 +11,13 @@ _BORDER = re.compile(
     # Full stops of scripts that put no space behind them.
     rf"(?:[。！？｡]+{_CLOSING}\s*"
     rf"|(?P<stop>[.!?…؟।۔]+){_CLOSING}\s+"
-    r"|\s*[\n\r\u2028\u2029\x0b\x0c]\s*)"
+    r"|\s*(?P<line>[\n\r\u2028\u2029\x0b\x0c])\s*)"
 )
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029\x0b\x0c]")
+_WRAPPED_CHARS = (40, 120)
+"""Length of lines that may have been broken to fit a page."""
+_ITEM = re.compile(r"[-*+•#>|=`~]|\d+[.)]\s|[A-Z][\w .]{0,30}:\s")
+"""What begins a line of its own: an item, a heading, a row of a table, a speaker."""
 _INITIAL = re.compile(r"(?:^|[\W\d_])[^\W\d_]$")
 _ABBREVIATIONS = frozenset(
     # "no." is a sentence more often than a number.
@@ -32,7 +37,8 @@ QUERY_SENTENCES = 16
 def sentence_starts(text: str) -> list[int]:
     """Where sentences begin, ascending; none in white space.
 
-    An initial or a known abbreviation ends none, nor does a full stop before a small letter.
+    An initial or a known abbreviation ends none, nor does a full stop before a small letter, nor
+    the end of a line that was broken to fit a page.
     """
     first = len(text) - len(text.lstrip())
     if first == len(text):
@@ -111,7 +117,7 @@ def strongest(scores: Iterable[float]) -> int | None:
 def _ends(text: str, border: re.Match[str]) -> bool:
     stop = border["stop"]
     if stop is None:
-        return True
+        return border["line"] is None or not _is_wrap(text, border)
     if text[border.end()].islower():
         return False
     if stop != ".":
@@ -121,6 +127,26 @@ def _ends(text: str, border: re.Match[str]) -> bool:
         return False
     word = _WORD_BEFORE.search(before)
     return word is None or word[0].lower() not in _ABBREVIATIONS
+
+
+def _is_wrap(text: str, border: re.Match[str]) -> bool:
+    """Whether a line was broken only because its next word did not fit.
+
+    It is followed by another line of the same paragraph, whose first word would have made it
+    longer than the lines around it.
+    """
+    if len(_LINE_BREAK.findall(border[0])) != 1 or _ITEM.match(text, border.end()):
+        return False
+    before = _LINE_BREAK.split(
+        text[max(0, border.start() - 2 * _WRAPPED_CHARS[1]) : border.start()]
+    )
+    behind = _LINE_BREAK.split(text[border.end() : border.end() + 2 * _WRAPPED_CHARS[1]], 1)[0]
+    line = len(before[-1])
+    least, most = _WRAPPED_CHARS
+    if not least <= line <= most or len(behind) > most:
+        return False
+    width = max(line, len(behind), *(len(one) for one in before[1:-1][-1:]))
+    return line + 1 + len(behind.split(" ", 1)[0]) > width
 
 
 def _word_start(text: str, start: int) -> int:

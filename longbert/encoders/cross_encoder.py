@@ -68,9 +68,9 @@ class CrossEncoder:
         label: int,
         batch_tokens: int,
     ) -> None:
-        self._backbone = backbone
+        self.backbone = backbone
         self._head = head
-        self._template = template
+        self.template = template
         self._label = label
         self._batch_tokens = batch_tokens
 
@@ -81,7 +81,7 @@ class CrossEncoder:
             InputError: the query has no token.
             ModelError: the model gave NaN or infinity.
         """
-        tokenize = self._backbone.tokenizer.tokenize
+        tokenize = self.backbone.tokenizer.tokenize
         own = tokenize(query).ids.tolist()
         if not own:
             raise InputError(
@@ -102,7 +102,7 @@ class CrossEncoder:
 
     def _pairs(self, number: int, query: list[int], passage: list[int]) -> Iterator[_Pair]:
         """All windows of one pair."""
-        room = self._backbone.limit - self._template.n_special
+        room = self.backbone.limit - self.template.n_special
         half = room // 2
         n_query = len(query)
         if n_query + len(passage) > room and n_query > half:
@@ -114,17 +114,17 @@ class CrossEncoder:
         spans = [(one.start, one.stop) for one in windows] or [(0, 0)]
         for part, own in enumerate(split_windows(len(query), size=n_query, overlap=0)):
             for start, stop in spans:
-                ids, types = self._template.joined(query[own.start : own.stop], passage[start:stop])
+                ids, types = self.template.joined(query[own.start : own.stop], passage[start:stop])
                 yield _Pair(number, part, ids, types)
 
     def _of_pairs(self, pairs: Sequence[_Pair]) -> DoubleArray:
         scores = np.zeros(len(pairs))
         lengths = [len(pair.ids) for pair in pairs]
-        batches = pack_batches(lengths, batch_tokens=self._batch_tokens, limit=self._backbone.limit)
+        batches = pack_batches(lengths, batch_tokens=self._batch_tokens, limit=self.backbone.limit)
         for packed in batches:
             own = [(pairs[one].ids, pairs[one].types) for one in packed.indices]
-            batch = self._backbone.batch_pairs(own, packed.padded_length)
-            (states,) = self._backbone.hidden_states(batch)
+            batch = self.backbone.batch_pairs(own, packed.padded_length)
+            (states,) = self.backbone.hidden_states(batch)
             logits = self._head.logits(states, batch).numpy().astype(np.float64)
             scores[list(packed.indices)] = _log_odds(logits, self._label)
         if not np.isfinite(scores).all():

@@ -29,7 +29,7 @@ from longbert.engine.meter import Meter, timed
 from longbert.engine.spool import Spool
 from longbert.records import Document, DocumentResult, Passage
 
-_TOKENS_AT_ONCE = 1 << 16
+TOKENS_AT_ONCE = 1 << 16
 
 
 def stream_document(
@@ -182,8 +182,8 @@ class _PassStream:
         """Read the next tokens; what the heads find."""
         self._n_bytes += n_bytes / self._n_passes
         # A tokenizer that cannot cut a text gives all tokens at once.
-        for start in range(0, max(1, len(tokens)), _TOKENS_AT_ONCE):
-            stop = start + _TOKENS_AT_ONCE
+        for start in range(0, max(1, len(tokens)), TOKENS_AT_ONCE):
+            stop = start + TOKENS_AT_ONCE
             own = tokens_between(tokens, start, stop)
             yield from self._add(text, own, is_end=is_end and stop >= len(tokens))
 

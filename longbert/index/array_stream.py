@@ -11,7 +11,7 @@ import numpy as np
 
 from longbert.arrays import Array
 
-_CHUNK_ITEMS = 1 << 20
+CHUNK_ITEMS = 1 << 20
 _ALIGNMENT_BYTES = 8
 
 
@@ -47,7 +47,7 @@ class ArrayOnDisk:
     def chunks(self) -> Iterator[Array]:
         """All values, in that type."""
         self._file.seek(0)
-        while len(values := np.fromfile(self._file, "<u8", _CHUNK_ITEMS)):
+        while len(values := np.fromfile(self._file, "<u8", CHUNK_ITEMS)):
             yield values.astype(self.kind)
 
     def close(self) -> None:

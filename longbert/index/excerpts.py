@@ -16,7 +16,7 @@ from longbert.index.lexical.words import words_of
 from longbert.index.snapshot import IndexSnapshot
 from longbert.index.texts import read_texts
 
-_WIDENED_CHARS = 400
+WIDENED_CHARS = 400
 """That an excerpt may grow on either side."""
 
 _NEIGHBOURS = 2
@@ -134,7 +134,7 @@ def _cut(span: Span, texts: Mapping[int, str], starts: IntArray) -> tuple[int, f
     around = "".join(texts[one] for one in range(first, last + 1))
     base = int(starts[first])
     begin, stop = widened(
-        around, span.char_start - base, span.char_end - base, limit_chars=_WIDENED_CHARS
+        around, span.char_start - base, span.char_end - base, limit_chars=WIDENED_CHARS
     )
     return base + begin, span.score, around[begin:stop]
 

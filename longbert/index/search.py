@@ -267,6 +267,10 @@ class Index:
     ) -> Iterator[list[Query]]:
         """The queries, block after block."""
         for text in texts:
+            if not isinstance(text, str):
+                raise ConfigError(
+                    f"a query must be a text, got {shown(text)}: use search_many for several"
+                )
             if not text.strip():
                 raise ConfigError("the query text is empty: give at least one word")
         allowed = self._allowed(filter)
@@ -281,6 +285,10 @@ class Index:
         """The documents that a filter lets through; the last one asked for is kept."""
         if filter is None:
             return None
+        if not isinstance(filter, str):
+            raise ConfigError(
+                f"filter must be a text such as \"label = 'neg'\", got {shown(filter)}"
+            )
         snapshot = self._snapshot
         last = self._last_filter
         if last is None or last[0] is not snapshot or last[1] != filter:
@@ -295,8 +303,8 @@ class Index:
         if rank is None:
             rank = self.default_rank
         check_rank(rank)
-        if k < 1:
-            raise ConfigError(f"k must be at least 1, got {k}")
+        if not isinstance(k, int) or isinstance(k, bool) or k < 1:
+            raise ConfigError(f"k must be at least 1, and a whole number, got {shown(k)}")
         return rank
 
     def _reranker(self, name: str | None, label: str | None) -> Rerank | None:

@@ -9,7 +9,7 @@ from longbert.core.ranking import Ids, top_documents
 from longbert.core.sentences import query_sentences
 from longbert.index.dense import DenseSearch
 
-_AT_LEAST = 50
+AT_LEAST = 50
 _GROWTH = 4
 
 
@@ -51,7 +51,7 @@ class SentenceSearch:
         """
         if len(query) == 1:
             return self._dense.top(query[0], k, rank, allowed=allowed)
-        n_wanted = max(_AT_LEAST, 2 * k)
+        n_wanted = max(AT_LEAST, 2 * k)
         while True:
             lists = [self._dense.top(one, n_wanted, rank, allowed=allowed) for one in query]
             documents = np.unique(np.concatenate([found for found, _ in lists]))

@@ -135,8 +135,8 @@ class OutputFolder:
         Raises:
             OutputError: the folder is a file, not writable or full.
         """
-        with self.create(name) as file:
-            file.write(data)
+        with self._writing(name):
+            self.filesystem.write(self.join(name), data)
 
     def write_if(self, name: str, data: bytes, *, expected: bytes | None) -> bool:
         """Write a file if its content is still what it was; None: if there is none.
@@ -189,12 +189,11 @@ class OutputFolder:
             return manifest
         if not self.filesystem.is_folder(self.path):
             raise ConfigError(
-                f"{self.path!r} is not a folder: name the output of `longbert run` with --index"
+                f"{self.path!r} is not a folder: name the output folder of `longbert run`"
             )
         if self.read(CLAIM) is None:
             raise ConfigError(
-                f"{self.path!r} holds no longbert output: name the output of `longbert run` with "
-                "--index"
+                f"{self.path!r} holds no longbert output: name the output folder of `longbert run`"
             )
         raise OutputError(
             f"the first run into {self.path!r} has not finished: run it again to continue "

@@ -25,7 +25,7 @@ ROW_GROUP_ROWS = 16_384
 384 numbers some 30 MB of passages."""
 
 _COMPRESSION = "zstd"
-_BATCH_ROWS = 8192
+BATCH_ROWS = 8192
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -113,7 +113,7 @@ def read_rows(output: OutputFolder, table: str, part: str) -> Iterator[pa.Table]
     with open_table(output, part_file(table, part)) as file:
         schema = TABLES[table].schema(_width(file.schema_arrow.empty_table()))
         yield schema.empty_table()
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS, use_threads=False):
+        for batch in file.iter_batches(batch_size=BATCH_ROWS, use_threads=False):
             yield pa.Table.from_batches([batch]).cast(schema)
 
 
@@ -129,7 +129,7 @@ def read_batches(
         name = part_file(table, part)
         with open_table(output, name, columns) as file:
             for batch in file.iter_batches(
-                batch_size=_BATCH_ROWS, columns=list(columns), use_threads=False
+                batch_size=BATCH_ROWS, columns=list(columns), use_threads=False
             ):
                 if len(batch):
                     yield name, batch

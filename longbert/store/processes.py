@@ -34,7 +34,7 @@ def process_start(pid: int) -> str | None:
         None if there is no such process, or it has ended and nobody has asked for its status.
     """
     if not Path("/proc/self/stat").exists():
-        return _start_from_ps(pid)
+        return start_from_ps(pid)
     try:
         content = Path(f"/proc/{pid}/stat").read_bytes()
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -46,7 +46,7 @@ def process_start(pid: int) -> str | None:
     return None if state in (b"Z", b"X") else f"{boot} {ticks.decode()}"
 
 
-def _start_from_ps(pid: int) -> str | None:
+def start_from_ps(pid: int) -> str | None:
     """As :func:`process_start`, where there is no ``/proc``."""
     environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
     command = ["ps", "-o", "lstart=", "-p", str(pid)]

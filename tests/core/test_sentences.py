@@ -1,5 +1,6 @@
 """Borders of sentences, and spans widened to them."""
 
+import textwrap
 from itertools import pairwise
 
 import pytest
@@ -89,3 +90,31 @@ def test_a_query_is_cut_into_sentences_with_letters() -> None:
     long = "One. " * (3 * QUERY_SENTENCES - 1)
     assert len(query_sentences(long)) == QUERY_SENTENCES
     assert query_sentences(long)[-1][1] == len(long) - 1
+
+
+PARAGRAPH = (
+    "A first sentence that goes on over several lines of a page, since nobody would want to read "
+    "it otherwise, and that ends here. Another one follows it and ends there."
+)
+ITEM = "- an item of a list that is about as long as a line of the page may be"
+
+
+@pytest.mark.parametrize("width", [50, 72, 100])
+def test_lines_that_were_broken_to_fit_a_page_end_no_sentence(width: int) -> None:
+    text = f"{textwrap.fill(PARAGRAPH, width)}\n\nA heading\n{ITEM}\n- another item\n"
+    sentences = [" ".join(text[start:end].split()) for start, end in sentence_spans(text)]
+    first, second = PARAGRAPH.split(" Another")
+    assert sentences == [first, f"Another{second}", "A heading", ITEM, "- another item"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Short lines,\nas in a poem,\nare each one.",
+        "Speaker A: " + "word " * 30 + "\nSpeaker B: " + "word " * 30,
+        "A line of more than forty characters that has room\nfor words of " + "the next " * 6,
+    ],
+)
+def test_lines_that_are_lines_end_a_sentence(text: str) -> None:
+    lines = text.splitlines()
+    assert next(text[start:end] for start, end in sentence_spans(text)) == lines[0].rstrip()

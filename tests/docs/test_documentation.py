@@ -117,7 +117,7 @@ def test_pages_name_no_option_that_is_not_there():
     known = {*_options(), *(opt for parameter in main.params for opt in parameter.opts), "--help"}
     known.update(f"--{name}" for name in PipelineOptions([]).get_all_options())
     # Commands of other programs have options of their own.
-    of_others = re.compile(r"^(gcloud|docker) (.*\\\n)*.*$", re.M)
+    of_others = re.compile(r"^(\$ )?(gcloud|docker|python benchmarks/) ?(.*\\\n)*.*$", re.M)
     for page in PAGES:
         named = set(
             re.findall(r"(?<![\w-])--[a-z][a-z0-9_-]*", of_others.sub("", page.read_text()))

@@ -49,7 +49,7 @@ def test_scores_are_those_of_sentence_transformers(models: Build, family: str) -
 
 def test_the_types_of_the_two_texts_count(models: Build) -> None:
     model = load_cross_encoder(str(one_label(models, "bert")))
-    template = model._template
+    template = model.template
 
     assert (template.first_type, template.second_type) == (0, 1)
     assert [types for _, types in (template.middle + template.suffix)] == [0, 1]
@@ -65,7 +65,7 @@ def test_a_score_does_not_depend_on_the_other_passages(models: Build) -> None:
 
 
 def words_of_one_token(model: CrossEncoder, n: int) -> list[str]:
-    tokenize = model._backbone.tokenizer.tokenize
+    tokenize = model.backbone.tokenizer.tokenize
     words = [word for word in long_text(400, seed=9).split() if len(tokenize(word)) == 1]
     return words[:n]
 
@@ -73,7 +73,7 @@ def words_of_one_token(model: CrossEncoder, n: int) -> list[str]:
 def test_a_long_passage_scores_what_its_best_window_does(models: Build) -> None:
     model = load_cross_encoder(str(one_label(models, "bert", max_position_embeddings=40)))
     words = words_of_one_token(model, 60)
-    size = 40 - 3 - len(model._backbone.tokenizer.tokenize("in Berlin?"))
+    size = 40 - 3 - len(model.backbone.tokenizer.tokenize("in Berlin?"))
     starts = [*range(0, 60 - size, size - size // 4), 60 - size]
 
     alone = model.scores("in Berlin?", [" ".join(words[one : one + size]) for one in starts])

@@ -85,7 +85,7 @@ def test_an_excerpt_without_ends_of_sentences_grows_by_so_many_characters() -> N
     best = shown(passages, [0, 1, 0, 0, 0, 0.5, 0.5]).passages[0]
 
     assert "price" in best.text
-    assert len(best.text) <= len("price ") + 2 * excerpts_module._WIDENED_CHARS
+    assert len(best.text) <= len("price ") + 2 * excerpts_module.WIDENED_CHARS
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fakes.memory_files import MemoryFiles
 from support.vectors import clustered, indexed, one_segment, open_table, write_rows
 
 from longbert.errors import OutputError
+from longbert.index import faiss_file
 from longbert.index.backend import load_faiss
 from longbert.index.faiss_file import flat_head, open_index_file
 from longbert.index.kinds import INDEX_KINDS
@@ -104,7 +105,7 @@ def test_a_file_of_another_size_or_kind_is_refused() -> None:
         open_index_file(HeldFile(output, segment.file), segment)
 
 
-def test_a_vector_that_was_damaged_is_no_result() -> None:
+def test_a_vector_that_was_damaged_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     files = MemoryFiles()
     write_rows(files, "a", 100, WIDTH)
     description = indexed(files, ["a"], "flat")
@@ -114,6 +115,10 @@ def test_a_vector_that_was_damaged_is_no_result() -> None:
     start = data.index(clustered(100, WIDTH)[5].tobytes())
     data[start : start + len(nan)] = nan
     files.data[path] = bytes(data)
+    with pytest.raises(OutputError, match=r"a vector holds NaN or infinity: remove"):
+        open_table(files, description, ["a"])
+    # Of a large file, not all rows are looked at when it is opened.
+    monkeypatch.setattr(faiss_file, "CHECKED_BYTES", 2 * 4 * WIDTH)
     table = open_table(files, description, ["a"])
     with pytest.raises(OutputError, match=r"vector with NaN or infinity, so it is damaged: remove"):
         table.scores(clustered(1, WIDTH)[0], np.arange(100))

@@ -305,8 +305,15 @@ def test_wrong_questions_are_refused(files: MemoryFiles) -> None:
     index = opened(files)
     with pytest.raises(ConfigError, match="query text is empty"):
         index.search(" \n")
-    with pytest.raises(ConfigError, match="k must be at least 1, got 0"):
+    with pytest.raises(ConfigError, match="k must be at least 1, and a whole number, got 0"):
         index.search("q", 0)
+    for k in ("3", 1.5, True):
+        with pytest.raises(ConfigError, match="k must be at least 1, and a whole number, got"):
+            index.search("q", k)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"a query must be a text, got 5: use search_many"):
+        index.search(5)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="filter must be a text such as"):
+        index.search("q", filter=5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="rank must be one of"):
         index.search("q", rank="worst")
     with pytest.raises(ConfigError, match="no document 'd0003': the nearest ids are 'd003'"):

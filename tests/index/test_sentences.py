@@ -58,7 +58,7 @@ def test_a_document_scores_the_mean_over_the_parts(
     index = Index.open(output, encode=lambda texts: np.stack([vectors[text] for text in texts]))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sentences_module, "_AT_LEAST", 1)
+        patch.setattr(sentences_module, "AT_LEAST", 1)
         hits = index.search(TEXT, k, rank)
 
     expected = slow(docs, np.stack([vectors[part] for part in parts]), rank)

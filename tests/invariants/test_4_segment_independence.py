@@ -169,7 +169,7 @@ def test_invariant_4_a_stream_of_pieces_has_the_rows_of_the_whole(
     document = Document("a", text)
     monkeypatch.setattr(FastTokenizer, "piece_chars", 40)
     monkeypatch.setattr(BestLabels, "most_held", 30)
-    monkeypatch.setattr(document_stream, "_TOKENS_AT_ONCE", 70)
+    monkeypatch.setattr(document_stream, "TOKENS_AT_ONCE", 70)
     n_configurations = 0
     for config in document_configurations(models, tmp_path):
         loaded = load_models(config)

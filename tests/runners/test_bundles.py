@@ -111,7 +111,8 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     assert len(planned.units) >= 4
     made = runner.run(pipeline.ProcessUnit(whole), planned.units, prepared)
     assert len(made) == len(planned.units)
-    runner.run(pipeline.Finish(whole), [None], summarize(planned), made.count(False), prepared)
+    summary = summarize(whole.context, planned)
+    runner.run(pipeline.Finish(whole), [None], summary, made.count(False), prepared)
 
     assert runner.n_lost
     assert runner.n_twice

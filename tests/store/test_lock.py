@@ -206,10 +206,10 @@ def test_a_process_is_told_from_later_ones_of_its_number() -> None:
 
 
 def test_ps_tells_as_much_where_there_is_no_proc() -> None:
-    own = processes._start_from_ps(os.getpid())
+    own = processes.start_from_ps(os.getpid())
     assert own
-    assert own == processes._start_from_ps(os.getpid())
-    assert processes._start_from_ps(2**22 + 1) is None
+    assert own == processes.start_from_ps(os.getpid())
+    assert processes.start_from_ps(2**22 + 1) is None
 
 
 def test_the_holder_is_this_process() -> None:

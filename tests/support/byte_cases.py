@@ -326,20 +326,29 @@ def _files(output: Path) -> str:
 
 
 def _vectors(output: Path) -> str:
-    """The vectors of the index and the ids they stand under."""
+    """The vectors of the index, those of passages with the ids they stand under."""
     import faiss
 
+    manifest = json.loads((output / "manifest.json").read_text())
+    description = json.loads((output / manifest["index"]["file"]).read_text())
+    live = {part["name"] for part in manifest["parts"]}
     contents: list[bytes] = []
     for table in ("documents", "passages"):
-        (file,) = (output / "index").glob(f"{table}*.faiss")
-        index = faiss.read_index(str(file))
-        has_ids = hasattr(index, "id_map")
-        stored = faiss.downcast_index(index.index) if has_ids else index
-        vectors = stored.reconstruct_n(0, index.ntotal)
-        ids = faiss.vector_to_array(index.id_map) if has_ids else np.arange(index.ntotal)
+        all_ids, all_vectors = [], []
+        for segment in description[table]["segments"]:
+            index = faiss.read_index(str(output / segment["file"]))
+            vectors = faiss.downcast_index(index.index).reconstruct_n(0, index.ntotal)
+            rows = np.concatenate(
+                [np.full(part["n_rows"], part["name"] in live) for part in segment["parts"]]
+            )
+            all_ids.append(faiss.vector_to_array(index.id_map)[rows])
+            all_vectors.append(vectors[rows])
+        ids, vectors = np.concatenate(all_ids), np.concatenate(all_vectors)
+        has_ids = table == "passages"
         # Parts are in the order of their content, but rows of the index in that of the parts.
         order = np.argsort(ids, kind="stable") if has_ids else np.lexsort(vectors.T)
-        contents += [ids[order].astype("<i8").tobytes(), vectors[order].astype("<f4").tobytes()]
+        named = ids if has_ids else np.arange(len(ids))
+        contents += [named[order].astype("<i8").tobytes(), vectors[order].astype("<f4").tobytes()]
     return _digest(*contents)
 
 

@@ -59,6 +59,9 @@ def input_problems(
                 )
             elif found is not None:
                 settled.add(item.document_id)
+    if config.keep_missing:
+        # As it was asked for.
+        return
     for document_id, (_, part) in known.items():
         yield Problem(
             f"document {document_id!r} is in the output, but no longer in the inputs",

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from longbert.engine.verify.files import extra_files
 from longbert.engine.verify.parts import part_problems
 from longbert.engine.verify.problems import Mend, Problem
+from longbert.errors import OutputError
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST
 from longbert.store.manifest import Manifest, RowFingerprint
 
 
@@ -27,6 +28,10 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
         Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
         for what in _manifest_problems(manifest)
     )
+    try:
+        output.claim()
+    except OutputError as error:
+        yield Problem(str(error), Mend.FILE, file=CLAIM)
     seen: set[str] = set()
     damaged: set[str | None] = set()
     for entry in manifest.parts:

@@ -78,3 +78,11 @@ def test_a_history_that_is_lost(docs: Path) -> None:
     status, _, err = verify_inputs()
     assert status == 1
     assert "run.json is missing or damaged, so nothing tells with which settings" in err
+
+
+def test_documents_whose_rows_were_kept_are_no_problem(
+    docs: Path, models: Callable[..., Path]
+) -> None:
+    (docs / "01.txt").unlink()
+    run(docs, Path("out"), embed=models("bert"), keep_missing=True)
+    assert verify_inputs()[0] == 0

@@ -400,3 +400,9 @@ def test_entities_of_one_head_that_overlap(output: Path) -> None:
 
     replace_table(output, "entities", twice)
     assert any("overlaps the one before it" in problem for problem in problems(output))
+
+
+def test_a_damaged_claim(output: Path) -> None:
+    (output / "fingerprint.json").write_text("{")
+    (problem,) = problems(output)
+    assert problem.startswith(f"{output}/fingerprint.json is damaged")

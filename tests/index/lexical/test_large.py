@@ -100,8 +100,8 @@ def test_blocks_give_the_bytes_of_one_piece(tmp_path: Path, language: str) -> No
         starts = np.sort(generator.integers(0, len(text) + 1, int(generator.integers(0, 12))))
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(large, "BLOCK_OCCURRENCES", block)
-            patch.setattr(parquet, "_BATCH_ROWS", rows)
-            patch.setattr(array_stream, "_CHUNK_ITEMS", 7)
+            patch.setattr(parquet, "BATCH_ROWS", rows)
+            patch.setattr(array_stream, "CHUNK_ITEMS", 7)
             whole, found = both(tmp_path, text, [0, *starts.tolist()], language)
         assert found == whole
 
@@ -110,7 +110,7 @@ def test_blocks_give_the_bytes_of_one_piece(tmp_path: Path, language: str) -> No
 
 def test_a_longer_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "BLOCK_OCCURRENCES", 1_000)
-    monkeypatch.setattr(parquet, "_BATCH_ROWS", 8)
+    monkeypatch.setattr(parquet, "BATCH_ROWS", 8)
     text = long_text(4_000) + "".join(SCRIPTS)
     starts = [one.start() for one in re.finditer(r"(?s).{1,150}", text)]
     whole, found = both(tmp_path, text, starts, "auto")
