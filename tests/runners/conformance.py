@@ -110,9 +110,17 @@ class Refusing(BeamFileSystem):
 
     @override
     def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        self._refuse(path)
+        return super().create(path)
+
+    @override
+    def write(self, path: str, data: bytes | memoryview) -> None:
+        self._refuse(path)
+        super().write(path, data)
+
+    def _refuse(self, path: str) -> None:
         if self.mark and path.endswith(self.refused) and os.path.exists(self.mark):
             raise PermissionError(13, "refused", path)
-        return super().create(path)
 
 
 def job(inputs: Path, output: Path, files: BeamFileSystem | None = None) -> Job:

@@ -37,10 +37,18 @@ class Deadly(BeamFileSystem):
 
     @override
     def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
+        self._die(path)
+        return super().create(path)
+
+    @override
+    def write(self, path: str, data: bytes | memoryview) -> None:
+        self._die(path)
+        super().write(path, data)
+
+    def _die(self, path: str) -> None:
         if path.endswith(self.deadly) and os.path.exists(self.mark):
             os.unlink(self.mark)
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().create(path)
 
 
 @pytest.mark.slow
