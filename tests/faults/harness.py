@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -61,15 +58,12 @@ class Commands:
         """End the process."""
         self._process.communicate(timeout=_TIMEOUT_SECONDS)
 
-    def run(
-        self, arguments: Sequence[str | Path], fault: Fault, *, killed_after_seconds: float = -1.0
-    ) -> Ended:
+    def run(self, arguments: Sequence[str | Path], fault: Fault) -> Ended:
         """Run ``longbert`` to its end.
 
         Args:
             arguments: of the command.
             fault: that it suffers.
-            killed_after_seconds: until it is killed from outside; negative: it is not.
         """
         Path(fault.log).unlink(missing_ok=True)
         with tempfile.NamedTemporaryFile("r") as stderr:
@@ -80,9 +74,7 @@ class Commands:
                     "stderr": stderr.name,
                 }
             )
-            pid = int(self._line())
-            with _killed(pid, killed_after_seconds):
-                status = int(self._line())
+            status = int(self._line())
             return Ended(status, stderr.read(), fault.steps())
 
     def _send(self, request: dict[str, Any]) -> None:
@@ -94,23 +86,6 @@ class Commands:
         stdout: IO[str] | None = self._process.stdout
         assert stdout is not None
         return stdout.readline()
-
-
-@contextmanager
-def _killed(pid: int, after_seconds: float) -> Iterator[None]:
-    """Kill a process some time after the block has begun, if it is not over by then."""
-
-    def kill() -> None:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-    timer = threading.Timer(max(0.0, after_seconds), kill)
-    if after_seconds >= 0:
-        timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _python_path() -> str:
@@ -129,7 +104,6 @@ class Scene:
         wanted: files of the output, ``run.json`` aside.
         n_encoded: units that the undisturbed run encodes.
         steps: names of the changes that the undisturbed run makes.
-        seconds: that it takes.
         options: of the command.
     """
 
@@ -138,7 +112,6 @@ class Scene:
     wanted: dict[str, bytes]
     n_encoded: int
     steps: list[str]
-    seconds: float
     options: tuple[str, ...]
 
     def arguments(self, output: Path) -> list[str | Path]:
@@ -155,7 +128,7 @@ def make_scene(commands: Commands, place: Path, *, options: Sequence[str]) -> Sc
         *("--unit-bytes", "1700", "--precision", "float32"),
         *options,
     )
-    scene = Scene(docs, before, {}, 0, [], 0.0, every)
+    scene = Scene(docs, before, {}, 0, [], every)
     ended = commands.run(scene.arguments(before), Fault(str(before), str(place / "log")))
     if ended.status != 3:
         raise Harm(f"the undisturbed run ended with {ended.status}: {ended.stderr}")
@@ -172,7 +145,6 @@ def make_scene(commands: Commands, place: Path, *, options: Sequence[str]) -> Sc
         wanted=files_of(after),
         n_encoded=entry["units"] - entry["units_copied"],
         steps=ended.steps,
-        seconds=entry["seconds"],
         options=every,
     )
 

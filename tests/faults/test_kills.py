@@ -1,8 +1,7 @@
-"""The command killed at every step that changes the output, and at random moments."""
+"""The command killed at every step that changes the output."""
 
 from __future__ import annotations
 
-import random
 import shutil
 import signal
 from collections.abc import Iterable, Iterator
@@ -14,9 +13,7 @@ from faults.breaks import BREAKS
 from faults.harness import Commands, Harm, Scene, check_mended, check_torn, make_scene
 from faults.steps import Fault
 
-_N_RANDOM = 50
 _HERE = ("--runner", "none")
-_TWO_WORKERS = ("--runner", "DirectRunner", "--workers", "2")
 
 
 @pytest.fixture(scope="module")
@@ -30,12 +27,6 @@ def commands() -> Iterator[Commands]:
 def scene(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """In one process."""
     return make_scene(commands, tmp_path_factory.mktemp("scene"), options=_HERE)
-
-
-@pytest.fixture(scope="module")
-def with_workers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
-    """Through Beam, in two worker processes."""
-    return make_scene(commands, tmp_path_factory.mktemp("workers"), options=_TWO_WORKERS)
 
 
 def suffer(
@@ -69,25 +60,6 @@ def kills(
         check_mended(commands, scene, output, fault, n_in_flight=n_in_flight)
 
 
-def random_kills(
-    commands: Commands, scene: Scene, place: Path, *, seed: int, n_in_flight: int
-) -> None:
-    """Kill at random moments; raises Harm."""
-    moments = random.Random(seed)
-    n_killed = 0
-    while n_killed < _N_RANDOM:
-        output = place / "out"
-        shutil.rmtree(output, ignore_errors=True)
-        shutil.copytree(scene.before, output)
-        fault = Fault(str(output), str(place / "log"))
-        moment = moments.uniform(0, 1.2 * scene.seconds)
-        ended = commands.run(scene.arguments(output), fault, killed_after_seconds=moment)
-        assert ended.status in (-signal.SIGKILL, 3), ended.stderr
-        n_killed += ended.status == -signal.SIGKILL
-        check_torn(output)
-        check_mended(commands, scene, output, fault, n_in_flight=n_in_flight)
-
-
 def test_steps_are_those_that_commit(scene: Scene) -> None:
     """Else the kills below would miss some."""
     names = {name for name in scene.steps if name.startswith("after-rename")}
@@ -114,29 +86,6 @@ def test_steps_are_those_that_commit(scene: Scene) -> None:
 @pytest.mark.timeout(1200)
 def test_killed_at_every_step(commands: Commands, scene: Scene, tmp_path: Path) -> None:
     kills(commands, scene, tmp_path, range(len(scene.steps)))
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_every_kind_of_step_with_two_workers(
-    commands: Commands, with_workers: Scene, tmp_path: Path
-) -> None:
-    last = {name: at for at, name in enumerate(with_workers.steps)}
-    kills(commands, with_workers, tmp_path, last.values(), n_in_flight=2)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_random_moments(commands: Commands, scene: Scene, tmp_path: Path) -> None:
-    random_kills(commands, scene, tmp_path, seed=0, n_in_flight=1)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_killed_at_random_moments_with_two_workers(
-    commands: Commands, with_workers: Scene, tmp_path: Path
-) -> None:
-    random_kills(commands, with_workers, tmp_path, seed=1, n_in_flight=2)
 
 
 @pytest.mark.slow
