@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from typing_extensions import override
@@ -94,7 +95,7 @@ class RunFolder(Failures):
 
     def work_of(self, pid: int) -> list[str]:
         """The units that a process was at when it ended, for people."""
-        return [open(path, encoding="utf-8").read() for path in self._paths(f"{pid}-", ".unit")]
+        return [Path(path).read_text(encoding="utf-8") for path in self._paths(f"{pid}-", ".unit")]
 
     def workers(self) -> list[int]:
         """Numbers of the worker processes that have not said that they are done.

@@ -121,7 +121,7 @@ def test_any_sequence_of_runs_ranks_as_a_fresh_one(
     def run_step(files: LocalFileSystem, texts: dict[str, str], output: Path) -> None:
         shutil.rmtree(folder / "docs", ignore_errors=True)
         docs = write_texts(folder / "docs", texts)
-        run_on(files, docs, output, load=load, **given_settings)
+        run_on(files, docs, output, load=load, prune=True, **given_settings)
 
     index = None
     for texts, dies_at in steps:
