@@ -159,10 +159,6 @@ def evaluate(folder: str, format_: str, **options: Any) -> None:
         write_ranking(evaluation, stream, format=format_)
 
 
-def _option(name: str) -> str:
-    return f"-{name}" if len(name) == 1 else f"--{name.replace('_', '-')}"
-
-
 def _evaluate_labels(
     folder: str,
     format_: str,

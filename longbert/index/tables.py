@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,21 +54,6 @@ def vector_batches(output: OutputFolder, table: str, part: str) -> Iterator[Vect
             first = (passage_id(one, 0) for one in document_ids)
             ids = np.fromiter(first, np.int64, len(document_ids))
         yield VectorBatch(ids, document_ids, _vectors(path, batch.column("embedding")))
-
-
-def document_positions(document_ids: Sequence[str], documents: Mapping[str, int]) -> IntArray:
-    """Look up the positions of documents.
-
-    Raises:
-        OutputError: a passage belongs to a document that the tables do not have.
-    """
-    try:
-        return np.fromiter((documents[one] for one in document_ids), np.int64, len(document_ids))
-    except KeyError as error:
-        raise OutputError(
-            f"the table passages has rows of {error.args[0]!r}, which the table documents does "
-            "not have: the output is damaged, run longbert again into an empty folder"
-        ) from None
 
 
 class RowsDigest:
