@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -162,7 +163,8 @@ def _marked(
         gains = np.maximum(gains, [weights.get(term, 0.0) for term in terms])
     sentences = sentence_spans(text)
     place = strongest(
-        sum(
+        # A sum that does not depend on the order, which a set does not keep from run to run.
+        math.fsum(
             gain
             for gain, word in {
                 (gain, text[begin:end].casefold())

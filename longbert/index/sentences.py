@@ -70,9 +70,7 @@ class SentenceSearch:
 
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
-        if len(query) == 1:
-            return self._dense.document_scores(query[0], documents, rank)
-        return _mean(np.array([self._dense.document_scores(one, documents, rank) for one in query]))
+        return _mean(self._dense.document_scores(query, documents, rank))
 
 
 def _mean(scores: FloatArray) -> FloatArray:
