@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import longbert.cli.results as results_module
 from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
@@ -24,7 +27,7 @@ from longbert.index.excerpts import Hit, HitPassage
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
-    Hit(2, "b", 0.5, (HitPassage(0, 300, 0.5, "word " * 60), HitPassage(400, 402, 0.25, "\x1b["))),
+    Hit(2, "b", 0.5, (HitPassage(0, 450, 0.5, "word " * 90), HitPassage(400, 402, 0.25, "\x1b["))),
     Hit(3, "c", 0.5, ()),
 ]
 
@@ -271,16 +274,56 @@ def test_the_table_marks_words_and_the_strongest_sentence(monkeypatch: pytest.Mo
     assert "\x1b[4mThe \x1b[0m\x1b[1;4mprice\x1b[0m\x1b[4m is due.\x1b[0m" in table
 
 
-def test_a_long_passage_is_shown_from_its_strongest_sentence(
+def text_shown(passage: HitPassage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the table shows of a passage, without its place and score."""
+    monkeypatch.setenv("COLUMNS", "2000")
+    table = written([("query", [Hit(1, "a", 1.0, (passage,))])], "table")
+    (line,) = (line for line in table.splitlines() if "0.50" in line)
+    return line.partition("0.50")[2].strip(" │")
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.data())
+def test_whole_sentences_are_shown_around_the_strongest(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    sentences = [f"{chr(65 + number)}{'y' * length}." for number, length in enumerate(lengths)]
+    text = " ".join(sentences)
+    number = data.draw(st.integers(0, len(sentences) - 1))
+    start = len(" ".join([*sentences[:number], ""]))
+    passage = HitPassage(0, len(text), 0.5, text, (), (start, start + len(sentences[number])))
+
+    with pytest.MonkeyPatch.context() as patch:
+        shown = text_shown(passage, patch)
+
+    room = results_module._PASSAGE_CHARS
+    if len(sentences[number]) > room:
+        assert shown == sentences[number][:room] + "…"
+        return
+    runs = [
+        (first, last)
+        for first in range(number + 1)
+        for last in range(number, len(sentences))
+        if shown == " ".join(sentences[first : last + 1])
+    ]
+    assert runs
+    assert len(shown) <= room
+    ((first, last),) = runs
+    around = [*sentences[max(first - 1, 0) : first], *sentences[last + 1 : last + 2]]
+    assert all(len(shown) + 1 + len(one) > room for one in around)
+
+
+def test_a_sentence_that_is_cut_ends_with_a_word_and_is_marked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    text = "Filler words. " * 40 + "The price is due."
-    passage = HitPassage(0, len(text), 0.5, text, (), (len(text) - 17, len(text)))
+    text = "word " * 200
 
-    table = written([("query", [Hit(1, "a.txt", 1.0, (passage,))])], "table")
+    shown = text_shown(HitPassage(0, len(text), 0.5, text), monkeypatch)
 
-    assert "…The price is due." in table
+    assert shown.replace("word", "").strip() == "…"
+    assert 0 <= results_module._PASSAGE_CHARS - (len(shown) - 1) < len("word ")
+    cut = HitPassage(0, 9, 0.5, "in a half", is_cut=(True, True))
+    assert text_shown(cut, monkeypatch) == "…in a half…"
 
 
 def test_a_model_that_reorders_is_handed_on(index: FakeIndex) -> None:
