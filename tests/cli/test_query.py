@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,9 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import longbert.cli.query as query_module
 import longbert.cli.results as results_module
+import longbert.cli.streams as streams_module
 from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
@@ -180,6 +183,33 @@ def test_warnings_of_queries_are_told(index: FakeIndex, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(index, "like", like)
     assert run("--like", "a", "--format", "trec").stderr == "longbert: warning: it means little\n"
+
+
+def test_a_search_that_takes_long_tells_what_it_does(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(query_module, "_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(streams_module, "say", told.append)
+    search = index.search_many
+
+    def slow(*arguments: Any, **options: Any) -> list[list[Hit]]:
+        until = time.monotonic() + 20
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(index, "search_many", slow)
+    run("word " * 3_000, "--rerank", "org/model")
+
+    assert told == [
+        "still searching for 1 query: all of 15,000 characters is read, and org/model reads it "
+        "beside each passage"
+    ]
+    monkeypatch.setattr(index, "search_many", search)
+    monkeypatch.setattr(query_module, "_DELAY_SECONDS", 1e6)
+    assert run("word " * 3_000).stderr == ""
+    assert len(told) == 1
 
 
 def test_like_gives_the_document_as_query_id(index: FakeIndex) -> None:
