@@ -12,11 +12,7 @@ import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.fusion import combined_passages
-from longbert.core.ranking import (
-    DENSE_RANKS,
-    LEXICAL_RANKS,
-    check_rank,
-)
+from longbert.core.ranking import DENSE_RANKS, LEXICAL_RANKS, check_rank
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
@@ -24,7 +20,7 @@ from longbert.index.hybrid import DEPTH, Kinds, Query, fused
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.opened import open_vectors
 from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
-from longbert.index.sentences import SentenceSearch, query_parts
+from longbert.index.sentences import SentenceSearch, query_parts, with_whole
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
@@ -324,7 +320,9 @@ class Index:
         parts = [[text] if rank == "document" else query_parts(text) for text in texts]
         flat = [part for of_text in parts for part in of_text]
         vectors = self._dense.queries(self._encode(flat), n_texts=len(flat))
-        return np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
+        by_text = np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
+        whole = map(with_whole, by_text, parts, texts)
+        return [self._dense.queries(vectors, n_texts=len(vectors)) for vectors in whole]
 
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
