@@ -12,11 +12,7 @@ import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.fusion import combined_passages
-from longbert.core.ranking import (
-    DENSE_RANKS,
-    LEXICAL_RANKS,
-    check_rank,
-)
+from longbert.core.ranks import DENSE_RANKS, LEXICAL_RANKS, check_rank
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts

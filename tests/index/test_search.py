@@ -24,7 +24,7 @@ import longbert.index.dense as dense_module
 import longbert.index.search as search_module
 import longbert.index.table as table_module
 from longbert.core.fusion import combined
-from longbert.core.ranking import RANKS
+from longbert.core.ranks import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.excerpts import Hit
 from longbert.index.search import Index
