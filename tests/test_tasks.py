@@ -7,7 +7,6 @@ from dataclasses import fields
 import pytest
 
 from longbert.config import NONE, ModelConfig, run_config
-from longbert.errors import ConfigError
 from longbert.tasks import TASKS, resolve
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import re
-import resource
 import signal
-import statistics
 import subprocess
 import sys
 from collections.abc import Callable
@@ -231,7 +229,7 @@ def test_a_run_without_a_model_does_without_torch(tmp_path: Path) -> None:
         )
         loaded = modules_after(code, str(docs), str(output), runner)
         assert ("apache_beam" in loaded) == (runner != "none")
-        assert not loaded & {"torch", "transformers", "tokenizers", "safetensors", "faiss"}
+        assert not loaded & {"torch", "transformers", "tokenizers", "faiss"}
 
 
 def test_a_lexical_query_loads_no_library_that_it_does_not_need(output: Path) -> None:

@@ -1,5 +1,7 @@
 """Words where no tokenizer reads: against the slow obvious version, and in pieces."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,7 +23,7 @@ def words_of(text: str) -> list[str]:
     [
         ("He said “no.”\n Twice, e.g.", ["He", "said", "“no.”", "Twice,", "e.g."]),
         ("src/a_b.py --x=1", ["src/a_b.py", "--x=1"]),
-        ("今天很好。（我们）去Paris吧！", [*"今天很", "好。", "（", "我", "们）", "去", "Paris", "吧！"]),
+        ("今天好。（我们）去Rom吧！", [*"今天", "好。", "（", "我", "们）", "去", "Rom", "吧！"]),
         ("ー今", ["ー", "今"]),
         ("กินข้าว", ["กิ", "น", "ข้", "า", "ว"]),
         ("한국어 문서", ["한국어", "문서"]),
@@ -71,7 +73,7 @@ def test_words_of_pieces_are_those_of_the_whole(text: str, data: st.DataObject) 
     stream = PlainWordStream()
     borders = [0, *cuts, len(text)]
 
-    found = [stream.add(text[a:b]) for a, b in zip(borders, borders[1:], strict=False)]
+    found = [stream.add(text[a:b]) for a, b in itertools.pairwise(borders)]
     found.append(stream.finish())
 
     assert np.concatenate(found).tolist() == plain_words(text).tolist()
