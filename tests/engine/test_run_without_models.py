@@ -171,3 +171,53 @@ def test_texts_from_python() -> None:
 def test_prompts_need_a_model(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="embed is none"):
         run(tmp_path, tmp_path / "out", embed="none", query_prompt="q")
+
+
+CHINESE = {
+    "a.txt": "今天天气很好。我们去公园散步！\n那里有很多树。" * 3 + "他喜欢喝茶。",
+    "b.txt": "每月租金为八千元。押金在七天内退还。“未经同意，不得转租。”水费由乙方承担。",
+    "c.txt": "BERT模型把长文档切分为窗口。" + "结果合并以后再分类。" * 3,
+    "ja.txt": "来年度の予算について話し合いました。広告費を減らすことに決まりました。",
+    "th.txt": "ผู้เช่าต้องชำระค่าเช่าภายในวันที่ห้าของทุกเดือน ห้ามเลี้ยงสัตว์ในบ้าน",
+    "ar.txt": "يدفع المستأجر الإيجار في اليوم الخامس. لا يجوز تربية الحيوانات.",
+    "en.txt": "The rent is due on the fifth. The deposit is two months of rent.",
+}
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("scripts")
+    run(write_texts(place / "docs", CHINESE), place / "out", embed="none", passage=12)
+    return place / "out"
+
+
+@pytest.mark.parametrize(
+    ("query", "document", "sentence"),
+    [
+        ("押金什么时候退还", "b.txt", "押金在七天内退还。"),
+        ("茶", "a.txt", "他喜欢喝茶。"),
+        ("BERT 模型", "c.txt", "BERT模型把长文档切分为窗口。"),
+        ("deposit 定金", "en.txt", "The deposit is two months of rent."),
+        ("広告費", "ja.txt", "広告費を減らすことに決まりました。"),
+        ("ค่าเช่า", "th.txt", CHINESE["th.txt"]),
+        ("حيوانات", "ar.txt", "لا يجوز تربية الحيوانات."),
+    ],
+)
+def test_documents_in_any_script_are_found(
+    scripts: Path, query: str, document: str, sentence: str
+) -> None:
+    (hit,) = longbert.open(scripts).search(query, k=1)
+    assert hit.document_id == document
+    best = hit.passages[0]
+    assert best.text == CHINESE[document][best.char_start : best.char_end]
+    assert best.strongest is not None
+    assert best.text[slice(*best.strongest)] == sentence
+
+
+@pytest.mark.parametrize("query", ["שלום", "圖書館", "？！", "龘"])
+def test_what_no_document_has_finds_nothing(scripts: Path, query: str) -> None:
+    assert longbert.open(scripts).search(query) == []
+
+
+def test_words_that_all_documents_have_still_find_them(scripts: Path) -> None:
+    assert longbert.open(scripts).search("the of and")[0].document_id == "en.txt"
