@@ -101,7 +101,7 @@ model_options = together(
         "--passage",
         type=int,
         metavar="TOKENS",
-        help=f"Content tokens of a passage.  {default_of(ModelConfig, 'passage')}",
+        help=f"Content tokens of a passage; words if no model runs.  {default_of(ModelConfig, 'passage')}",
     ),
     click.option(
         "--document-prompt",

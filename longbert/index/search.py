@@ -114,6 +114,15 @@ class Index:
         """Ids of all documents, in the order of the tables; read as they are asked for."""
         return self._snapshot.document_ids
 
+    def count(self, filter: str | None = None) -> int:
+        """How many documents fit a filter, or there are.
+
+        Raises:
+            ConfigError: the filter is wrong.
+        """
+        allowed = self._allowed(filter)
+        return len(self.document_ids) if allowed is None else int(allowed.sum())
+
     @property
     def description(self) -> IndexDescription | None:
         """Type, metric, dimensions, counts and sizes of the vectors; None if there are none."""

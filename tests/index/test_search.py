@@ -132,6 +132,8 @@ def test_a_filter_is_applied_before_documents_are_ranked(
     filter = "document_id in (" + ", ".join(f"'{one.document_id}'" for one in kept) + ", 'none')"
     filter = filter.replace("(, ", "(")
 
+    assert index.count(filter) == len(kept)
+    assert index.count() == len(index.document_ids)
     hits = index.search("q", k, rank, filter=filter)
 
     by_hand = brute_force(docs, query, n, rank, "cosine")

@@ -39,7 +39,7 @@ def test_characters_of_what_is_cut_into_pairs(text: str, characters: list[str]) 
 @given(st.text(st.sampled_from("今天水ัสab 。가")))
 def test_words_are_characters_and_their_neighbours(text: str) -> None:
     singles = list(characters_of(text))
-    words = {start: word for start, word in words_of(text)}
+    words = dict(words_of(text))
     for start, one in singles:
         assert text[start : start + len(one)] == one
         follows = dict(singles).get(start + len(one))
