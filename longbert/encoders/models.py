@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,11 +11,11 @@ import torch
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.factory import head_factory
 from longbert.encoders.heads.learned.build import load_learned_head
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.loading import LoadedModel, load_requested
 from longbert.encoders.passes import Pass
 from longbert.encoders.readings import Reading, readings_of
@@ -32,37 +32,6 @@ from longbert.encoders.splitting import Split
 from longbert.store.manifest import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
-
-
-@dataclass(frozen=True)
-class Models:
-    """The passes of a configuration, ready to run.
-
-    Attributes:
-        passes: those that read whole documents come first, that of the first head before others.
-        settings: of the passes, as far as they can change a row.
-        decisive_batch_tokens: positions of a batch where they can change a row, else None.
-        libraries: versions that can change a row, by name.
-        processor: its kind, on which bits depend.
-        device: for people.
-        precision: number type.
-        width: of the embedding; None without an embedding model.
-        metric: ``cosine`` or ``dot``; None without an embedding model.
-        prompts: of the embedding model; None without one.
-        embed_digest: digest that a query's model must have; None without one.
-    """
-
-    passes: tuple[Pass, ...]
-    settings: tuple[PassSettings, ...]
-    decisive_batch_tokens: int | None
-    libraries: Mapping[str, str]
-    processor: str
-    device: str
-    precision: str
-    width: int | None
-    metric: str | None
-    prompts: Prompts | None
-    embed_digest: str | None
 
 
 def load_models(

@@ -30,7 +30,7 @@ from longbert.store.manifest import (
 from longbert.tasks import TASKS
 
 if TYPE_CHECKING:
-    from longbert.encoders.models import Models
+    from longbert.encoders.loaded_models import Models
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from longbert.errors import ConfigError
 from longbert.store.lock import locked
 
 if TYPE_CHECKING:
-    from longbert.encoders.models import Models
+    from longbert.encoders.loaded_models import Models
 
 
 class RunModels:

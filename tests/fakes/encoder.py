@@ -32,7 +32,7 @@ from longbert.core.text_stream import Text
 from longbert.core.windows import Window, default_overlap
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult, finish_at_once
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.reader import WindowReader
 from longbert.encoders.splitting import Overlapping, Split
 from longbert.encoders.tokenizers.base import TokenizedText

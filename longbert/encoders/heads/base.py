@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
 from longbert.core.text_stream import Text
@@ -15,6 +14,9 @@ from longbert.encoders.batch import WindowBatch
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import DocumentError
 from longbert.records import Classification, Entity, WindowScore
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
