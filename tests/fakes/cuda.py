@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 from typing_extensions import override
 
@@ -84,6 +84,7 @@ class FakeDriver:
         self._streams: list[FakeStream] = []
         self._here = threading.local()
         self._made_by: dict[int, tuple[FakeStream, int]] = {}
+        self._weights: set[int] = set()
         self._recording: int | None = None
         self._asked = 0
 
@@ -122,7 +123,8 @@ class FakeDriver:
         self.before_upload(array)
         self._refuse_while_recording("upload")
         self._asked = max(self._asked, self._bytes_of(*array.shape) if array.ndim == 2 else 0)
-        tensor = torch.from_numpy(np.array(array))
+        with _disable_current_modes():
+            tensor = torch.from_numpy(np.array(array))
         self.made(tensor)
         self._log("upload", [tensor])
         return tensor
@@ -132,7 +134,8 @@ class FakeDriver:
         self._refuse_while_recording("download")
         self.used(tensors)
         self._log("download", tensors)
-        return FakeLanding([np.array(tensor.detach()) for tensor in tensors])
+        with _disable_current_modes():
+            return FakeLanding([np.array(tensor.detach()) for tensor in tensors])
 
     def record(self, work: Callable[[], tuple[Tensor, ...]]) -> FakeRecording:
         """Outputs are NaN until the work is done again."""
@@ -142,6 +145,7 @@ class FakeDriver:
         finally:
             self._recording = None
         for output in outputs:
+            # Recording computes nothing.
             output.fill_(float("nan"))
         self._log("record", outputs)
         return FakeRecording(self, work, outputs)
@@ -170,10 +174,15 @@ class FakeDriver:
         """Check that the current stream may read tensors."""
         stream = self.current_stream()
         for tensor in tensors:
-            made = self._made_by.get(_place(tensor))
-            if made is None:
+            place = _place(tensor)
+            if isinstance(tensor, nn.Parameter):
                 # Weights are brought to the device by torch.
-                if tensor.dim() and not isinstance(tensor, nn.Parameter):
+                self._weights.add(place)
+            made = self._made_by.get(place)
+            if place in self._weights:
+                continue
+            if made is None:
+                if tensor.dim():
                     raise MisuseError(f"a tensor {tuple(tensor.shape)} is not on the device")
             elif made[0] is not stream and stream.seen.get(made[0].name, 0) < made[1]:
                 raise MisuseError(
@@ -239,12 +248,15 @@ class _Checks(TorchDispatchMode):
     ) -> Any:
         driver = self._driver
         driver.check_thread()
-        driver.used([one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)])
+        given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
+        driver.used(given)
         if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
             driver.waited()
         found = func(*args, **(kwargs or {}))
+        places = set() if func._schema.is_mutable else {_place(one) for one in given}
         for one in tree_leaves(found):
-            if isinstance(one, Tensor):
+            # A view makes nothing.
+            if isinstance(one, Tensor) and _place(one) not in places:
                 driver.made(one)
         return found
 

@@ -22,10 +22,12 @@ class Device(Protocol):
         torch_device: where weights and hidden states are.
         has_fixed_shapes: whether batches of one padded length always have the same number of rows,
             since kernels may choose the order of addition by it.
+        is_in_memory: whether its tensors are in the memory that arrays are in.
     """
 
     torch_device: torch.device
     has_fixed_shapes: bool
+    is_in_memory: bool
 
     def upload(self, array: Array) -> Tensor:
         """An array on the device, at the latest when what is computed next needs it."""

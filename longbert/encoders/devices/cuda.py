@@ -47,6 +47,7 @@ class CudaDevice:
     """
 
     has_fixed_shapes = True
+    is_in_memory = False
 
     def __init__(self, driver: Driver) -> None:
         self.torch_device = driver.torch_device

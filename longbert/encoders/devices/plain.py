@@ -28,6 +28,7 @@ class PlainDevice:
 
     def __init__(self, torch_device: torch.device) -> None:
         self.torch_device = torch_device
+        self.is_in_memory = torch_device.type == "cpu"
 
     def upload(self, array: Array) -> Tensor:
         """On a CPU the array itself."""

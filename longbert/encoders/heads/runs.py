@@ -27,7 +27,7 @@ def sums_of_runs(states: Tensor, runs: Sequence[tuple[int, int]], device: Device
     lengths = np.array([count for _, count in runs], dtype=np.int64)
     positions = np.concatenate([np.arange(first, first + count) for first, count in runs])
     own = flat.index_select(0, device.upload(positions)).double()
-    if own.is_cpu:
+    if device.is_in_memory:
         # The same sums, many times as fast.
         starts = np.cumsum(lengths) - lengths
         return torch.from_numpy(np.add.reduceat(own.numpy(), starts, axis=0))
