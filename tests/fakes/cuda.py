@@ -243,9 +243,7 @@ class _Checks(TorchDispatchMode):
         self._driver = driver
 
     @override
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         driver = self._driver
         driver.check_thread()
         given = [one for one in tree_leaves((args, kwargs)) if isinstance(one, Tensor)]
