@@ -66,9 +66,7 @@ def parity(found: Sequence[DocumentResult], expected: Sequence[DocumentResult]) 
         )
         n_entities += len(right_entities)
         n_other_entities += len(entities ^ right_entities)
-        cosines += [
-            _cosine(one, other) for one, other in zip(_vectors(own), _vectors(right), strict=True)
-        ]
+        cosines += [*map(_cosine, _vectors(own), _vectors(right))]
     return {
         "documents": len(expected),
         "labels": n_labels,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,8 @@ VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 @pytest.fixture(autouse=True)
-def variable(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
-    yield
 
 
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int) -> None:

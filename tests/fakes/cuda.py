@@ -1,7 +1,7 @@
 """A CUDA device without one: what is asked of it is checked, and computed on the CPU.
 
-Tensors are the CPU's, but each of them has a stream that made it. An operation on another stream is
-an error unless that stream has waited, and so is one on a tensor that was not brought to the device.
+Tensors are the CPU's, but each has a stream that made it. Work of another stream on it is an error
+unless that stream has waited, and so is one on a tensor that was not brought to the device.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ class FakeDriver:
     Attributes:
         log: what was asked of the device, in order.
         before_upload: called with each array before it is copied, to count, to wait or to fail.
+        misuses: what was raised, since a run makes errors of documents of it.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class FakeDriver:
         self._weights: set[int] = set()
         self._recording: int | None = None
         self._asked = 0
+        self.misuses: list[str] = []
 
     def events(self, kind: str) -> list[Event]:
         """What was asked of one kind."""
@@ -183,9 +185,9 @@ class FakeDriver:
                 continue
             if made is None:
                 if tensor.dim():
-                    raise MisuseError(f"a tensor {tuple(tensor.shape)} is not on the device")
+                    self._refuse(f"a tensor {tuple(tensor.shape)} is not on the device")
             elif made[0] is not stream and stream.seen.get(made[0].name, 0) < made[1]:
-                raise MisuseError(
+                self._refuse(
                     f"{stream.name} reads what {made[0].name} makes, and has not waited for it"
                 )
 
@@ -197,7 +199,11 @@ class FakeDriver:
     def check_thread(self) -> None:
         """Refuse work of other threads while one records."""
         if self._recording not in (None, threading.get_ident()):
-            raise MisuseError("a thread computes while another one records")
+            self._refuse("a thread computes while another one records")
+
+    def _refuse(self, what: str) -> None:
+        self.misuses.append(what)
+        raise MisuseError(what)
 
     def _refuse_while_recording(self, what: str) -> None:
         self.check_thread()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,8 +50,15 @@ def config(models: Build) -> ModelConfig:
 
 
 @pytest.fixture
-def driver() -> FakeDriver:
-    return FakeDriver()
+def driver() -> Iterator[FakeDriver]:
+    driver = FakeDriver()
+    yield driver
+    assert not driver.misuses
+
+
+@pytest.fixture(scope="module")
+def on_cpu(config: ModelConfig) -> Models:
+    return load_models(replace(config, device="cpu"))
 
 
 @pytest.fixture
@@ -74,14 +81,11 @@ def bits(result: DocumentResult) -> tuple[Any, ...]:
     return replace(result, embedding=None, passages=()), result.embedding.tobytes(), vectors
 
 
-def test_rows_are_those_of_the_cpu(config: ModelConfig, on_gpu: Models) -> None:
+def test_rows_are_those_of_the_cpu(on_cpu: Models, on_gpu: Models) -> None:
     found = encode(on_gpu, DOCUMENTS)
     (pass_,) = on_gpu.passes
     assert pass_.backbone.n_batches_at_once == N_LANES
-    cpu = replace(config, device="cpu")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.undo()
-        expected = encode(_on_cpu(cpu), DOCUMENTS)
+    expected = encode(on_cpu, DOCUMENTS)
     for name, right in expected.items():
         own = found[name]
         assert own.embedding == pytest.approx(right.embedding, abs=1e-5)
@@ -96,17 +100,6 @@ def test_rows_are_those_of_the_cpu(config: ModelConfig, on_gpu: Models) -> None:
         for score, other_score in zip(own.classifications, right.classifications, strict=True):
             assert (score.label, score.predicted) == (other_score.label, other_score.predicted)
             assert score.score == pytest.approx(other_score.score, abs=1e-5)
-
-
-def _on_cpu(config: ModelConfig) -> Models:
-    from longbert.encoders.devices.opened import open_device
-
-    before = loading.open_device
-    loading.open_device = open_device
-    try:
-        return load_models(config)
-    finally:
-        loading.open_device = before
 
 
 def test_what_a_window_gives_does_not_depend_on_what_is_encoded_beside_it(on_gpu: Models) -> None:
