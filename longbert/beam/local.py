@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
@@ -62,10 +62,6 @@ class LocalUnits:
             if self.n_workers is None:
                 # One copy of the models is enough for this process.
                 kept = job.shared.acquire(models.get) if models.are_loaded else None
-                if prepared.units_at_once > 1:
-                    direct = self.options.view_as(DirectOptions)
-                    direct.direct_num_workers = prepared.units_at_once
-                    direct.direct_running_mode = "multi_threading"
                 self._run(job, units, prepared, FnApiRunner())
                 del kept
             else:

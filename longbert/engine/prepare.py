@@ -64,7 +64,7 @@ class Prepared:
 
     @property
     def units_at_once(self) -> int:
-        """How many units a process does at a time, which changes nothing of them.
+        """How many units a process does at a time without Beam, which changes nothing of them.
 
         A GPU waits while a unit is read, tokenized, assembled or written, unless there are others;
         on a CPU all of this is work of the same cores.

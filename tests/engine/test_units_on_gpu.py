@@ -14,13 +14,9 @@ from fakes.encoder import fake_models
 from runners.conformance import SETTINGS
 from support.runs import files_of, run_on, some_texts, write_texts
 
-from longbert.config import ModelConfig, run_config
+from longbert.config import ModelConfig
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.models import Models
-from longbert.engine.context import RunContext
-from longbert.engine.finish import RunInfo
-from longbert.engine.prepare import Prepared
-from longbert.engine.run import run_in_process
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 
@@ -74,10 +70,6 @@ def test_models_are_loaded_once(inputs: Path, tmp_path: Path) -> None:
 
 
 def test_an_error_of_one_unit_stops_the_run(inputs: Path, tmp_path: Path) -> None:
-    def watch(windows: Sequence[TokenWindow]) -> None:
-        raise OutputError("no room left")
-
-    # What a pass raises would be an error of the document.
     class Full(LocalFileSystem):
         def create(self, path: str) -> Any:
             if "/passages/" in path:
@@ -86,35 +78,3 @@ def test_an_error_of_one_unit_stops_the_run(inputs: Path, tmp_path: Path) -> Non
 
     with pytest.raises(OutputError, match="no room left"):
         run_on(Full(), inputs, tmp_path / "out", load=load, **SETTINGS)
-
-
-def test_beam_in_this_process_does_the_same(
-    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from longbert.beam.runners import local_units
-
-    run_on(LocalFileSystem(), inputs, tmp_path / "without", load=load, **SETTINGS)
-    config = run_config(
-        {
-            "input": [str(inputs)],
-            "output": str(tmp_path / "with"),
-            "precision": "float32",
-            **SETTINGS,
-        }
-    )
-    info = RunInfo("DirectRunner")
-    (tmp_path / "run").mkdir()
-    seen: list[int] = []
-    units_at_once = Prepared.units_at_once.fget  # type: ignore[attr-defined]
-    monkeypatch.setattr(
-        Prepared,
-        "units_at_once",
-        property(lambda self: seen.append(units_at_once(self)) or seen[-1]),
-    )
-    run_in_process(
-        RunContext(config, LocalFileSystem(), load=load),
-        info,
-        local_units(info, run_folder=str(tmp_path / "run")),
-    )
-    assert set(seen) == {3}
-    assert files_of(tmp_path / "with") == files_of(tmp_path / "without")

@@ -137,7 +137,7 @@ class FakeDriver:
         self.used(tensors)
         self._log("download", tensors)
         with _disable_current_modes():
-            return FakeLanding([np.array(tensor.detach()) for tensor in tensors])
+            return FakeLanding([tensor.detach().numpy().copy() for tensor in tensors])
 
     def record(self, work: Callable[[], tuple[Tensor, ...]]) -> FakeRecording:
         """Outputs are NaN until the work is done again."""
