@@ -5,14 +5,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from longbert.beam import worker
 from longbert.beam.failures import RunFolder
+from longbert.beam.local import _as_planned
+from longbert.config import run_config
 from longbert.encoders.runtime import machine
 from longbert.encoders.runtime.machine import visible_gpus
+from longbert.engine.context import RunContext
+from longbert.engine.prepare import Prepared
+from longbert.store.filesystem import LocalFileSystem
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -86,3 +94,13 @@ def test_a_worker_chooses_before_torch_is_there() -> None:
     code = "import sys, longbert.beam.worker; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("planned", [None, 4096])
+def test_workers_take_batches_of_the_planned_size(planned: int | None) -> None:
+    """What memory is free where the command runs has decided on it, and it is part of the plan."""
+    config = run_config({"input": ["in"], "output": "out"})
+    settings = SimpleNamespace(batch_tokens=planned)
+    prepared = cast(Prepared, SimpleNamespace(rows=SimpleNamespace(settings=settings)))
+    found = _as_planned(RunContext(config, LocalFileSystem()), prepared).config
+    assert found == replace(config, models=replace(config.models, batch_tokens=planned))
