@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from fakes.cuda import FakeDriver
+from support.heads import build_head
 from support.texts import long_text
 
 from longbert.arrays import Array
@@ -270,3 +271,35 @@ class TestBatchesThatFit:
         loaded = load_models(replace(config, batch_tokens=None))
         assert {pass_.batch_tokens for pass_ in loaded.passes} == {8 * WINDOW}
         assert loaded.decisive_batch_tokens == 8 * WINDOW
+
+
+def test_learned_heads_compute_on_the_device(
+    models: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: FakeDriver
+) -> None:
+    backbone = models("bert", seed=1, backbone_seed=7)
+    learned = ModelConfig(
+        embed=str(backbone),
+        classify=(str(build_head(tmp_path / "mood", backbone, "classify", seed=2)),),
+        ner=(str(build_head(tmp_path / "names", backbone, "ner", seed=3)),),
+        window=WINDOW,
+        passage=10,
+        precision="float32",
+        batch_tokens=ROWS * WINDOW,
+    )
+    expected = encode(load_models(replace(learned, device="cpu")), DOCUMENTS)
+    monkeypatch.setattr(loading, "open_device", lambda name: CudaDevice(driver))
+    loaded = load_models(learned)
+    driver.log.clear()
+    found = encode(loaded, DOCUMENTS)
+    for name, right in expected.items():
+        own = found[name]
+        assert [(e.char_start, e.char_end, e.label) for e in own.entities] == [
+            (e.char_start, e.char_end, e.label) for e in right.entities
+        ]
+        for score, other in zip(own.classifications, right.classifications, strict=True):
+            assert score.score == pytest.approx(other.score, abs=1e-5)
+    assert any(right.entities for right in expected.values())
+    assert not driver.events("wait for the device")
+    # No hidden states: neither all positions of a batch nor words with several layers.
+    shapes = [shape for event in driver.events("download") for shape in event.shapes]
+    assert not any(shape[-1] == 32 and len(shape) > 2 for shape in shapes)
