@@ -68,12 +68,7 @@ class Classifier(Protocol):
         """What windows say, on the device; see :class:`longbert.encoders.heads.base.Head`."""
 
     def window_features(self, reduced: Any, batch: WindowBatch) -> Iterator[Mapping[str, Array]]:
-        """What each window says, each array with a first axis of one window.
-
-        Args:
-            reduced: as :meth:`reduce` returned it, with arrays in place of tensors.
-            batch: the same.
-        """
+        """What each window says by what came back, each array with a first axis of one window."""
 
     def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of each window by itself. Shape: (n_windows, n_labels)."""
