@@ -205,7 +205,8 @@ def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> l
                 "windows": len(batch.indices),
                 "tokens": sum(slots[index].window.window.n_owned for index in batch.indices),
                 "positions": positions,
-                "padded_positions": batch.padded_length * len(batch.indices),
+                "padded_positions": batch.padded_length
+                * pass_.n_rows(len(batch.indices), batch.padded_length),
                 "bytes": positions * bytes_a_position,
             }
         )

@@ -408,6 +408,10 @@ class FakePass:
         """Apply a function to items, here one after the other."""
         return map(function, items)
 
+    def n_rows(self, n_windows: int, padded: int) -> int:
+        """Rows of a batch of so many windows."""
+        return n_windows
+
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Partial]]:
         """For each head the partials of a batch's windows."""
         assert all(len(window.ids) + self.backbone.n_special <= padded for window in windows)
