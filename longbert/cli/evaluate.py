@@ -26,7 +26,7 @@ from longbert.cli.search_options import (
     rerank_option,
 )
 from longbert.cli.streams import say, standard_output, telling_delay, telling_warnings
-from longbert.core.measures.rankings import LEAST_DEPTH
+from longbert.core.ranks import LEAST_DEPTH
 from longbert.errors import ConfigError, OutputError
 
 _EXAMPLES = """

@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longbert.core.ranking import (
-    RANKS,
     ScoredPassage,
-    check_rank,
     document_scores,
     join_neighbours,
     rows_between,
@@ -17,7 +15,6 @@ from longbert.core.ranking import (
     top_documents,
     top_passages,
 )
-from longbert.errors import ConfigError
 
 SCORE = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0])
 DOCUMENTS = st.lists(st.lists(SCORE, max_size=6), max_size=8)
@@ -157,10 +154,3 @@ def test_similarities_are_those_of_one_sum_after_another() -> None:
     assert together.tolist() == expected.tolist()
     assert similarities(vectors, queries[1]).tolist() == expected[1].tolist()
     assert similarities(vectors[:0], queries).shape == (5, 0)
-
-
-def test_an_unknown_rank_names_the_nearest() -> None:
-    for rank in RANKS:
-        check_rank(rank)
-    with pytest.raises(ConfigError, match=r"best, best-mean, document.*did you mean 'best-mean'"):
-        check_rank("best_mean")
