@@ -183,6 +183,8 @@ def evaluate_ranking(
     rank: str | None = None,
     k: int | None = None,
     filter: str | None = None,
+    rerank: str | None = None,
+    rerank_label: str | None = None,
     query_prompt: str | None = None,
 ) -> RankingEvaluation:
     """Measure how well the documents that answer some queries are found.
@@ -194,12 +196,14 @@ def evaluate_ranking(
         qrels: judgments as TREC writes them.
         run: a ranking as TREC writes it, measured in place of a search.
         against: a ranking to compare with: one that ``rank`` names, or a run as TREC writes it.
-        rank, k, filter, query_prompt: of the search; see
+        rank, k, filter, rerank, rerank_label, query_prompt: of the search; see
             :meth:`longbert.index.search.Index.search_many` and :func:`open`. ``k`` is at least
-            100, and that if None.
+            100, and that if None. ``rank``, ``rerank`` and ``rerank_label`` are not for the
+            ranking to compare with.
 
     Raises:
         ConfigError: what is given does not go together, or is out of range.
+        ModelError: a model cannot be found or used.
         InputError: a file cannot be read, or queries, judgments and documents do not belong
             together.
         OutputError: the output is unfinished or damaged.
@@ -217,7 +221,15 @@ def evaluate_ranking(
         k=LEAST_DEPTH if k is None else k,
         filter=filter,
     )
-    ranking = source.search(rank) if run is None else source.run(run)
+    if run is None:
+        ranking = source.search(rank, rerank=rerank, rerank_label=rerank_label)
+    elif rank is rerank is rerank_label is None:
+        ranking = source.run(run)
+    else:
+        raise ConfigError(
+            "run is a ranking that is read, and rank, rerank and rerank_label are of a search: "
+            "leave out one or the other"
+        )
     other = None if against is None else source.named(against)
     return evaluate_rankings(
         ranking, judged.grades, against=other, document_ids=source.document_ids
