@@ -41,6 +41,7 @@ from generated_files import FOLDER, Content, GeneratedFiles, Records, Text
 from longbert.config import run_config
 from longbert.engine.context import ModelLoader, RunContext
 from longbert.engine.finish import RunInfo, RunResult
+from longbert.engine.meter import FileMeter
 from longbert.engine.run import run_in_process
 
 KIB, MB = 1 << 10, 10**6
@@ -121,11 +122,11 @@ class Measured:
 def run_case(case: str, size: int, folder: Path) -> None:
     """Do a small run, wait for a line, and do the one that is measured."""
     load, settings = _models(case, folder)
-    _run(case, {"small.txt": Text(64 * KIB)}, folder / "small", load, settings)
+    _run({"small.txt": Text(64 * KIB)}, folder / "small", load, settings)
     print("ready", flush=True)
     sys.stdin.readline()
     began, processor_began = time.perf_counter(), time.process_time()
-    result = _run(case, CASES[case](size), folder / "output", load, settings)
+    result = _run(CASES[case](size), folder / "output", load, settings)
     facts = {
         "seconds": round(time.perf_counter() - began, 1),
         "processor_seconds": round(time.process_time() - processor_began, 1),
@@ -154,7 +155,6 @@ def _models(case: str, folder: Path) -> tuple[ModelLoader, dict[str, Any]]:
 
 
 def _run(
-    case: str,
     contents: dict[str, Content],
     output: Path,
     load: ModelLoader,
@@ -162,7 +162,9 @@ def _run(
 ) -> RunResult:
     files = GeneratedFiles(contents)
     config = run_config({"input": [FOLDER], "output": str(output), **settings})
-    return run_in_process(RunContext(config, files, load=load), RunInfo("none"))
+    with tempfile.TemporaryDirectory() as counts:
+        context = RunContext(config, files, meter=FileMeter(counts), load=load)
+        return run_in_process(context, RunInfo("none"))
 
 
 def measure(case: str, size: str, folder: Path) -> Measured:
