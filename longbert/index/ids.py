@@ -60,7 +60,7 @@ def _first_clash(new: IntArray, held: Sequence[IntArray]) -> int | None:
     n_ranges = -(-len(new) // IDS_AT_ONCE)
     borders = [_HIGHEST_ID * number // n_ranges for number in range(1, n_ranges)]
     for low, high in pairwise([None, *borders, None]):
-        ascending = np.sort(np.concatenate([*_between([new], low, high)]))
+        ascending = np.sort(np.concatenate([new[:0], *_between([new], low, high)]))
         clashes = [ascending[1:][ascending[1:] == ascending[:-1]]]
         for ids in _between(held, low, high):
             if len(ascending):

@@ -29,7 +29,7 @@ FAST_FAMILIES = (
     *("bert", "bert-cased", "bert-chinese", "albert", "roberta", "distilbert", "electra", "mpnet"),
     *("deberta-v2", "deberta-v3", "xlm-roberta", "modernbert"),
 )
-IN_PIECES = ("bert", "bert-cased", "mpnet", "roberta", "modernbert", "line breaks", "minilm")
+IN_PIECES = (*FAST_FAMILIES, "line breaks", "minilm")
 
 
 # A word of 3,000 characters is as odd as one of 100,000.
@@ -124,7 +124,7 @@ def test_pieces_give_the_tokens_of_the_whole(
     check()
 
 
-@pytest.mark.parametrize("name", [*IN_PIECES, "albert", "xlm-roberta"])
+@pytest.mark.parametrize("name", IN_PIECES)
 def test_a_text_that_comes_in_pieces_has_the_tokens_of_the_whole(
     reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
 ) -> None:
@@ -149,6 +149,26 @@ def test_a_stream_keeps_no_more_than_a_piece(models: Models) -> None:
         reached = 50 + 2 * 25
         assert n_tokens >= 5 * (number + 1) - reached
     assert n_tokens < 100 * 30
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_every_letter_may_stand_at_a_cut(reference_of: Callable[[str], Any], name: str) -> None:
+    tokenizer = FastTokenizer.from_transformers(reference_of(name), name=name)
+    letters = [char for char in map(chr, range(sys.maxunicode + 1)) if char.isalnum()]
+    for gap in ("\n", "\r\n", *[" "] * (name not in ("roberta", "modernbert", "line breaks"))):
+        for before, after in (("a{}", "b"), ("a", "{}b")):
+            for start in range(0, len(letters), 1_000):
+                texts = [
+                    part.format(char)
+                    for char in letters[start : start + 1_000]
+                    for part in (before, gap + after)
+                ]
+                # What surrounds them is cut apart, or it is not said to be safe to cut at all.
+                whole = tokenizer.tokenize_pieces(
+                    "".join(texts), [0, *np.cumsum([len(one) for one in texts])[:-1]]
+                )
+                assert equal(whole, joined_of(tokenizer, texts))
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
