@@ -22,8 +22,11 @@ BEFORE_SPACE = re.compile(rf"(?<={_VISIBLE})(?= {_LETTER}|\r?\n{_LETTER})")
 """The same, and before a single space, for tokenizers to which it is as good as a line break: the
 library treats that at the very start of a text in its own way for byte-level ones."""
 
-BEHIND_LINE = re.compile(rf"(?<={_VISIBLE}\n)(?={_LETTER})")
-"""The same for tokenizers that take a line break for a part of the word before it."""
+BEHIND_LINE = re.compile(rf"(?<={_VISIBLE}\n)(?={_LETTER})|(?<={_VISIBLE})(?= {_LETTER})")
+"""As :data:`BEFORE_SPACE`, for tokenizers to which a line break belongs to the word before it."""
+
+PIECE_CHARS = 20_000
+"""Characters of a long text that are tokenized as one piece, at least."""
 
 _CUT_CHARS = 3
 _LOCAL_NORMALIZERS = frozenset(

@@ -22,6 +22,7 @@ from longbert.encoders.tokenizers.base import (
     declared_by_transformers,
 )
 from longbert.encoders.tokenizers.cuts import (
+    PIECE_CHARS,
     CutStream,
     normalizers_of,
     safe_cuts,
@@ -50,7 +51,7 @@ class FastTokenizer:
         ModelError: the tokenizer adds special tokens inside a text.
     """
 
-    piece_chars = 20_000
+    piece_chars = PIECE_CHARS
     pieces_at_once = 64
 
     def __init__(
