@@ -52,6 +52,7 @@ class Tokenizer(Protocol):
         max_tokens: positions that the tokenizer declares; None if it declares none.
         n_ids: one more than the largest id.
         splits_at_spaces: whether text after white space has the tokens that it would have alone.
+        can_be_cut: whether a text in pieces is tokenized as it comes, and not kept to its end.
         digest: SHA-256 of everything that can change a text's tokens.
     """
 
@@ -62,6 +63,7 @@ class Tokenizer(Protocol):
     max_tokens: int | None
     n_ids: int
     splits_at_spaces: bool
+    can_be_cut: bool
     digest: str
 
     def tokenize(self, text: str) -> TokenizedText:

@@ -80,6 +80,7 @@ class FastTokenizer:
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
         self._cuts = safe_cuts(description, self._normalize)
+        self.can_be_cut = self._cuts is not None
         self.splits_at_spaces = splits_at_spaces(description)
         normalizers = [one["type"] for one in normalizers_of(description)]
         self._drops_first_chars = "Precompiled" in normalizers

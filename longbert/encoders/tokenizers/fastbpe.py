@@ -100,7 +100,7 @@ class FastBpeTokenizer:
             {"content": one.content, "lstrip": one.lstrip, "rstrip": one.rstrip}
             for one in self._added.values()
         )
-        self._can_be_cut = not self._normalizes and not any(map(crosses_spaces, added))
+        self.can_be_cut = not self._normalizes and not any(map(crosses_spaces, added))
         self.digest = _digest(tokenizer, vocabulary, self._added)
         self._cache: dict[str, tuple[_Piece, ...]] = {}
 
@@ -145,7 +145,7 @@ class FastBpeTokenizer:
 
     def stream(self) -> TokenStream:
         """Takes a text in pieces; keeps all of it where no cut is known to be safe."""
-        if not self._can_be_cut:
+        if not self.can_be_cut:
             return WholeTextStream(self.tokenize)
         return CutStream(
             BEHIND_LINE,

@@ -221,7 +221,9 @@ def test_tokenizers_that_see_across_lines_get_the_whole_text(
     options: dict[str, Any], text: str
 ) -> None:
     reference = byte_level(**options)
-    whole = FastTokenizer.from_transformers(reference, name="model").tokenize(text)
+    tokenizer = FastTokenizer.from_transformers(reference, name="model")
+    whole = tokenizer.tokenize(text)
+    assert not tokenizer.can_be_cut
     assert equal(in_pieces(reference, chars=1).tokenize(text), whole)
 
 
