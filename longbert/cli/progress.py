@@ -240,6 +240,12 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
             "characters under unknown tokens (n_chars_unknown): the model does not know this script"
         )
+    if totals.get("tokenized_whole"):
+        lines.append(
+            f"warning: {counted(totals['tokenized_whole'], 'document')} larger than a unit in "
+            "memory as a whole, some 200 bytes a character, since it is not known where a text may "
+            "be cut without changing the tokens of this model"
+        )
     if totals.get("vectors_of_zeros"):
         lines.append(
             f"warning: {counted(totals['vectors_of_zeros'], 'vector')} of documents or passages "

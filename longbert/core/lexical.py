@@ -168,6 +168,42 @@ class Totals:
         )
 
 
+class TotalsStream:
+    """The :class:`Totals` of a part that is one document, whose passages come in pieces."""
+
+    def __init__(self) -> None:
+        self._n_passages = self._n_words = self._first_block = 0
+        # Those of the last block, which begins at a multiple of its size.
+        self._last_block: UnsignedArray = np.empty(0, np.uint64)
+
+    def add(self, words: UnsignedArray) -> None:
+        """Take the terms of the next passages. Shape: (n,)."""
+        begin = self._n_passages - len(self._last_block)
+        held = np.concatenate([self._last_block, words])
+        self._n_passages += len(words)
+        self._n_words += int(words.sum(dtype=np.int64))
+        if not begin:
+            self._first_block = int(held[:BLOCK_PASSAGES].sum(dtype=np.int64))
+        n_before = (self._n_passages - 1) // BLOCK_PASSAGES * BLOCK_PASSAGES
+        self._last_block = held[max(0, n_before - begin) :]
+
+    def finish(self) -> Totals:
+        """The sums, once there are all passages."""
+        n_blocks = -(-self._n_passages // BLOCK_PASSAGES)
+        run_words = self._n_words
+        if n_blocks > 1:
+            # Each block is in two runs, but for the first and the last.
+            last_block = int(self._last_block.sum(dtype=np.int64))
+            run_words = 2 * self._n_words - self._first_block - last_block
+        return Totals(
+            documents=1,
+            passages=self._n_passages,
+            runs=max(n_blocks - 1, min(self._n_passages, 1)),
+            words=self._n_words,
+            run_words=run_words,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Occurrences:
     """Where the terms of a query stand in a part, ordered by term and passage. Shape of all: (n,).

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 import msgspec
@@ -38,6 +40,9 @@ from longbert.store.manifest import (
     from_json,
     to_json,
 )
+
+IN_MEMORY_BYTES = 32 << 20
+"""Of a file on another machine, beyond which it is read by way of the disk."""
 
 _PIECE_BYTES = 1 << 20
 
@@ -103,16 +108,27 @@ class OutputFolder:
         self._compare(name, digest.hexdigest(), sha256)
 
     def open_source(self, name: str) -> Any:
-        """A file as Arrow reads it: mapped into memory where it is local; raises OSError."""
+        """A file as Arrow reads it: mapped into memory where it is local; raises OSError.
+
+        One that is not is read first: a large one into a temporary file, which goes with the map.
+        """
         path = self.join(name)
         local = self.filesystem.local_path(path)
         if local is not None:
             return pa.memory_map(local)
         with self.filesystem.open(path) as file:
-            return pa.BufferReader(file.read())
+            beginning = file.read(IN_MEMORY_BYTES)
+            if len(beginning) < IN_MEMORY_BYTES:
+                return pa.BufferReader(beginning)
+            with NamedTemporaryFile(prefix="longbert-") as copy:
+                copy.write(beginning)
+                del beginning
+                shutil.copyfileobj(file, copy, _PIECE_BYTES)
+                copy.flush()
+                return pa.memory_map(copy.name)
 
     def open_mapped(self, name: str) -> memoryview:
-        """Content of a file, mapped into memory where it is local; raises OSError."""
+        """Content of a file, as :meth:`open_source` maps it; raises OSError."""
         source = self.open_source(name)
         return memoryview(source.read_buffer())
 

@@ -18,6 +18,7 @@ from longbert.core.lexical import (
     Layout,
     Occurrences,
     Totals,
+    TotalsStream,
     highest_score,
     inverse_frequency,
     score_documents,
@@ -167,3 +168,13 @@ def test_inverse_frequency_falls_and_stays_positive(total: int) -> None:
 
     assert (np.diff(weights) < 0).all() or total == 1
     assert (weights > 0).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 300), max_size=20), max_size=5))
+def test_totals_of_passages_that_come_in_pieces(pieces: list[list[int]]) -> None:
+    stream = TotalsStream()
+    for piece in pieces:
+        stream.add(np.array(piece, np.uint64))
+    words = [one for piece in pieces for one in piece]
+    layout = Layout(np.array([0, len(words)]), np.array(words, np.uint64))
+    assert stream.finish() == Totals.of(layout)
