@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from longbert.engine.meter import Meter
     from longbert.engine.prepare import Prepared
     from longbert.engine.run import RunModels
+    from longbert.engine.spool import Spool
     from longbert.engine.verify.problems import Problem
     from longbert.index.excerpts import Hit
     from longbert.index.search import Index
@@ -355,7 +356,7 @@ def run_job(
     if execution.runner == DEFAULT_RUNNER and not execution.beam_options:
         # There is nothing to check before, and a run that finds nothing to do needs no Beam.
         def do_units(
-            context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+            context: RunContext, units: Spool[Unit], prepared: Prepared, models: RunModels
         ) -> None:
             from longbert.beam.runners import local_units
 

@@ -14,10 +14,11 @@ from apache_beam.runners.runner import PipelineState
 
 from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
+from longbert.beam.job import Job
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.options import only_writes_job, pipeline_options, short_name
-from longbert.beam.pipeline import Job, RunDocuments
+from longbert.beam.pipeline import RunDocuments
 from longbert.config import RunConfig
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo, RunResult, read_result

@@ -18,10 +18,12 @@ from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_nam
 from longbert.store.layout import (
     CLAIM,
     INDEX,
+    LEXICAL,
     LOCK,
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
+    SHARDS,
     TOP_FILES,
     is_own,
     receipt_file,
@@ -282,25 +284,38 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> Iterator[str]:
+    def unnamed(self, parts: Iterable[PartEntry], others: Iterable[str]) -> Iterator[str]:
         """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
 
         Args:
-            parts: that it names.
-            index_files: that it names.
+            parts: that its shards list.
+            others: files of shards and index that it names.
         """
-        kept = {part.path(folder) for part in parts for folder in PART_SUFFIXES}
-        kept |= {*index_files}
-        for folder in (*PART_SUFFIXES, INDEX):
+        kept = {*others}
+        names: set[str] = set()
+        lexical: set[str] = set()
+        for part in parts:
+            names.add(part.name)
+            lexical.add(part.path(LEXICAL))
+
+        def is_named(folder: str, name: str) -> bool:
+            if folder in (SHARDS, INDEX):
+                return f"{folder}/{name}" in kept
+            if folder == LEXICAL:
+                return f"{folder}/{name}" in lexical
+            suffix = PART_SUFFIXES[folder]
+            return name.endswith(suffix) and name.removesuffix(suffix) in names
+
+        for folder in (*PART_SUFFIXES, SHARDS, INDEX):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
-                if is_own(folder, name) and f"{folder}/{name}" not in kept:
+                if is_own(folder, name) and not is_named(folder, name):
                     yield f"{folder}/{name}"
         beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
-        names = sorted(info.path.rpartition("/")[2] for info in beside)
-        yield from (name for name in names if finished_name(name) in (*TOP_FILES, LOCK))
+        on_top = sorted(info.path.rpartition("/")[2] for info in beside)
+        yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Remove files.

@@ -15,7 +15,8 @@ from longbert.config import run_config
 from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
-from longbert.engine.plan import list_files, plan, scan_file, summarize
+from longbert.engine.gather import gather
+from longbert.engine.plan import list_groups, plan, summarize
 from longbert.engine.prepare import check_machine, prepare, row_fingerprint
 from longbert.engine.unit import process_unit
 from longbert.engine.verify.output import environments_of
@@ -45,11 +46,16 @@ def context_of(docs: Path, output: Path, embed: str, **settings: Any) -> RunCont
 def run_with(context: RunContext, models: Models) -> RunResult:
     """A run in an environment of the test's own."""
     prepared = prepare(context, models)
-    refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
-    planned = plan(context, refs, prepared)
+    planned = plan(context, list_groups(context), prepared)
     for unit in planned.units:
         process_unit(context, unit, lambda: models)
-    return finish(context, summarize(context, planned), prepared, RunInfo("none"))
+    return finish(
+        context,
+        summarize(context, planned.counts),
+        gather(context, planned.parts),
+        prepared,
+        RunInfo("none"),
+    )
 
 
 def in_another_environment(models: Models, **libraries: str) -> Models:
@@ -89,7 +95,7 @@ def test_accepted_drift_keeps_rows_and_records_the_mixture(
     second = run_with(context, other)
 
     assert second.entry.unchanged == 2
-    made = {part.fingerprint for part in second.manifest.parts}
+    made = {one for shard in second.manifest.shards for one in shard.fingerprints}
     assert made == {first.manifest.fingerprint, second.manifest.fingerprint}
     assert second.manifest.environments.keys() == made
     assert problems(output) == []

@@ -68,6 +68,6 @@ def test_verify_names_files_that_are_not_of_the_output(finished):
 def test_verify_tells_of_a_manifest_that_lacks_something(finished):
     output, _ = finished
     path = output / "manifest.json"
-    path.write_text(path.read_text().replace('"files"', '"flies"'))
+    path.write_text(path.read_text().replace('"shards"', '"shreds"'))
     with pytest.raises(OutputError, match=r"manifest.json is damaged"):
         list(verify_output(OutputFolder(LocalFileSystem(), str(output))))

@@ -237,17 +237,17 @@ def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 3}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 4}', b"\xff"])
 def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
     with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert again"):
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"format": 1, "parts": []}'])
+@pytest.mark.parametrize("data", [b"{}", b'{"format": 3, "parts": []}'])
 def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
-    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 3"):
+    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 4"):
         opened(files)
 
 

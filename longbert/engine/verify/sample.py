@@ -19,6 +19,7 @@ from longbert.records import Document
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import to_builtins
 from longbert.store.parquet import read_batches, read_table
+from longbert.store.shards import read_parts
 from longbert.store.tables import build_tables
 
 _NOT_FROM_THE_MODEL = ("errors",)
@@ -52,7 +53,9 @@ def sample_problems(output: OutputFolder, config: RunConfig, n_documents: int) -
             f"models, settings or versions, or on another processor:{changes}\n"
             "Verify on a machine like the one that made them, or leave out --sample"
         )
-    parts = [one.name for one in manifest.parts if one.fingerprint == own.digest]
+    parts = [
+        one.name for one in read_parts(output, manifest.shards) if one.fingerprint == own.digest
+    ]
     for part, ids in _sampled(output, parts, n_documents).items():
         tables = {
             name: read_table(output, name, part)

@@ -15,10 +15,13 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from support.damage import edit, part, replace_table, with_column
+from support.manifests import edit_parts, part_names_of
 from support.runs import DEFAULT_TABLES, files_of, problems, run, some_texts, write_texts
 
 from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
+from longbert.engine.verify.output import verify_output
+from longbert.engine.verify.report import verify_report
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
@@ -121,14 +124,17 @@ def test_a_receipt_of_other_documents(output: Path) -> None:
 @pytest.mark.parametrize("name", ["tokens", "errors", "passages", "chars_covered"])
 def test_a_changed_sum(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda m: m["counts"].update({name: m["counts"][name] + 1}))
-    assert problems(output) == ["manifest.json: the counts are not the sums over the parts"]
+    assert problems(output) == ["manifest.json: the counts are not the sums over the shards"]
 
 
 def test_changed_counts_that_add_up(output: Path) -> None:
     def change(manifest: dict[str, Any]) -> None:
         manifest["counts"]["tokens"] += 1
-        manifest["parts"][0]["counts"]["tokens"] += 1
 
+    def change_parts(parts: list[Any]) -> None:
+        parts[0]["counts"]["tokens"] += 1
+
+    edit_parts(output, change_parts)
     edit(output / "manifest.json", change)
     (receipt, count) = problems(output)
     assert "and the manifest differ in counts" in receipt
@@ -318,7 +324,7 @@ def test_a_lexical_file_of_other_settings(output: Path) -> None:
     folder.write_record("manifest.json", changed)
     assert problems(output) == [
         f"part {name}: its lexical file was made with other settings"
-        for name in manifest.part_names
+        for name in part_names_of(output)
     ]
 
 
@@ -327,7 +333,6 @@ def test_a_catalog_of_other_rows(output: Path) -> None:
     data = (output / other).read_bytes()
     (output / one).write_bytes(data)
     folder = OutputFolder(LocalFileSystem(), str(output))
-    manifest = folder.finished()
     receipt = folder.receipt(part(output))
     assert receipt is not None
     files = {
@@ -335,9 +340,7 @@ def test_a_catalog_of_other_rows(output: Path) -> None:
         "catalog": FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=1),
     }
     folder.write_receipt(msgspec.structs.replace(receipt, files=files))
-    parts = (msgspec.structs.replace(manifest.parts[0], files=files), *manifest.parts[1:])
-    changed = msgspec.structs.replace(manifest, parts=parts).sealed()
-    folder.write_record("manifest.json", changed)
+    edit_parts(output, lambda parts: parts[0].update(files=msgspec.to_builtins(files)))
     assert problems(output) == [f"part {part(output)}: its catalog does not belong to its tables"]
 
 
@@ -370,7 +373,7 @@ def test_rows_that_were_dropped(output: Path) -> None:
     assert "of 2 documents that went in, 1 did not come out; 1 came out as" in found
 
 
-@pytest.mark.parametrize("name", ["parts", "counts", "index"])
+@pytest.mark.parametrize("name", ["shards", "counts", "index"])
 def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.pop(name))
     with pytest.raises(OutputError, match=f"damaged .*required field `{name}`.: restore it"):
@@ -392,6 +395,30 @@ def test_an_output_of_another_format(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.update(format=99))
     with pytest.raises(OutputError, match="has format 99, and this version"):
         problems(output)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_shard_of_the_manifest_that_is_lost_or_changed(output: Path, is_gone: bool) -> None:
+    (shard,) = (output / "manifest").iterdir()
+    if is_gone:
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes() + b" ")
+    file = f"manifest/{shard.name}"
+    report = verify_report(
+        folder := OutputFolder(LocalFileSystem(), str(output)), verify_output(folder)
+    )
+    (problem,) = report.problems
+    assert problem.message == f"{file} is missing or does not match its SHA-256 in the manifest"
+    assert report.commands[0] == f"rm -f -- {output}/manifest.json"
+
+
+def test_a_shard_that_is_not_what_the_manifest_says(output: Path) -> None:
+    edit(output / "manifest.json", lambda m: m["shards"][0].update(fingerprints=[]))
+    (shard,) = (output / "manifest").iterdir()
+    assert problems(output) == [
+        f"manifest.json: manifest/{shard.name} does not hold what it says of it"
+    ]
 
 
 def test_entities_of_one_head_that_overlap(output: Path) -> None:
