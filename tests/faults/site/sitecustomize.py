@@ -6,16 +6,24 @@ import os
 import sys
 
 
+_CHANGED = {
+    "longbert.engine.context": "install_models",
+    "longbert.engine.unit": "install_notes",
+}
+"""What changes a module, in :mod:`faults.inside`."""
+
+
 class _After(importlib.abc.MetaPathFinder):
-    """Changes a module of the engine once it is imported, before others import from it."""
+    """Changes modules of the engine once they are imported, before others import from them."""
 
     def __init__(self, fault):
         self._fault = fault
+        self._found = set()
 
     def find_spec(self, name, path, target=None):
-        if name != "longbert.engine.context":
+        if name not in _CHANGED or name in self._found:
             return None
-        sys.meta_path.remove(self)
+        self._found.add(name)
         spec = importlib.util.find_spec(name)
         execute = spec.loader.exec_module
 
@@ -23,7 +31,7 @@ class _After(importlib.abc.MetaPathFinder):
             from faults import inside
 
             execute(module)
-            inside.install(module, self._fault)
+            getattr(inside, _CHANGED[name])(module, self._fault)
 
         spec.loader.exec_module = exec_module
         return spec
