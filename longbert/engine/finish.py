@@ -19,9 +19,10 @@ from longbert.engine.prepare import Prepared
 from longbert.errors import LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST
 from longbert.store.manifest import (
     FORMAT,
+    Claim,
     Environment,
     IndexDescription,
     IndexEntry,
@@ -185,6 +186,10 @@ def publish(
         # This step may be done twice at once.
         if not is_ours and output.manifest() != manifest:
             raise _overtaken(context)
+    if output.read(CLAIM) is None:
+        # It was removed since the first run.
+        check()
+        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     files = [] if built.entry is None else index_files(output, built.entry)
     unnamed = [*output.unnamed(manifest.parts, files)]
     if unnamed:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from longbert.core.units import Unit
+from longbert.core.units import Plan, Unit
 from longbert.engine.context import RunContext
 from longbert.engine.finish import kept_index
-from longbert.engine.plan import is_done, needs_consent
+from longbert.engine.plan import check_failing, check_missing, is_done, needs_consent
 from longbert.engine.run import RunModels, plan_run, refuse_file
+from longbert.errors import LongbertError
+from longbert.store.lock import Lock
 from longbert.store.manifest import Record
 
 _NAMED = 10
@@ -42,6 +44,10 @@ class Forecast(Record, frozen=True, kw_only=True):
         keeps_missing: whether they keep their rows.
         asks: whether the run would stop and ask for ``--prune`` or ``--keep-missing``.
         builds_index: whether the index would be built.
+        errors: documents that would be in the table ``errors``, as far as that is known before
+            any is encoded.
+        refused: why the run would be refused or stopped; empty if nothing speaks against it.
+        status: exit status that the run would have, as far as that is known.
     """
 
     documents: int
@@ -56,16 +62,21 @@ class Forecast(Record, frozen=True, kw_only=True):
     keeps_missing: bool
     asks: bool
     builds_index: bool
+    errors: int
+    refused: str
+    status: int
 
 
 def forecast_run(context: RunContext) -> Forecast:
     """Plan a run and change nothing.
 
     Raises:
-        LongbertError: the run would be refused.
+        LongbertError: the run would be refused before it has a plan.
     """
     refuse_file(context)
     planned, prepared, _ = plan_run(context, RunModels(context))
+    refusal = _refusal(context, planned)
+    n_errors = _n_errors(context, planned)
     left = [unit for unit in planned.units if not is_done(context, unit)]
     encode = [unit for unit in left if not unit.copy_from]
     copy = [unit for unit in left if unit.copy_from and not unit.keeps_rows]
@@ -83,7 +94,33 @@ def forecast_run(context: RunContext) -> Forecast:
         keeps_missing=planned.keeps_missing,
         asks=needs_consent(context, planned),
         builds_index=prepared.index is not None and index is None,
+        errors=n_errors,
+        refused="" if refusal is None else str(refusal),
+        status=(3 if n_errors else 0) if refusal is None else refusal.exit_status,
     )
+
+
+def _refusal(context: RunContext, planned: Plan) -> LongbertError | None:
+    """With what the run would end although it could be planned."""
+    try:
+        Lock(context.output).check_is_free()
+        check_missing(context, planned)
+        check_failing(context, planned)
+    except LongbertError as error:
+        return error
+    return None
+
+
+def _n_errors(context: RunContext, planned: Plan) -> int:
+    """Errors in the parts that are there, and documents that planning has shown to fail."""
+    failing = {
+        unit.part.name: sum(one.failed for one in unit.part.documents) for unit in planned.units
+    }
+    n_errors = 0
+    for name in planned.parts:
+        receipt = context.output.receipt(name)
+        n_errors += failing.get(name, 0) if receipt is None else receipt.counts["errors"]
+    return n_errors
 
 
 def _work(units: Sequence[Unit], *, n_bytes: int) -> Work:

@@ -11,6 +11,7 @@ from longbert.core.units import Plan, Unit, plan_units
 from longbert.engine.context import RunContext
 from longbert.engine.prepare import Prepared
 from longbert.errors import InputError, TooManyErrorsError, shown
+from longbert.readers.document_files import unused_encodings
 from longbert.readers.documents import scan
 from longbert.readers.inputs import Listing, list_inputs
 from longbert.readers.settings import ReadSettings
@@ -66,6 +67,8 @@ def list_files(context: RunContext) -> Listing:
     config = context.config
     listing = list_inputs(context.filesystem, config.inputs, output=config.output)
     context.meter.add({f"skipped {what}": n for what, n in listing.skipped.items()})
+    unused = unused_encodings(listing.files, ReadSettings.of_run(config))
+    context.meter.add({f"unused encoding {glob}": 1 for glob in unused})
     return listing
 
 
@@ -165,9 +168,22 @@ def check_errors(context: RunContext) -> None:
         return
     totals = context.meter.totals()
     n_documents = int(totals.get("planned_documents", 0))
-    n_errors = int(totals.get("errors", 0))
-    limit = context.config.error_limit(n_documents)
-    if n_errors > limit:
+    _refuse_errors(context, int(totals.get("errors", 0)), n_documents)
+
+
+def check_failing(context: RunContext, planned: Plan) -> None:
+    """As :func:`check_errors`, for the documents that planning has shown to fail.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    encoded = [one for unit in planned.units if unit.refs for one in unit.part.documents]
+    n_failing = sum(one.failed for one in encoded)
+    _refuse_errors(context, n_failing, planned.n_documents - planned.n_unchanged)
+
+
+def _refuse_errors(context: RunContext, n_errors: int, n_documents: int) -> None:
+    if n_errors > context.config.error_limit(n_documents):
         raise TooManyErrorsError(
             f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
             f"{context.config.max_errors}. What is done is kept, each error with its reason in "

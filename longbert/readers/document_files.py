@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from longbert.errors import DocumentError
 from longbert.readers.encodings import is_over_ascii, named_encoding
@@ -12,7 +12,7 @@ from longbert.readers.fields import (
     printable,
     replace_surrogates,
 )
-from longbert.readers.kinds import DocumentReader, Kind
+from longbert.readers.kinds import DocumentReader, Kind, kind_of
 from longbert.readers.pieces import DocumentPieces
 from longbert.readers.piecewise import Codec, DigestedStream, codec_of, decoded_pieces, survey
 from longbert.readers.refs import (
@@ -123,6 +123,23 @@ def _pieces(
         raise settings.too_large(
             "the text", n_bytes, "max_text_bytes", remedy="split the document", stage="read"
         )
+
+
+def unused_encodings(files: Iterable[InputFile], settings: ReadSettings) -> tuple[str, ...]:
+    """Globs for which an encoding was named, and which no file fits that has an encoding.
+
+    Args:
+        files: all of the inputs.
+        settings: that name the encodings.
+    """
+    left = [one for one in settings.encodings if one.glob]
+    for file in files:
+        if not left:
+            break
+        kind, _ = kind_of(file.path)
+        if kind is not None and kind.detectors:
+            left = [one for one in left if not one.fits(file)]
+    return tuple(one.glob for one in left)
 
 
 def _encoding(file: InputFile, kind: Kind, settings: ReadSettings) -> str | None:

@@ -151,7 +151,10 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(
         rf"another run is writing output '\S+': process {os.getpid()} on \S+, since \S+: wait",
         refused.stderr,
     )
-    assert forecast.exit_code == 0, "it changes nothing, so it need not wait"
+    assert forecast.exit_code == 5, "as the run would"
+    told = json.loads(forecast.stdout)
+    assert told["encode"]["documents"] > 0, "it changes nothing, so it need not wait"
+    assert told["refused"] in refused.stderr
 
 
 def test_readers_are_not_kept_waiting(

@@ -18,7 +18,6 @@ def _serve() -> None:
     # Everything that is not replaced where a fault is injected.
     import apache_beam.runners.portability.fn_api_runner  # noqa: F401
     import pyarrow.parquet  # noqa: F401
-    import torch  # noqa: F401
 
     import longbert.config  # noqa: F401
 

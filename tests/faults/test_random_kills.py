@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -12,11 +11,10 @@ from pathlib import Path
 import pytest
 from support.texts import long_text
 
-from faults.harness import Commands, Kill, Scene, check_mended, check_torn, make_scene
+from faults.harness import EVERY_FAULT, Commands, Kill, check_mended, check_torn, make_scene
 from faults.steps import Fault
 
-_N_KILLS = int(os.environ.get("LONGBERT_KILLS", "12"))
-"""Of each test; 50 take a few minutes on two idle cores."""
+_N_KILLS = 50 if EVERY_FAULT else 10
 
 _HERE = ("--runner", "none")
 _TWO_WORKERS = ("--runner", "DirectRunner", "--workers", "2")
@@ -72,6 +70,6 @@ def test_killed_at_random_moments(
             options=_HERE if n_killed % 2 else None,
         )
         shutil.rmtree(output)
-    print(f"{n_killed} killed, {n_locked} with the lock, {n_stopped_at_work} at work")
+        print(n_killed, n_locked, n_stopped_at_work, ended.status, kill, flush=True)
     assert n_locked, "no lock was left to be taken over"
     assert n_stopped_at_work, "no run was at its units when it was killed"

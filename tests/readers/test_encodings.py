@@ -115,3 +115,16 @@ def test_a_file_in_doubt_is_an_error_until_its_encoding_is_named(tmp_path: Path)
     assert isinstance(item, ErrorRow)
     assert item.error == "encoding"
     assert "--encoding" in item.message
+
+
+def test_a_glob_that_no_file_fits_is_told(tmp_path: Path) -> None:
+    for name in ("a.txt", "dos/b.txt", "rows.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    files = list_inputs(LocalFileSystem(), [str(tmp_path)], output="none").files
+
+    def unused(*encodings: str) -> tuple[str, ...]:
+        return unused_encodings(files, ReadSettings(encodings=parse_encodings(encodings)))
+
+    assert unused("cp850", "*.txt=cp850", "dos/*=cp850", f"{tmp_path}/dos/*=cp437") == ()
+    assert unused("dso/*=cp850", "*.txt=cp850", "*.jsonl=cp850") == ("dso/*", "*.jsonl")

@@ -5,7 +5,6 @@ import importlib.util
 import os
 import sys
 
-
 _CHANGED = {
     "longbert.engine.context": "install_models",
     "longbert.engine.unit": "install_notes",
@@ -39,10 +38,12 @@ class _After(importlib.abc.MetaPathFinder):
 
 def begin():
     """Suffer what the environment says."""
+    from fakes import no_torch
     from faults.steps import Fault, install
 
     fault = Fault.of_environment()
     if fault is not None:
+        no_torch.install()
         install(fault)
         sys.meta_path.insert(0, _After(fault))
 
