@@ -28,7 +28,7 @@ EVERY_FAULT = os.environ.get("LONGBERT_FAULTS") == "all"
 """Whether all kills are wanted that were ever planned; the usual ones take a tenth of the time."""
 
 TESTS = Path(__file__).parent.parent
-_TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 120
 _POLL_SECONDS = 0.02
 
 
@@ -92,12 +92,12 @@ class Commands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": _python_path()},
+            env={**os.environ, "PYTHONPATH": python_path()},
         )
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate(timeout=_TIMEOUT_SECONDS)
+        self._process.communicate(timeout=TIMEOUT_SECONDS)
 
     def run(
         self, arguments: Sequence[str | Path], fault: Fault, *, kill: Kill | None = None
@@ -117,7 +117,7 @@ class Commands:
             self._send(
                 {
                     "arguments": [str(one) for one in arguments],
-                    "environment": fault.environment | {"PYTHONPATH": _python_path()},
+                    "environment": fault.environment | {"PYTHONPATH": python_path()},
                     "stderr": stderr.name,
                 }
             )
@@ -142,7 +142,7 @@ class Commands:
 
 def _wait_for_group(group: int) -> None:
     """Wait until no process of a group is left; workers look for their parent twice a second."""
-    deadline = time.monotonic() + _TIMEOUT_SECONDS
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while left := [pid for pid in _running() if _group_of(pid) == group]:
         if time.monotonic() > deadline:
             raise Harm(f"processes are left: {left}")
@@ -161,7 +161,8 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _python_path() -> str:
+def python_path() -> str:
+    """Of processes that are to suffer faults."""
     package = TESTS.parent if (TESTS.parent / "longbert").is_dir() else None
     folders = [TESTS / "faults" / "site", TESTS, *([package] if package else [])]
     return os.pathsep.join(map(str, folders))
