@@ -59,7 +59,9 @@ def split_document(
     for reading in readings:
         tokens = reading.tokenizer.tokenize(document.text)
         if not len(tokens):
-            raise DocumentError("tokenize", "no_tokens", "the document has no tokens")
+            raise DocumentError(
+                "tokenize", "no_tokens", "the document has no tokens: name one with words"
+            )
         offsets = tokens.offsets
         windows = []
         for window in reading.split_tokens(tokens):

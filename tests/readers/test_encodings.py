@@ -9,14 +9,17 @@ from support.reading import documents, errors, items, scanned, write_lines
 
 from longbert.core.units import PlannedDocument
 from longbert.errors import ConfigError
+from longbert.readers.document_files import unused_encodings
 from longbert.readers.encodings import (
     NamedEncoding,
     is_over_ascii,
     named_encoding,
     parse_encodings,
 )
+from longbert.readers.inputs import list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import ErrorRow, InputFile
+from longbert.store.filesystem import LocalFileSystem
 
 
 def file(document_id: str, path: str = "") -> InputFile:
