@@ -40,8 +40,13 @@ def scene(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene
     return make_scene(commands, tmp_path_factory.mktemp("scene"), options=_HERE)
 
 
-def _is_of_a_worker(step: str) -> bool:
-    """Whether a step is one of a unit; all others are those of a run in one process."""
+@pytest.fixture(scope="module")
+def with_workers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """Through Beam, in two worker processes."""
+    return make_scene(commands, tmp_path_factory.mktemp("workers"), options=_TWO_WORKERS)
+
+
+def _is_of_a_unit(step: str) -> bool:
     what, name = step.split(" ")
     return name in PART_SUFFIXES and not what.endswith("remove")
 
@@ -106,18 +111,21 @@ def test_killed_at_every_step(commands: Commands, scene: Scene, tmp_path: Path) 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("of_units", [True, False], ids=["of units", "of the run"])
 def test_killed_at_every_kind_of_step_with_two_workers(
-    commands: Commands, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    commands: Commands, with_workers: Scene, tmp_path: Path, of_units: bool
 ) -> None:
-    scene = make_scene(commands, tmp_path_factory.mktemp("workers"), options=_TWO_WORKERS)
-    last = {name: at for at, name in enumerate(scene.undisturbed.steps)}
-    chosen = [at for name, at in last.items() if EVERY_FAULT or _is_of_a_worker(name)]
-    for number, at in enumerate(chosen):
-        print(number, "of", len(chosen), scene.undisturbed.steps[at], flush=True)
-        output, fault, ended = suffer(commands, scene, tmp_path, at=at)
+    if not of_units and not EVERY_FAULT:
+        pytest.skip("as in one process: LONGBERT_FAULTS=all kills there as well")
+    last = {name: at for at, name in enumerate(with_workers.undisturbed.steps)}
+    chosen = {name: at for name, at in last.items() if _is_of_a_unit(name) == of_units}
+    assert chosen
+    for number, (name, at) in enumerate(chosen.items()):
+        print(f"{number} of {len(chosen)}: {name}", flush=True)
+        output, fault, ended = suffer(commands, with_workers, tmp_path, at=at)
         check_torn(output)
         check_mended(
-            *(commands, scene, output, fault),
+            *(commands, with_workers, output, fault),
             killed=ended,
             n_in_flight=2,
             # Who goes on makes no difference, and one process is quicker.
