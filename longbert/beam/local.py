@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
@@ -28,7 +26,7 @@ from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels
 from longbert.engine.spool import Spool
 from longbert.errors import WorkerError
-from longbert.store.processes import process_start
+from longbert.store.processes import kill_all, process_start, with_helpers
 
 _POLL_SECONDS = 0.2
 _KILL_SECONDS = 10.0
@@ -92,13 +90,14 @@ class LocalUnits:
                 outcome.append(None)
 
         thread = threading.Thread(target=target, name="longbert-beam", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                thread.join(_POLL_SECONDS)
-                self._check_workers(thread)
-        finally:
-            self._end_workers()
+        with with_helpers(self.folder.workers):
+            thread.start()
+            try:
+                while thread.is_alive():
+                    thread.join(_POLL_SECONDS)
+                    self._check_workers(thread)
+            finally:
+                self._end_workers()
         if outcome[0] is not None:
             raise outcome[0]
 
@@ -124,9 +123,7 @@ class LocalUnits:
             left = [pid for pid in self.folder.workers() if process_start(pid) is not None]
             if not left:
                 return
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_all(left)
             time.sleep(_POLL_SECONDS / 10)
 
 

@@ -27,6 +27,7 @@ class PlanCounts:
         first_missing: some of them, the first in the order of the output.
         units: parts to make; of them ``copied`` from the rows of others, and ``reindexed`` from
             their own.
+        failing: documents to encode that are known to fail.
         n_bytes: to encode.
     """
 
@@ -39,6 +40,7 @@ class PlanCounts:
     units: int = 0
     copied: int = 0
     reindexed: int = 0
+    failing: int = 0
     n_bytes: int = 0
 
     @classmethod
@@ -48,6 +50,7 @@ class PlanCounts:
             units=1,
             copied=int(bool(unit.copy_from) and not unit.keeps_rows),
             reindexed=int(unit.keeps_rows),
+            failing=sum(one.failed for one in unit.part.documents) if unit.refs else 0,
             n_bytes=unit.n_bytes,
         )
 

@@ -16,7 +16,13 @@ from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import Segmenter, TokenizedText
-from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
+from longbert.engine.document_errors import (
+    MODEL_REMEDY,
+    finishing,
+    not_covered,
+    tokenizing,
+    without_tokens,
+)
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
@@ -296,7 +302,9 @@ def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot], partials: list[l
             partials[outcome.index] = outcome.partials
         elif state.error is None:
             state.error = DocumentError(
-                "encode", outcome.failure, "the model failed on a window of this document"
+                "encode",
+                outcome.failure,
+                f"the model failed on a window of this document: {MODEL_REMEDY}",
             )
 
 

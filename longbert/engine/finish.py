@@ -20,9 +20,10 @@ from longbert.engine.prepare import Prepared
 from longbert.errors import LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST
 from longbert.store.manifest import (
     FORMAT,
+    Claim,
     Environment,
     IndexDescription,
     IndexEntry,
@@ -182,6 +183,10 @@ def publish(
         # This step may be done twice at once.
         if not is_ours and output.manifest() != manifest:
             raise _overtaken(context)
+    if output.read(CLAIM) is None:
+        # It was removed since the first run.
+        check()
+        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     files = [shard.file for shard in shards]
     if built.entry is not None:
         files += index_files(output, built.entry)

@@ -19,6 +19,7 @@ from longbert.engine.context import RunContext
 from longbert.engine.planner import EarlierPart, Planned, plan_pieces
 from longbert.engine.prepare import Prepared
 from longbert.errors import InputError, OutputError, TooManyErrorsError, shown
+from longbert.readers.document_files import UnusedEncodings
 from longbert.readers.documents import scan
 from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings
@@ -70,8 +71,10 @@ def list_groups(context: RunContext) -> Iterator[tuple[InputFile, ...]]:
     """
     config = context.config
     files = InputFiles(context.filesystem, config.inputs, output=config.output)
-    yield from file_groups(files)
+    unused = UnusedEncodings(ReadSettings.of_run(config))
+    yield from file_groups(unused.passing(files))
     context.meter.add({f"skipped {what}": n for what, n in files.skipped.items()})
+    context.meter.add({f"unused encoding {glob}": 1 for glob in unused.globs})
 
 
 def scan_group(context: RunContext, files: Sequence[InputFile]) -> Iterator[Block]:
@@ -165,9 +168,20 @@ def check_errors(context: RunContext) -> None:
         return
     totals = context.meter.totals()
     n_documents = int(totals.get("planned_documents", 0))
-    n_errors = int(totals.get("errors", 0))
-    limit = context.config.error_limit(n_documents)
-    if n_errors > limit:
+    _refuse_errors(context, int(totals.get("errors", 0)), n_documents)
+
+
+def check_failing(context: RunContext, counts: PlanCounts) -> None:
+    """As :func:`check_errors`, for the documents that planning has shown to fail.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    _refuse_errors(context, counts.failing, counts.documents - counts.unchanged)
+
+
+def _refuse_errors(context: RunContext, n_errors: int, n_documents: int) -> None:
+    if n_errors > context.config.error_limit(n_documents):
         raise TooManyErrorsError(
             f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
             f"{context.config.max_errors}. What is done is kept, each error with its reason in "

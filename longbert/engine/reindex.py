@@ -65,7 +65,9 @@ def describe_index(output: OutputFolder) -> dict[str, Any]:
     """
     manifest, settings = _with_vectors(output)
     if manifest.index is None:
-        raise OutputError(f"{output.path} has no index, since it holds no document")
+        raise OutputError(
+            f"{output.path} has no index, since it holds no document: run longbert on some first"
+        )
     description = output.index_description(manifest.index)
     report = read_history(output).index
     parts = {*part_names(output, manifest.shards)}

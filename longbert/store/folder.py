@@ -13,7 +13,7 @@ from typing import IO, Any
 import msgspec
 import pyarrow as pa
 
-from longbert.errors import ConfigError, OutputError
+from longbert.errors import ConfigError, OutputError, UnfinishedError
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
 from longbert.store.layout import (
     CLAIM,
@@ -200,7 +200,8 @@ class OutputFolder:
 
         Raises:
             ConfigError: there is no such folder, or it is not an output of longbert.
-            OutputError: its first run has not finished, or the manifest is damaged.
+            UnfinishedError: its first run has not finished, or the manifest was removed.
+            OutputError: the manifest is damaged or of another format.
         """
         manifest = self.manifest()
         if manifest is not None:
@@ -213,9 +214,9 @@ class OutputFolder:
             raise ConfigError(
                 f"{self.path!r} holds no longbert output: name the output folder of `longbert run`"
             )
-        raise OutputError(
-            f"the first run into {self.path!r} has not finished: run it again to continue "
-            "where it stopped"
+        raise UnfinishedError(
+            f"{self.join(MANIFEST)} is missing, since the first run into {self.path!r} has not "
+            "finished: run it again to continue where it stopped"
         )
 
     def claim(self) -> Claim | None:

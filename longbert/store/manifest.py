@@ -14,7 +14,7 @@ import msgspec
 
 from longbert.core.fingerprint import fingerprint
 from longbert.core.units import Part, PlannedDocument
-from longbert.errors import OutputError
+from longbert.errors import DamagedError, OutputError
 from longbert.store.layout import LEXICAL, lexical_file, part_file
 
 FORMAT = 4
@@ -433,7 +433,8 @@ def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
         path: for messages.
 
     Raises:
-        OutputError: it is of another format, or damaged.
+        DamagedError: it is not what longbert writes.
+        OutputError: it is of another format.
     """
     try:
         content = msgspec.json.decode(data)
@@ -441,7 +442,7 @@ def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
             _check_format(content.get("format"), path)
         return msgspec.convert(content, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise OutputError(
+        raise DamagedError(
             f"{path} is damaged ({error}): restore it, or remove it and run longbert again, which "
             "keeps the parts that are complete"
         ) from None

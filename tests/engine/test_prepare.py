@@ -99,7 +99,7 @@ def test_accepted_drift_keeps_rows_and_records_the_mixture(
     assert made == {first.manifest.fingerprint, second.manifest.fingerprint}
     assert second.manifest.environments.keys() == made
     assert problems(output) == []
-    lines = list(environments_of(context.output))
+    lines = list(environments_of(context.output, context.output.finished()))
     assert len(lines) == 2
     assert any("torch 99.0" in line for line in lines)
 
@@ -131,6 +131,19 @@ def test_drift_is_never_accepted_for_settings(docs: Path, tmp_path: Path, embed:
     other = context_of(docs, tmp_path / "out", embed, accept_drift=True, passage=7)
     with pytest.raises(FingerprintError, match="passage: 64 -> 7"):
         run_with(other, load_run_models(other))
+
+
+def test_other_weights_are_named_with_what_reads_them(
+    docs: Path, tmp_path: Path, embed: str
+) -> None:
+    context = context_of(docs, tmp_path / "out", embed)
+    models = load_run_models(context)
+    run_with(context, models)
+    (settings,) = models.settings
+    other = msgspec.structs.replace(settings, digest="0" * 64)
+    told = r'weights or tokenizer of the model of embedding: passes\[0\]\.digest: "\w+" -> "0+"'
+    with pytest.raises(FingerprintError, match=told):
+        run_with(context, replace(models, settings=(other,)))
 
 
 def test_parts_of_a_first_run_that_was_stopped_are_kept_when_drift_is_accepted(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 from longbert.engine.verify.files import extra_files
 from longbert.engine.verify.parts import part_problems
 from longbert.engine.verify.problems import Mend, Problem
-from longbert.errors import OutputError
+from longbert.engine.verify.records import record_problems
+from longbert.errors import DamagedError, OutputError, UnfinishedError
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.layout import MANIFEST
 from longbert.store.manifest import Manifest, PartEntry, RowFingerprint
 from longbert.store.shards import n_parts, read_parts, read_shard, sums_up
 
@@ -22,17 +24,20 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
     One part at a time is in memory, plus the ids of all documents.
 
     Raises:
-        OutputError: there is no finished output to check.
+        ConfigError: there is no output to check.
+        OutputError: it is of another format.
     """
-    manifest = output.finished()
+    try:
+        manifest = output.finished()
+    except (DamagedError, UnfinishedError) as error:
+        mend = Mend.MANIFEST if isinstance(error, DamagedError) else Mend.RUN
+        yield Problem(f"{error}. Nothing else was checked", mend, file=MANIFEST)
+        return
     yield from (
         Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
         for what in _manifest_problems(manifest)
     )
-    try:
-        output.claim()
-    except OutputError as error:
-        yield Problem(str(error), Mend.FILE, file=CLAIM)
+    yield from record_problems(output)
     seen: set[str] = set()
     damaged: set[str | None] = set()
     listed: list[PartEntry] = []
@@ -68,13 +73,15 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
         )
 
 
-def environments_of(output: OutputFolder) -> Iterator[str]:
-    """A line for each environment that rows were made in, if there are several.
+def readable_manifest(output: OutputFolder) -> Manifest | None:
+    """The manifest, or None where :func:`verify_output` says why it cannot be read."""
+    with suppress(OutputError):
+        return output.manifest()
+    return None
 
-    Raises:
-        OutputError: there is no finished output to check.
-    """
-    manifest = output.finished()
+
+def environments_of(output: OutputFolder, manifest: Manifest) -> Iterator[str]:
+    """A line for each environment that rows were made in, if there are several."""
     if len(manifest.environments) < 2:
         return
     try:

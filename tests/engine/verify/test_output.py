@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -20,11 +21,13 @@ from support.runs import DEFAULT_TABLES, files_of, problems, run, some_texts, wr
 
 from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
+from longbert.engine.recorded import recorded_command
 from longbert.engine.verify.output import verify_output
 from longbert.engine.verify.report import verify_report
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.lock import locked
 from longbert.store.manifest import FileEntry
 
 
@@ -376,8 +379,34 @@ def test_rows_that_were_dropped(output: Path) -> None:
 @pytest.mark.parametrize("name", ["shards", "counts", "index"])
 def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.pop(name))
-    with pytest.raises(OutputError, match=f"damaged .*required field `{name}`.: restore it"):
-        problems(output)
+    (problem,) = problems(output)
+    assert re.search(f"damaged .*required field `{name}`.: restore it", problem)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"format": '])
+def test_a_manifest_that_cannot_be_read_has_a_report_all_the_same(
+    output: Path, content: bytes
+) -> None:
+    (output / "manifest.json").write_bytes(content)
+    result = CliRunner().invoke(
+        main, ["verify", str(output), "--inputs", "--sample", "1", "--format", "json"]
+    )
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["counts"] == {}
+    (problem,) = report["problems"]
+    assert problem["message"].startswith(f"{output}/manifest.json is damaged")
+    assert (problem["mend"], problem["file"]) == ("manifest", "manifest.json")
+    assert report["commands"][0] == f"rm -f -- {output}/manifest.json"
+
+
+def test_a_manifest_that_is_missing(output: Path) -> None:
+    (output / "manifest.json").unlink()
+    status, out, _ = verify(output)
+    assert status == 1
+    problem, _, command = out.splitlines()
+    assert problem.startswith(f"{output}/manifest.json is missing, since the first run into ")
+    assert command.startswith("  longbert run --input ")
 
 
 def test_no_output(tmp_path: Path) -> None:
@@ -386,9 +415,9 @@ def test_no_output(tmp_path: Path) -> None:
     assert err.startswith(f"longbert: error: '{tmp_path}/nothing' is not a folder")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.json").write_text("{")
-    status, _, err = verify(tmp_path / "bad")
+    status, out, _ = verify(tmp_path / "bad")
     assert status == 1
-    assert "bad/manifest.json is damaged" in err
+    assert "bad/manifest.json is damaged" in out
 
 
 def test_an_output_of_another_format(output: Path) -> None:
@@ -429,7 +458,28 @@ def test_entities_of_one_head_that_overlap(output: Path) -> None:
     assert any("overlaps the one before it" in problem for problem in problems(output))
 
 
-def test_a_damaged_claim(output: Path) -> None:
-    (output / "fingerprint.json").write_text("{")
-    (problem,) = problems(output)
-    assert problem.startswith(f"{output}/fingerprint.json is damaged")
+@pytest.mark.parametrize("name", ["fingerprint.json", "run.json", "lock.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_record(output: Path, name: str, content: str) -> None:
+    (output / name).write_text(content)
+    status, out, _ = verify(output)
+    assert status == 1
+    problem, _, removal, *_ = out.splitlines()
+    assert problem.startswith(f"{output}/{name} is damaged")
+    assert removal == f"  rm -f -- {output}/{name}"
+
+
+@pytest.mark.parametrize("name", ["fingerprint.json", "run.json"])
+def test_a_missing_record_is_written_by_the_next_run(output: Path, name: str) -> None:
+    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    before = files_of(output)
+    (output / name).unlink()
+    assert problems(output) == [f"{name} is missing"]
+    CliRunner().invoke(main, list(command[1:]))
+    assert problems(output) == []
+    assert files_of(output) == before
+
+
+def test_a_lock_is_no_problem(output: Path) -> None:
+    with locked(OutputFolder(LocalFileSystem(), str(output))):
+        assert problems(output) == []
