@@ -23,6 +23,7 @@ COMMANDS = {
     "index": "longbert.cli.index",
     "verify": "longbert.cli.verify",
     "compact": "longbert.cli.compact",
+    "bench": "longbert.cli.bench",
 }
 """The module of each command, loaded by name, so that a command imports only what it needs."""
 
