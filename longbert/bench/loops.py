@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from longbert.core.batching import pack_batches
@@ -70,8 +70,7 @@ class EncoderLoops:
     def run_with_heads(self) -> None:
         """The forward pass and what heads make of its hidden states."""
         for batches in self._passes:
-            run = batches.pass_.run
-            _consume(batches.pass_.map(lambda item, run=run: run(*item), batches.rows))
+            _consume(batches.pass_.map(batches.partials, batches.rows))
 
     def run_forward(self) -> None:
         """The forward pass alone."""
@@ -113,13 +112,17 @@ class _Batches:
     def hidden_states(self, batch: WindowBatch) -> None:
         self.pass_.backbone.hidden_states(batch, all_layers=self._all_layers)
 
+    def partials(self, batch: tuple[Sequence[TokenWindow], int]) -> None:
+        self.pass_.run(*batch)
+
     def linear_operations(self) -> int:
         return self.products.operations_a_position * sum(self.sizes)
 
     def operations(self) -> int:
-        positions_seen = sum(one.input_ids.size * one.input_ids.shape[1] for one in self.padded)
+        pairs = sum(one.input_ids.size * one.input_ids.shape[1] for one in self.padded)
         backbone = self.pass_.backbone
-        return self.linear_operations() + 4 * backbone.n_layers * backbone.width * positions_seen
+        # Queries with keys, and weights with values.
+        return self.linear_operations() + int(4 * backbone.n_layers * backbone.width * pairs)
 
 
 def _consume(results: Iterator[object]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from longbert.core.batching import Batch, pack_batches
+from longbert.core.batching import Batch, fill_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.encoders.batch import TokenWindow
@@ -18,7 +18,7 @@ from longbert.encoders.models import Models
 from longbert.encoders.passes import Pass
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
-from longbert.engine.meter import Meter, NullMeter, timed
+from longbert.engine.meter import Meter, NullMeter
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
 
@@ -39,15 +39,19 @@ class _State:
     error: DocumentError | None = None
     tokens: dict[str, TokenizedText] = field(default_factory=dict)
     n_windows: int = 0
+    slots: list[_Slot] = field(default_factory=list)
+    n_left: int = 0
     results: list[HeadResult] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Slot:
-    """Which window some partials belong to."""
+    """A window, and what each head of a pass makes of it."""
 
     state: _State
     window: TokenWindow
+    n_bytes: float = 0.0
+    partials: list[Any] = field(default_factory=list)
 
 
 def encode_documents(
@@ -118,39 +122,57 @@ def encode_windows(
     """
     (_,) = pass_.heads
     states = [_State(document) for document in documents]
-    slots, partials = _encode(pass_, states, meter or NullMeter(), 0)
-    start = 0
+    for _ in _encode(pass_, states, meter or NullMeter(), 0):
+        pass
     for state in states:
-        # The windows of a document are adjacent, in document order.
-        stop = start
-        while stop < len(slots) and slots[stop].state is state:
-            stop += 1
         if state.error is not None:
             yield state.error
         else:
             yield WindowPartials(
                 state.tokens[pass_.tokenizer.digest],
-                tuple(slot.window for slot in slots[start:stop]),
-                tuple(by_head[0] for by_head in partials[start:stop]),
+                tuple(slot.window for slot in state.slots),
+                tuple(slot.partials[0] for slot in state.slots),
             )
-        start = stop
 
 
 def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
-    slots, partials = _encode(pass_, states, meter, n_bytes)
-    with timed(meter, "assembling"):
-        _finish(pass_, slots, partials)
+    """Run a pass, and let its heads finish each document while others are encoded."""
+    seconds = 0.0
+    for state in _encode(pass_, states, meter, n_bytes):
+        began = time.perf_counter()
+        _finish(pass_, state)
+        seconds += time.perf_counter() - began
+    meter.add({"seconds_assembling": seconds})
 
 
 def _encode(
     pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float
-) -> tuple[list[_Slot], list[list[Any]]]:
-    """The windows of all documents, and what each head makes of each window."""
-    slots: list[_Slot] = []
-    with timed(meter, "tokenizing"):
-        for state in states:
-            slots += _split(pass_, state)
-    return slots, _run(pass_, slots, meter, n_bytes)
+) -> Iterator[_State]:
+    """Encode documents, and give each of which all windows are done.
+
+    Documents are tokenized while batches of those before them run.
+    """
+    n_chars = sum(len(state.document.text) for state in states)
+    for slot in _run(pass_, _slots(pass_, states, meter, n_bytes / max(1, n_chars)), meter):
+        slot.state.n_left -= 1
+        if not slot.state.n_left and slot.state.error is None:
+            yield slot.state
+
+
+def _slots(
+    pass_: Pass, states: Sequence[_State], meter: Meter, bytes_a_char: float
+) -> Iterator[_Slot]:
+    """The windows of all documents."""
+    for state in states:
+        n_bytes = len(state.document.text) * bytes_a_char
+        state.slots = _split(pass_, state)
+        state.n_left = len(state.slots)
+        if not state.slots:
+            meter.add({"bytes": n_bytes})
+        n_positions = sum(_n_positions(pass_, slot) for slot in state.slots)
+        for slot in state.slots:
+            slot.n_bytes = n_bytes * _n_positions(pass_, slot) / n_positions
+            yield slot
 
 
 def run_windows(
@@ -168,35 +190,60 @@ def run_windows(
         DocumentError: the model failed on one of them.
     """
     state = _State(Document("", ""))
-    partials = _run(pass_, [_Slot(state, window) for window in windows], meter, n_bytes)
+    slots = [_Slot(state, window, n_bytes / len(windows)) for window in windows]
+    for _ in _run(pass_, slots, meter):
+        pass
     if state.error is not None:
         raise state.error
-    return partials
+    return [slot.partials for slot in slots]
 
 
-def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> list[list[Any]]:
-    lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
-    partials: list[list[Any]] = [[] for _ in slots]
-    bytes_a_position = n_bytes / max(1, sum(lengths))
-    batches = pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit)
+def _run(pass_: Pass, slots: Iterable[_Slot], meter: Meter) -> Iterator[_Slot]:
+    """Encode windows in batches, and give each once it is done, unless its document failed."""
+    taken: list[_Slot] = []
+    batches: list[Batch] = []
+    seconds_taking = 0.0
+
+    def lengths() -> Iterator[int]:
+        nonlocal seconds_taking
+        began = time.perf_counter()
+        for slot in slots:
+            seconds_taking += time.perf_counter() - began
+            taken.append(slot)
+            yield _n_positions(pass_, slot)
+            began = time.perf_counter()
+
+    def noted() -> Iterator[Batch]:
+        limits = {"batch_tokens": pass_.batch_tokens, "limit": pass_.limit}
+        for batch in fill_batches(lengths(), **limits):
+            batches.append(batch)
+            yield batch
+
+    outcomes = pass_.map(partial(_run_batch, pass_, taken), noted())
     began = time.perf_counter()
-    outcomes = pass_.map(partial(_run_batch, pass_, slots), batches)
-    for batch, outcome in zip(batches, outcomes, strict=True):
-        _keep(outcome, slots, partials)
-        ended = time.perf_counter()
-        positions = sum(lengths[index] for index in batch.indices)
+    # Batches are there once their outcomes are.
+    for number, outcome in enumerate(outcomes):
+        seconds = time.perf_counter() - began
+        batch = batches[number]
+        rows = [taken[index] for index in batch.indices]
         meter.add(
             {
-                "seconds_encoding": ended - began,
-                "windows": len(batch.indices),
-                "tokens": sum(slots[index].window.window.n_owned for index in batch.indices),
-                "positions": positions,
+                "seconds_tokenizing": seconds_taking,
+                "seconds_encoding": seconds - seconds_taking,
+                "windows": len(rows),
+                "tokens": sum(slot.window.window.n_owned for slot in rows),
+                "positions": sum(_n_positions(pass_, slot) for slot in rows),
                 "padded_positions": batch.padded_length * len(batch.indices),
-                "bytes": positions * bytes_a_position,
+                "bytes": sum(slot.n_bytes for slot in rows),
             }
         )
-        began = ended
-    return partials
+        seconds_taking = 0.0
+        yield from _keep(outcome, taken)
+        began = time.perf_counter()
+
+
+def _n_positions(pass_: Pass, slot: _Slot) -> int:
+    return len(slot.window.ids) + pass_.backbone.n_special
 
 
 def _split(pass_: Pass, state: _State) -> list[_Slot]:
@@ -266,32 +313,27 @@ def _run_batch(pass_: Pass, slots: Sequence[_Slot], batch: Batch) -> list[_Outco
     ]
 
 
-def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot], partials: list[list[Any]]) -> None:
+def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot]) -> Iterator[_Slot]:
     """Note what came of windows; of a document's failures, the first in order is kept."""
     for outcome in outcomes:
-        state = slots[outcome.index].state
+        slot = slots[outcome.index]
         if not outcome.failure:
-            partials[outcome.index] = outcome.partials
-        elif state.error is None:
-            state.error = DocumentError(
+            slot.partials = outcome.partials
+            yield slot
+        elif slot.state.error is None:
+            slot.state.error = DocumentError(
                 "encode", outcome.failure, "the model failed on a window of this document"
             )
 
 
-def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) -> None:
-    start = 0
-    while start < len(slots):
-        state = slots[start].state
-        stop = start
-        while stop < len(slots) and slots[stop].state is state:
-            stop += 1
-        if state.error is None:
-            try:
-                with finishing(pass_.backbone.precision):
-                    _finish_document(pass_, state, partials[start:stop])
-            except DocumentError as error:
-                state.error = error
-        start = stop
+def _finish(pass_: Pass, state: _State) -> None:
+    """Let the heads finish a document, whose partials are not needed after that."""
+    try:
+        with finishing(pass_.backbone.precision):
+            _finish_document(pass_, state, [slot.partials for slot in state.slots])
+    except DocumentError as error:
+        state.error = error
+    state.slots = []
 
 
 def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:

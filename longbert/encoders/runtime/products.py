@@ -19,9 +19,8 @@ class BareProducts:
     def __init__(
         self, shapes: Sequence[tuple[int, int]], *, device: torch.device, dtype: torch.dtype
     ) -> None:
-        generator = torch.Generator().manual_seed(0)
-        self._like = {"device": device, "dtype": dtype}
-        self._weights = [torch.randn(shape, generator=generator).to(**self._like) for shape in shapes]
+        self._device, self._dtype = device, dtype
+        self._weights = [self._drawn(shape) for shape in shapes]
         self._inputs: dict[tuple[int, int], torch.Tensor] = {}
 
     @property
@@ -34,8 +33,7 @@ class BareProducts:
         for weight in self._weights:
             shape = n_positions, weight.shape[1]
             if shape not in self._inputs:
-                generator = torch.Generator().manual_seed(0)
-                self._inputs[shape] = torch.randn(shape, generator=generator).to(**self._like)
+                self._inputs[shape] = self._drawn(shape)
 
     def __call__(self, n_positions: int) -> None:
         """Multiply a batch, for which inputs were prepared, with all weights."""
@@ -44,3 +42,7 @@ class BareProducts:
                 functional.linear(self._inputs[n_positions, weight.shape[1]], weight)
             if weight.device.type == "cuda":
                 torch.cuda.synchronize()
+
+    def _drawn(self, shape: tuple[int, int]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(shape, generator=generator).to(self._device, self._dtype)
