@@ -98,7 +98,9 @@ class _Bench:
         without_beam = self._job("all", through_beam=False)
         few = self._job("few", through_beam=True)
         self._stages.append(without_beam.stages)
-        self._peaks.append({name: one.peak_mb for name, one in commands.items()})
+        self._peaks.append(
+            {name: one.peak_mb for name, one in commands.items() if one.peak_mb is not None}
+        )
         return {
             **{name: one.seconds for name, one in commands.items()},
             "job": with_beam.seconds,

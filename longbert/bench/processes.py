@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from longbert.errors import LongbertError
 
 _COMMAND = "import sys; from longbert.cli.main import main; main(sys.argv[1:])"
+_STATUS = Path("/proc/self/status")
+# What wait4 tells would count the memory of this process, from which the other one is forked.
+_NOTING_PEAK = f"""
+import atexit, os, shutil, sys
+if os.path.exists('{_STATUS}'):
+    atexit.register(shutil.copyfile, '{_STATUS}', sys.argv[1])
+del sys.argv[1]
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +29,12 @@ class Ended:
 
     Attributes:
         seconds: from start to exit.
-        peak_mb: most memory that it held at a time; that of processes it started not counted.
+        peak_mb: most memory that it held at a time, that of processes it started not counted;
+            None where the system does not tell.
     """
 
     seconds: float
-    peak_mb: float
+    peak_mb: float | None
 
 
 def run_command(*arguments: str) -> Ended:
@@ -42,22 +52,27 @@ def run_python(code: str, *arguments: str) -> Ended:
     Raises:
         LongbertError: it failed.
     """
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr is not None
-    said = process.stderr.read().decode(errors="replace")
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - began
-    if process.returncode:
-        raise LongbertError(f"{_shown(arguments)} ended with {process.returncode}: {said.strip()}")
-    per_mb = 2**20 if sys.platform == "darwin" else 2**10
-    return Ended(seconds, usage.ru_maxrss / per_mb)
+    with tempfile.TemporaryDirectory(prefix="longbert-bench-") as folder:
+        status = Path(folder, "status")
+        began = time.perf_counter()
+        process = subprocess.run(
+            [sys.executable, "-c", _NOTING_PEAK + code, str(status), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        seconds = time.perf_counter() - began
+        if process.returncode:
+            said = process.stderr.decode(errors="replace").strip()
+            raise LongbertError(f"{_shown(arguments)} ended with {process.returncode}: {said}")
+        return Ended(seconds, _peak_mb(status))
+
+
+def _peak_mb(status: Path) -> float | None:
+    """The high-water mark that a process noted as it ended."""
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return peaks[0] / 2**10 if peaks else None
 
 
 def _shown(arguments: Sequence[str]) -> str:
