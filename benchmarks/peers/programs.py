@@ -168,15 +168,17 @@ def afterthoughts(task: Task) -> Work:
     """Late chunking: whole windows through the model, means of the tokens of chunks."""
     from afterthoughts import LateEncoder
 
-    encoder = LateEncoder(task.model, device="cpu", dtype="float32", normalize=True)
+    encoder = LateEncoder(task.model, device="cpu", normalize=True)
     texts = task.texts()
 
     def work() -> None:
         encoder.encode(
             texts,
+            max_length=task.window,
+            max_batch_tokens=task.window * task.batch_rows,
+            max_chunk_sents=None,
             max_chunk_tokens=64,
-            prechunk_overlap=task.overlap / task.window,
-            batch_tokens=task.window * task.batch_rows,
+            prechunk_overlap_tokens=task.overlap,
             show_progress=False,
         )
 
