@@ -1,6 +1,6 @@
 """The chart of longbert beside other programs, and of the stages of a run.
 
-    python benchmarks/peers/chart_peers.py docs/speed.svg bench.json peers.json [more-peers.json ...]
+    python benchmarks/peers/chart_peers.py docs/speed.svg bench.json peers.json [more.json ...]
 
 ``bench.json`` is what `longbert bench --format json` prints, the others are of compare.py.
 """
