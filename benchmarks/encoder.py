@@ -23,6 +23,7 @@ from torch.nn import functional
 
 from longbert.config import ModelConfig
 from longbert.encoders.checkpoint.locate import find_model
+from longbert.encoders.devices.plain import PlainDevice
 from longbert.encoders.runtime.base import EncoderModule, Runtime
 from longbert.encoders.runtime.bert_files import load_bert
 from longbert.encoders.runtime.parallel import map_in_threads
@@ -47,7 +48,7 @@ def runtimes(folder: Path, dtype: torch.dtype) -> dict[str, Runtime]:
     if dtype == torch.bfloat16:
         encoders["oneDNN"] = ("onednn", own())
     return {
-        name: runtime_factory(runtime)(encoder, folder=folder, device=CPU, dtype=dtype)
+        name: runtime_factory(runtime)(encoder, folder=folder, device=PlainDevice(CPU), dtype=dtype)
         for name, (runtime, encoder) in encoders.items()
     }
 

@@ -204,7 +204,7 @@ def evaluate_ranking(
             together.
         OutputError: the output is unfinished or damaged.
     """
-    from longbert.core.measures.rankings import LEAST_DEPTH
+    from longbert.core.ranks import LEAST_DEPTH
     from longbert.engine.evaluate_ranking import evaluate_rankings
     from longbert.engine.judged_search import JudgedSearch, read_judged_queries
 

@@ -100,7 +100,7 @@ class ModelConfig:
             declares, or its limit, whichever is smaller.
         overlap: content tokens that neighbouring windows share; None: a quarter of the
             window's content tokens.
-        passage: content tokens of a passage.
+        passage: content tokens of a passage; words where no model runs.
         batch_tokens: positions of a batch, padding included; None: what suits the device.
         entity_strategy: how the tokens of a word agree on a label; see the method's page.
         entity_stitching: which windows' scores a token in an overlap gets.
@@ -143,12 +143,11 @@ class ModelConfig:
                 object.__setattr__(self, task.name, _switched_on(getattr(self, task.name)))
         for name in ("query_prompt", "document_prompt"):
             self._check_prompt(name, getattr(self, name))
-        if not any(self.models_of(task) for task in TASKS.values()):
-            *names, last = TASKS
-            raise ConfigError(
-                f"{', '.join(names)} and {last} are all none, so there is nothing to do: "
-                "name a model for at least one of them"
-            )
+
+    @property
+    def has_models(self) -> bool:
+        """Whether any model runs; without one, lengths count words."""
+        return any(self.models_of(task) for task in TASKS.values())
 
     def models_of(self, task: Task) -> tuple[str, ...]:
         """The models named for a task; none where it is switched off."""

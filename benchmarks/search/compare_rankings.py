@@ -24,7 +24,7 @@ from corpora import Corpus, Query, read_articles, read_meetings
 
 import longbert
 from longbert.core.fusion import WEIGHTS, combined
-from longbert.core.ranking import RANKS
+from longbert.core.ranks import RANKS
 from longbert.index.excerpts import Hit
 from longbert.index.search import Index
 

@@ -6,6 +6,7 @@ Beam itself passes on only the text of a traceback.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -105,6 +106,13 @@ class RunFolder(Failures):
         return [
             int(os.path.basename(path).partition(".")[0]) for path in self._paths("", ".worker")
         ]
+
+    def take_number(self) -> int:
+        """A number that no other process of the run has taken, from 0 on."""
+        for number in itertools.count():
+            with contextlib.suppress(FileExistsError), open(f"{self.folder}/{number}.number", "x"):
+                return number
+        raise AssertionError("there is always a next number")
 
     def worker_is_done(self) -> None:
         """Have this process no longer be one of the workers."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -57,7 +57,7 @@ class LocalUnits:
             WorkerError: a worker process died.
             LongbertError: see the steps.
         """
-        job = Job(context, self.info, self.folder)
+        job = Job(_as_planned(context, prepared), self.info, self.folder)
         with own_errors(self.folder):
             if self.n_workers is None:
                 # One copy of the models is enough for this process.
@@ -127,6 +127,15 @@ class LocalUnits:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             time.sleep(_POLL_SECONDS / 10)
+
+
+def _as_planned(context: RunContext, prepared: Prepared) -> RunContext:
+    """With batches of the size that was planned, where it matters and memory has decided on it."""
+    batch_tokens = prepared.rows.settings.batch_tokens
+    if batch_tokens is None:
+        return context
+    models = replace(context.config.models, batch_tokens=batch_tokens)
+    return replace(context, config=replace(context.config, models=models))
 
 
 def _worker_environment(folder: RunFolder) -> SubprocessSDKEnvironment:

@@ -16,7 +16,7 @@ from apache_beam.utils.shared import Shared
 
 from longbert.beam.failures import Failures, NoFailures
 from longbert.core.units import Plan, Unit
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.finish import RunInfo, finish
 from longbert.engine.plan import (

@@ -12,6 +12,9 @@ import sys
 import threading
 import time
 
+from longbert.beam.failures import RunFolder
+from longbert.encoders.runtime.machine import visible_gpus
+
 _POLL_SECONDS = 0.5
 
 
@@ -24,12 +27,21 @@ def main(folder: str, parent: int) -> None:
     """
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _silence_standard_error()
+    _take_gpu(RunFolder(folder))
     from apache_beam.runners.worker import sdk_worker_main
-
-    from longbert.beam.failures import RunFolder
 
     sdk_worker_main.main(sys.argv[:1])
     RunFolder(folder).worker_is_done()
+
+
+def _take_gpu(folder: RunFolder) -> None:
+    """Have this process see one GPU of several, each worker another; before torch looks for them.
+
+    More workers than GPUs share them evenly.
+    """
+    gpus = visible_gpus()
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[folder.take_number() % len(gpus)]
 
 
 def _end_with(parent: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from longbert.api import filesystem_for
 from longbert.beam.runners import local_units
 from longbert.config import DEFAULT_RUNNER, NO_BEAM, ModelConfig, RunConfig
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_models
 from longbert.engine.finish import RunInfo
 from longbert.engine.meter import FileMeter

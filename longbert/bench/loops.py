@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from longbert.core.batching import pack_batches
 from longbert.encoders.batch import TokenWindow, WindowBatch
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.passes import Pass
 
 

@@ -17,7 +17,7 @@ from longbert.bench.processes import Ended, run_command, run_python
 from longbert.bench.report import Report, machine, median_ratio, medians, versions
 from longbert.config import Execution, RunConfig, write_toml
 from longbert.encoders.checkpoint.locate import find_model
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 
 _SHARE = 10
 """Which part of the documents is run alone, to see whether time grows as they do."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.store.manifest import Record
 
 Round = Mapping[str, float]

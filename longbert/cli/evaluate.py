@@ -21,7 +21,7 @@ from longbert.cli.ranking_scores import notes, write_ranking
 from longbert.cli.scores import FORMATS, mistake_lines, write_evaluation
 from longbert.cli.search_options import filter_option, rank_option
 from longbert.cli.streams import say, standard_output, telling_warnings
-from longbert.core.measures.rankings import LEAST_DEPTH
+from longbert.core.ranks import LEAST_DEPTH
 from longbert.errors import ConfigError, OutputError
 
 _EXAMPLES = """

@@ -101,7 +101,8 @@ model_options = together(
         "--passage",
         type=int,
         metavar="TOKENS",
-        help=f"Content tokens of a passage.  {default_of(ModelConfig, 'passage')}",
+        help="Content tokens of a passage; words if no model runs.  "
+        f"{default_of(ModelConfig, 'passage')}",
     ),
     click.option(
         "--document-prompt",

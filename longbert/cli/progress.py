@@ -17,7 +17,7 @@ from longbert.engine.meter import FileMeterReader
 if TYPE_CHECKING:
     from longbert.engine.finish import RunResult
     from longbert.engine.history import RunEntry
-    from longbert.store.manifest import PassSettings
+    from longbert.store.manifest import PassSettings, RowSettings
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0
@@ -154,6 +154,17 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def _pass_lines(device: str, settings: RowSettings) -> list[str]:
+    if not settings.passes:
+        return [f"no model: passages of {settings.passage} words, searched by words"]
+    heads = sum(len(one.heads) for one in settings.passes)
+    return [
+        f"{device}, {settings.precision}: {counted(len(settings.passes), 'pass', 'passes')} for "
+        f"{counted(heads, 'head')}",
+        *(_pass_line(number, one) for number, one in enumerate(settings.passes, 1)),
+    ]
+
+
 def _pass_line(number: int, settings: PassSettings) -> str:
     names = [head.name for head in settings.heads]
     shared = f"shared by {', '.join(names)}" if len(names) > 1 else f"for {names[0]}"
@@ -223,14 +234,7 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
     ]
     stages.append(f"in all {entry.seconds:.1f}")
     lines.append(f"seconds: {', '.join(stages)}")
-    settings = manifest.rows.settings
-    heads = sum(len(one.heads) for one in settings.passes)
-    lines.append(
-        f"{entry.device}, {settings.precision}: "
-        f"{counted(len(settings.passes), 'pass', 'passes')} for "
-        f"{counted(heads, 'head')}"
-    )
-    lines += [_pass_line(number, one) for number, one in enumerate(settings.passes, 1)]
+    lines += _pass_lines(entry.device, manifest.rows.settings)
     if totals.get("unknown_script"):
         lines.append(
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "

@@ -21,7 +21,7 @@ from longbert.cli.results import FORMATS, write_results
 from longbert.cli.search_options import filter_option, rank_option
 from longbert.cli.streams import say, standard_output, telling_warnings
 from longbert.cli.wording import counted
-from longbert.errors import ConfigError, InputError
+from longbert.errors import ConfigError, InputError, shown
 
 if TYPE_CHECKING:
     from longbert.cli.results import Results
@@ -122,11 +122,23 @@ def query(
     with telling_warnings():
         results = _search(index, texts, like, k, rank, filter, rerank, rerank_label)
     if n_without := sum(not hits for _, hits in results):
-        which = counted(n_without, "query", "queries")
-        fitting = "no document" if filter is None else "no document that fits --filter"
-        say(f"{which} found nothing: {fitting} has anything in common with it")
+        say(_found_nothing(index, filter, n_without))
     with standard_output(for_programs=format_ != "table") as stream:
         write_results(results, stream, format=format_)
+
+
+def _found_nothing(index: Index, filter: str | None, n_queries: int) -> str:
+    which = counted(n_queries, "query", "queries")
+    n_all = counted(index.count(), "document")
+    if filter is None:
+        return f"{which} found nothing: none of {n_all} has anything in common with it"
+    n_fitting = index.count(filter)
+    if not n_fitting:
+        return f"{which} found nothing: --filter {shown(filter)} fits none of {n_all}"
+    return (
+        f"{which} found nothing: of {n_all}, {n_fitting:,} fit --filter {shown(filter)}, and none "
+        "of these has anything in common with it"
+    )
 
 
 def _texts(text: tuple[str, ...], queries: str | None) -> dict[str, str]:

@@ -47,6 +47,7 @@ Examples:
   longbert run --input docs/
   longbert run --input 'cases/**/*.txt' --input more.jsonl.gz --output out
   longbert run --input docs/ --ner ./my-ner-model --classify ./my-classifier
+  longbert run --input docs/ --embed none
   longbert run --input docs/ --workers 4
   longbert run --input docs/ --window 128 --print-config > run.toml
   longbert run --config run.toml
@@ -227,7 +228,8 @@ def run(
 
     Splits every document into overlapping windows, encodes each text once for all heads that
     share a backbone, and writes Parquet tables and indexes of vectors and words. Run again, it
-    goes on where it was stopped, and encodes only what is new or has changed.
+    goes on where it was stopped, and encodes only what is new or has changed. With --embed none and
+    no head it loads no model, and documents are found by their words.
     """
     for option in beam_options:
         if not option.startswith("-"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from longbert.core.ranking import RANKS
+from longbert.core.ranks import RANKS
 
 filter_option = click.option(
     "--filter",

@@ -61,11 +61,7 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
     config = run_config({"input": [file], **given(options)})
     document = _read(config, file, document_id)
 
-    from longbert.encoders.outline import outline_models
-    from longbert.engine.inspect import split_document
-
-    outline = outline_models(config.models)
-    views = split_document(outline.readings, document, passage_tokens=config.models.passage)
+    views = _views(config, document)
     with standard_output(for_programs=format_ == "json") as stream:
         if format_ == "json":
             content = {
@@ -79,6 +75,18 @@ def windows(file: str, document_id: str | None, format_: str, **options: Any) ->
         for view in views:
             for line in _picture(document, view):
                 print(escaped(line), file=stream)
+
+
+def _views(config: RunConfig, document: Document) -> tuple[SplitView, ...]:
+    from longbert.engine.inspect import split_by_words, split_document
+
+    passage = config.models.passage
+    if not config.models.has_models:
+        return (split_by_words(document, passage_words=passage),)
+    from longbert.encoders.outline import outline_models
+
+    readings = outline_models(config.models).readings
+    return split_document(readings, document, passage_tokens=passage)
 
 
 def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
@@ -112,10 +120,18 @@ def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
 
 def _picture(document: Document, view: SplitView) -> Iterator[str]:
     n_tokens = view.n_tokens
+    n_chars = counted(len(document.text), "character")
+    n_passages = counted(len(view.passages), "passage")
+    if not view.heads:
+        yield (
+            f"{document.document_id}: {n_chars}, {counted(n_tokens, 'word')}, {n_passages}; "
+            "no model, so no windows"
+        )
+        yield from _passage_lines(view)
+        return
     yield (
-        f"{document.document_id}: {counted(len(document.text), 'character')}, "
-        f"{counted(n_tokens, 'token')}, {counted(len(view.windows), 'window')}, "
-        f"{counted(len(view.passages), 'passage')} for {', '.join(view.heads)}"
+        f"{document.document_id}: {n_chars}, {counted(n_tokens, 'token')}, "
+        f"{counted(len(view.windows), 'window')}, {n_passages} for {', '.join(view.heads)}"
     )
     width = len(f"{n_tokens:,}")
     yield (
@@ -130,6 +146,10 @@ def _picture(document: Document, view: SplitView) -> Iterator[str]:
             f"{window.owned_start:>{width}}-{window.owned_stop:<{width}}  "
             f"{one.owned_char_start:>8}-{one.owned_char_end:<9}  {bar}"
         )
+    yield from _passage_lines(view)
+
+
+def _passage_lines(view: SplitView) -> Iterator[str]:
     yield "passages (characters):"
     spans = [f"{start}-{stop}" for start, stop in view.passages]
     for first in range(0, len(spans), 8):

@@ -8,18 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from longbert.arrays import DoubleArray, FloatArray, IntArray
-from longbert.errors import ConfigError, nearest
 
 MEAN_OF = 3
 """Passages that ``best-mean`` averages."""
-
-RANKS = ("hybrid", "lexical", "best", "best-mean", "document")
-
-DENSE_RANKS = ("hybrid", "best", "best-mean", "document")
-"""Those that compare vectors."""
-
-LEXICAL_RANKS = ("hybrid", "lexical")
-"""Those that compare words."""
 
 DENSE_IN_HYBRID = "best"
 """How vectors rank documents where words do, too."""
@@ -49,18 +40,6 @@ class Span:
     char_start: int
     char_end: int
     score: float
-
-
-def check_rank(rank: str) -> None:
-    """Refuse what is not one of :data:`RANKS`.
-
-    Raises:
-        ConfigError: with the known ones.
-    """
-    if rank not in RANKS:
-        raise ConfigError(
-            f"rank must be one of {', '.join(RANKS)}, got {rank!r}{nearest(rank, RANKS)}"
-        )
 
 
 def similarities(vectors: FloatArray, query: FloatArray) -> FloatArray:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 _CLOSING = r"[\"'”’»)\]}」』】）]*"
 _BORDER = re.compile(
-    # Full stops of scripts that put no space behind them.
-    rf"(?:[。！？｡]+{_CLOSING}\s*"
-    rf"|(?P<stop>[.!?…؟।۔]+){_CLOSING}\s+"
+    # Full stops of scripts that put no space behind them; one of them is a decimal point, too.
+    rf"(?:(?:[。！？｡။។።]|．(?!\d))+{_CLOSING}\s*"
+    rf"|(?P<stop>[.!?…؟।۔։]+){_CLOSING}\s+"
     r"|\s*(?P<line>[\n\r\u2028\u2029\x0b\x0c])\s*)"
 )
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029\x0b\x0c]")

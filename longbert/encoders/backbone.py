@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from longbert.core.batching import padded_length
 from longbert.encoders.batch import TokenWindow, WindowBatch, pad_pairs, pad_windows
 from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.devices.base import Device
 from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
 from longbert.encoders.runtime.device import device_identity, precision_name
-from longbert.encoders.runtime.parallel import n_batches_at_once
-from longbert.encoders.runtime.probe import is_batch_invariant, reads_padding
+from longbert.encoders.runtime.probe import is_batch_invariant, random_windows, reads_padding
 from longbert.encoders.runtime.products import BareProducts
 from longbert.encoders.runtime.registry import choose_runtime, runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
@@ -33,12 +34,12 @@ class Backbone:
         ModelError: its hidden states of a text depend on the padding beside it.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, checkpoint: Checkpoint, *, device: Device, dtype: torch.dtype) -> None:
         self.tokenizer = checkpoint.tokenizer
         self.limit = checkpoint.limit
         self.digest = checkpoint.backbone_digest
         self._folder = checkpoint.folder.path
-        self._device, self._dtype = device, dtype
+        self.device, self._dtype = device, dtype
         self._pads_left = self.tokenizer.pads_left
         self._use(checkpoint.encoder)
         # Some tokenizers ask for padding on the left of models that count positions from there.
@@ -74,7 +75,7 @@ class Backbone:
     @property
     def n_batches_at_once(self) -> int:
         """How many batches may run at a time in threads of their own."""
-        return n_batches_at_once(self._device, implementation=self.implementation)
+        return self.device.n_batches_at_once(self.implementation)
 
     def with_encoder(self, encoder: EncoderModule) -> Backbone:
         """The same backbone with other weights, where the digest does not matter."""
@@ -88,14 +89,31 @@ class Backbone:
         other.tokenizer = tokenizer
         return other
 
-    def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
-        """Put special tokens and padding around windows."""
+    def batch(
+        self, windows: Sequence[TokenWindow], padded_length: int, n_rows: int | None = None
+    ) -> WindowBatch:
+        """Put special tokens and padding around windows; see
+        :func:`longbert.encoders.batch.pad_windows`.
+        """
         return pad_windows(
-            windows, self.tokenizer, padded_length=padded_length, pads_left=self._pads_left
+            windows,
+            self.tokenizer,
+            padded_length=padded_length,
+            pads_left=self._pads_left,
+            n_rows=n_rows,
         )
 
+    def n_rows(self, n_windows: int, padded_length: int, *, batch_tokens: int) -> int:
+        """Rows of a batch of so many windows, which are more where shapes are fixed."""
+        if not self.device.has_fixed_shapes:
+            return n_windows
+        return max(n_windows, batch_tokens // padded_length)
+
     def batch_pairs(
-        self, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], padded_length: int
+        self,
+        pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+        padded_length: int,
+        n_rows: int,
     ) -> WindowBatch:
         """Put padding beside pairs of texts; see :func:`longbert.encoders.batch.pad_pairs`."""
         return pad_pairs(
@@ -103,6 +121,7 @@ class Backbone:
             pad_id=self.tokenizer.pad_id,
             padded_length=padded_length,
             pads_left=self._pads_left,
+            n_rows=n_rows,
         )
 
     def hidden_states(self, batch: WindowBatch, *, all_layers: bool = False) -> tuple[Tensor, ...]:
@@ -121,7 +140,24 @@ class Backbone:
 
         There are none where layers share their weights.
         """
-        return BareProducts(self._linear_shapes, device=self._device, dtype=self._dtype)
+        return BareProducts(self._linear_shapes, device=self.device.torch_device, dtype=self._dtype)
+
+    def fitting_batch_tokens(self, length: int, *, all_layers: bool = False) -> int:
+        """Positions of a batch where nobody asked for a number; see
+        :meth:`longbert.encoders.devices.base.Device.batch_tokens`.
+
+        Args:
+            length: positions of the longest windows, special tokens included.
+            all_layers: whether the hidden states of all layers are kept.
+        """
+
+        padded = padded_length(length, limit=self.limit)
+
+        def run(n_windows: int) -> object:
+            batch = self.batch(random_windows(self, n_windows, padded), padded)
+            return self.hidden_states(batch, all_layers=all_layers)
+
+        return self.device.batch_tokens(run, padded)
 
     def is_batch_invariant(self, lengths: Sequence[int], *, batch_tokens: int) -> bool:
         """Whether a window has the same bits alone and among others on this device.
@@ -144,7 +180,7 @@ class Backbone:
         key = {
             "backbone": self.digest,
             "runtime": [self.implementation, self.attention, self.precision, self._pads_left],
-            "device": device_identity(self._device),
+            "device": device_identity(self.device.torch_device),
             **more,
         }
         return remembered(question, key, find_out)
@@ -157,7 +193,7 @@ class Backbone:
             for weight in layer.parameters()
             if weight.ndim == 2
         ]
-        name = choose_runtime(encoder, device=self._device, dtype=self._dtype)
+        name = choose_runtime(encoder, device=self.device.torch_device, dtype=self._dtype)
         self._runtime = runtime_factory(name)(
-            encoder, folder=self._folder, device=self._device, dtype=self._dtype
+            encoder, folder=self._folder, device=self.device, dtype=self._dtype
         )

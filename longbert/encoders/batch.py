@@ -57,10 +57,10 @@ class WindowBatch:
     """Windows padded to one length.
 
     Attributes:
-        windows: one for each row.
+        windows: one for each row; rows behind them repeat the first, and nothing reads them.
         input_ids: Shape: (batch, positions).
         attention_mask: 1 for tokens, 0 for padding. Shape: (batch, positions).
-        content_starts: position of each row's first content token.
+        content_starts: position of each window's first content token.
         n_prefix, n_suffix: special tokens before and after the content; the tokens of a prompt
             count among those before.
         token_types: which of two texts a token belongs to; None where there is one. Shape:
@@ -77,7 +77,12 @@ class WindowBatch:
 
 
 def pad_windows(
-    windows: Sequence[TokenWindow], tokenizer: Tokenizer, *, padded_length: int, pads_left: bool
+    windows: Sequence[TokenWindow],
+    tokenizer: Tokenizer,
+    *,
+    padded_length: int,
+    pads_left: bool,
+    n_rows: int | None = None,
 ) -> WindowBatch:
     """Put special tokens and padding around windows.
 
@@ -86,9 +91,10 @@ def pad_windows(
         tokenizer: of their ids.
         padded_length: positions of every row.
         pads_left: whether padding comes before the tokens.
+        n_rows: of the batch; None: as many as there are windows.
     """
     n_prefix, n_suffix = len(tokenizer.prefix), len(tokenizer.suffix)
-    shape = len(windows), padded_length
+    shape = n_rows or len(windows), padded_length
     ids = np.full(shape, tokenizer.pad_id, dtype=np.int64)
     mask = np.zeros(shape, dtype=np.int64)
     content_starts = []
@@ -98,6 +104,7 @@ def pad_windows(
         ids[row, first : first + length] = [*tokenizer.prefix, *window.ids, *tokenizer.suffix]
         mask[row, first : first + length] = 1
         content_starts.append(first + n_prefix)
+    ids[len(windows) :], mask[len(windows) :] = ids[0], mask[0]
     return WindowBatch(
         windows=windows,
         input_ids=ids,
@@ -114,6 +121,7 @@ def pad_pairs(
     pad_id: int,
     padded_length: int,
     pads_left: bool,
+    n_rows: int,
 ) -> WindowBatch:
     """Put padding beside pairs of texts.
 
@@ -122,14 +130,17 @@ def pad_pairs(
         pad_id: id that fills a row up.
         padded_length: positions of every row.
         pads_left: whether padding comes before the tokens.
+        n_rows: of the batch; those behind the pairs repeat the first.
     """
-    shape = len(pairs), padded_length
+    shape = n_rows, padded_length
     ids = np.full(shape, pad_id, dtype=np.int64)
     types, mask = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
     for row, (own, own_types) in enumerate(pairs):
         first = padded_length - len(own) if pads_left else 0
         here = slice(first, first + len(own))
         ids[row, here], types[row, here], mask[row, here] = own, own_types, 1
+    for array in (ids, types, mask):
+        array[len(pairs) :] = array[0]
     return WindowBatch(
         windows=(),
         input_ids=ids,

@@ -14,12 +14,9 @@ from longbert.core.windows import default_overlap, split_windows
 from longbert.encoders.backbone import Backbone
 from longbert.encoders.checkpoint.load import load_checkpoint
 from longbert.encoders.checkpoint.locate import find_model
+from longbert.encoders.devices.opened import open_device
 from longbert.encoders.heads.detached import DetachedHead
-from longbert.encoders.runtime.device import (
-    choose_device,
-    choose_precision,
-    default_batch_tokens,
-)
+from longbert.encoders.runtime.device import choose_precision
 from longbert.encoders.tokenizers.pairs import PairTemplate, load_pair_template
 from longbert.errors import ConfigError, InputError, ModelError, nearest, shown
 from longbert.tasks import TASKS
@@ -118,15 +115,18 @@ class CrossEncoder:
                 yield _Pair(number, part, ids, types)
 
     def _of_pairs(self, pairs: Sequence[_Pair]) -> DoubleArray:
+        device = self.backbone.device
         scores = np.zeros(len(pairs))
         lengths = [len(pair.ids) for pair in pairs]
         batches = pack_batches(lengths, batch_tokens=self._batch_tokens, limit=self.backbone.limit)
         for packed in batches:
             own = [(pairs[one].ids, pairs[one].types) for one in packed.indices]
-            batch = self.backbone.batch_pairs(own, packed.padded_length)
+            length, n_pairs = packed.padded_length, len(own)
+            n_rows = self.backbone.n_rows(n_pairs, length, batch_tokens=self._batch_tokens)
+            batch = self.backbone.batch_pairs(own, length, n_rows)
             (states,) = self.backbone.hidden_states(batch)
-            logits = self._head.logits(states, batch).numpy().astype(np.float64)
-            scores[list(packed.indices)] = _log_odds(logits, self._label)
+            logits = device.download(self._head.logits(states, batch, device))[:n_pairs]
+            scores[list(packed.indices)] = _log_odds(logits.astype(np.float64), self._label)
         if not np.isfinite(scores).all():
             raise ModelError(
                 "the cross-encoder gave NaN or infinity for a passage: use another --rerank model"
@@ -159,15 +159,16 @@ def load_cross_encoder(name: str, *, label: str | None = None) -> CrossEncoder:
             f"{name} takes {checkpoint.limit} positions, which leaves no room for a query and a "
             f"passage beside {template.n_special} special tokens: use another model"
         )
-    device = choose_device(config.device)
-    dtype = choose_precision(config.precision, device)
-    head = DetachedHead(checkpoint, device=device, dtype=dtype)
+    device = open_device(config.device)
+    dtype = choose_precision(config.precision, device.torch_device)
+    head = DetachedHead(checkpoint, device=device.torch_device, dtype=dtype)
+    backbone = Backbone(checkpoint, device=device, dtype=dtype)
     return CrossEncoder(
-        Backbone(checkpoint, device=device, dtype=dtype),
+        backbone,
         head,
         template,
         label=_label_index(head.id2label, label, name=name),
-        batch_tokens=default_batch_tokens(device),
+        batch_tokens=backbone.fitting_batch_tokens(backbone.limit),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,18 +11,18 @@ import torch
 from longbert.config import ModelConfig
 from longbert.core.batching import padded_length
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.checkpoint.load import Checkpoint
+from longbert.encoders.devices.base import Device
+from longbert.encoders.devices.opened import open_device
 from longbert.encoders.heads.base import Head
 from longbert.encoders.heads.factory import head_factory
 from longbert.encoders.heads.learned.build import load_learned_head
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.loading import LoadedModel, load_requested
 from longbert.encoders.passes import Pass
 from longbert.encoders.readings import Reading, readings_of
 from longbert.encoders.runtime.device import (
-    choose_device,
     choose_precision,
-    default_batch_tokens,
     device_description,
     device_kind,
     precision_name,
@@ -32,37 +32,6 @@ from longbert.encoders.splitting import Split
 from longbert.store.manifest import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
-
-
-@dataclass(frozen=True)
-class Models:
-    """The passes of a configuration, ready to run.
-
-    Attributes:
-        passes: those that read whole documents come first, that of the first head before others.
-        settings: of the passes, as far as they can change a row.
-        decisive_batch_tokens: positions of a batch where they can change a row, else None.
-        libraries: versions that can change a row, by name.
-        processor: its kind, on which bits depend.
-        device: for people.
-        precision: number type.
-        width: of the embedding; None without an embedding model.
-        metric: ``cosine`` or ``dot``; None without an embedding model.
-        prompts: of the embedding model; None without one.
-        embed_digest: digest that a query's model must have; None without one.
-    """
-
-    passes: tuple[Pass, ...]
-    settings: tuple[PassSettings, ...]
-    decisive_batch_tokens: int | None
-    libraries: Mapping[str, str]
-    processor: str
-    device: str
-    precision: str
-    width: int | None
-    metric: str | None
-    prompts: Prompts | None
-    embed_digest: str | None
 
 
 def load_models(
@@ -82,34 +51,22 @@ def load_models(
     """
     if threads is not None:
         set_threads(threads)
-    device = choose_device(config.device)
-    dtype = choose_precision(config.precision, device)
-    batch_tokens = config.batch_tokens or default_batch_tokens(device)
+    device = open_device(config.device)
+    dtype = choose_precision(config.precision, device.torch_device)
     models = load_requested(config)
-    backbones: dict[str, Backbone] = {}
-    passes = []
-    settings = []
-    for reading in readings_of(models, config, for_queries=for_queries):
-        if reading.digest not in backbones:
-            checkpoint = reading.models[0].checkpoint
-            backbones[reading.digest] = Backbone(checkpoint, device=device, dtype=dtype)
-        pass_ = Pass(
-            backbone=backbones[reading.digest].with_tokenizer(reading.tokenizer),
-            heads=_heads(reading, config, device, dtype),
-            split_tokens=reading.split_tokens,
-            batch_tokens=batch_tokens,
-        )
-        passes.append(pass_)
-        settings.append(_settings(pass_, reading))
-    is_invariant = all(one.batch_invariant for one in settings)
+    readings = list(readings_of(models, config, for_queries=for_queries))
+    passes = _passes(readings, config, device, dtype)
+    settings = [_settings(pass_, reading) for pass_, reading in zip(passes, readings, strict=True)]
+    # Fixed shapes are those of the batch.
+    is_invariant = not device.has_fixed_shapes and all(one.batch_invariant for one in settings)
     embedding = next((model for model in models if model.request.prompts is not None), None)
     return Models(
         passes=tuple(passes),
         settings=tuple(settings),
-        decisive_batch_tokens=None if is_invariant else batch_tokens,
+        decisive_batch_tokens=None if is_invariant else passes[0].batch_tokens,
         libraries={name: importlib.metadata.version(name) for name in _libraries(models)},
-        processor=device_kind(device),
-        device=device_description(device),
+        processor=device_kind(device.torch_device),
+        device=device_description(device.torch_device),
         precision=precision_name(dtype),
         width=None if embedding is None else embedding.checkpoint.width,
         metric=None if embedding is None else config.metric or embedding.request.settings.metric,
@@ -122,6 +79,37 @@ def _libraries(models: Sequence[LoadedModel]) -> tuple[str, ...]:
     """Names of the libraries that can change a row."""
     needs_transformers = any(model.checkpoint.needs_transformers for model in models)
     return (*_LIBRARIES, "transformers") if needs_transformers else _LIBRARIES
+
+
+def _passes(
+    readings: Sequence[Reading[LoadedModel]],
+    config: ModelConfig,
+    device: Device,
+    dtype: torch.dtype,
+) -> list[Pass]:
+    """The passes, their models on the device, with batches that fit beside all of these."""
+    backbones: dict[str, Backbone] = {}
+    heads = []
+    for reading in readings:
+        if reading.digest not in backbones:
+            checkpoint = reading.models[0].checkpoint
+            backbones[reading.digest] = Backbone(checkpoint, device=device, dtype=dtype)
+        heads.append(_heads(reading, config, device.torch_device, dtype))
+    batch_tokens = config.batch_tokens or min(
+        backbones[reading.digest].fitting_batch_tokens(
+            reading.window, all_layers=any(head.needs_all_layers for head in own)
+        )
+        for reading, own in zip(readings, heads, strict=True)
+    )
+    return [
+        Pass(
+            backbone=backbones[reading.digest].with_tokenizer(reading.tokenizer),
+            heads=own,
+            split_tokens=reading.split_tokens,
+            batch_tokens=batch_tokens,
+        )
+        for reading, own in zip(readings, heads, strict=True)
+    ]
 
 
 def _heads(
@@ -218,8 +206,8 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
     Raises:
         ModelError, ConfigError: as :func:`load_models` does.
     """
-    device = choose_device(config.device)
-    dtype = choose_precision(config.precision, device)
+    device = open_device(config.device)
+    dtype = choose_precision(config.precision, device.torch_device)
     (model,) = load_requested(config)
     backbone = Backbone(model.checkpoint, device=device, dtype=dtype)
     # Heads on it read no prompt, and no passages are encoded.
@@ -232,7 +220,9 @@ def load_backbone(config: ModelConfig) -> LoadedBackbone:
         window=reading.window,
         overlap=reading.overlap,
         split_tokens=reading.split_tokens,
-        batch_tokens=config.batch_tokens or default_batch_tokens(device),
+        # Heads that are trained read all layers.
+        batch_tokens=config.batch_tokens
+        or backbone.fitting_batch_tokens(reading.window, all_layers=True),
         precision=precision_name(dtype),
-        processor=device_kind(device),
+        processor=device_kind(device.torch_device),
     )

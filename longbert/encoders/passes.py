@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.batch import TokenWindow
+from longbert.encoders.batch import TokenWindow, WindowBatch
+from longbert.encoders.devices.base import Item, Result
 from longbert.encoders.heads.base import Head
 from longbert.encoders.reader import EndsReader, Reader, WindowReader
-from longbert.encoders.runtime.parallel import Item, Result, map_in_threads
 from longbert.encoders.splitting import Ends, Split
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 
@@ -49,6 +49,11 @@ class Pass:
         """
         return not isinstance(self.split_tokens, Ends)
 
+    @property
+    def needs_all_layers(self) -> bool:
+        """Whether a head reads more than the last layer."""
+        return any(head.needs_all_layers for head in self.heads)
+
     def reader(self) -> Reader:
         """Reads one document, whose tokens come in pieces."""
         if isinstance(self.split_tokens, Ends):
@@ -71,11 +76,25 @@ class Pass:
         Yields:
             Results in the order of the items.
         """
-        return map_in_threads(function, items, n_threads=self.backbone.n_batches_at_once)
+        return self.backbone.device.map(function, items, n_at_once=self.backbone.n_batches_at_once)
+
+    def n_rows(self, n_windows: int, padded: int) -> int:
+        """Rows of a batch of so many windows, which are more where shapes are fixed."""
+        return self.backbone.n_rows(n_windows, padded, batch_tokens=self.batch_tokens)
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
-        """Encode one batch; for each head the partials of its windows."""
-        batch = self.backbone.batch(windows, padded)
-        all_layers = any(head.needs_all_layers for head in self.heads)
-        states = self.backbone.hidden_states(batch, all_layers=all_layers)
-        return [list(head.partials(states, batch)) for head in self.heads]
+        """Encode one batch; for each head the partials of its windows.
+
+        Hidden states stay on the device; what heads reduce them to comes back.
+        """
+        batch = self.backbone.batch(windows, padded, self.n_rows(len(windows), padded))
+        device = self.backbone.device
+        found = device.with_room(lambda: device.download(self._reduced(batch)))
+        return [
+            list(head.partials(reduced, batch))
+            for head, reduced in zip(self.heads, found, strict=True)
+        ]
+
+    def _reduced(self, batch: WindowBatch) -> list[Any]:
+        states = self.backbone.hidden_states(batch, all_layers=self.needs_all_layers)
+        return [head.reduce(states, batch, self.backbone.device) for head in self.heads]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from longbert.config import ModelConfig, RunConfig
+from longbert.encoders.loaded_models import Models, no_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import FileSystem
@@ -13,9 +14,6 @@ from longbert.store.folder import OutputFolder
 from longbert.store.layout import CATALOG, LEXICAL
 from longbert.store.manifest import LexicalSettings, Receipt
 from longbert.store.tables import table_names
-
-if TYPE_CHECKING:
-    from longbert.encoders.models import Models
 
 
 class ModelLoader(Protocol):
@@ -25,11 +23,24 @@ class ModelLoader(Protocol):
         """Load them in this process."""
 
 
-def load_models(config: ModelConfig, *, threads: int | None) -> Models:
-    """Load models with torch, which is imported only now: a run may need none."""
+def load_models(
+    config: ModelConfig, *, threads: int | None = None, for_queries: bool = False
+) -> Models:
+    """Load models with torch, which is imported only now: a run may need none.
+
+    Args:
+        config: models and how documents are split for them.
+        threads: of torch in this process; None: what torch chooses.
+        for_queries: put the prompt of queries before a text, and make no passages.
+
+    Raises:
+        ModelError, ConfigError: models or settings do not fit.
+    """
+    if not config.has_models:
+        return no_models()
     from longbert.encoders import models
 
-    return models.load_models(config, threads=threads)
+    return models.load_models(config, threads=threads, for_queries=for_queries)
 
 
 @dataclass(frozen=True)

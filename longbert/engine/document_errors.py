@@ -44,14 +44,15 @@ def finishing(precision: str) -> Iterator[None]:
         ) from None
 
 
-def without_tokens() -> DocumentError:
-    """A document of which the tokenizer leaves nothing."""
-    return DocumentError(
-        "tokenize",
-        "no_tokens",
+def without_tokens(*, has_models: bool) -> DocumentError:
+    """A document of which the tokenizer leaves nothing, or without a word where no model runs."""
+    message = (
         "the document has no tokens: it is empty, white space, or made of characters that "
-        "the tokenizer drops. Leave it out, or use a model that knows its script",
+        "the tokenizer drops. Leave it out, or use a model that knows its script"
+        if has_models
+        else "the document has no words: it is empty or white space. Leave it out"
     )
+    return DocumentError("tokenize", "no_tokens", message)
 
 
 def not_covered(n_covered: int, n_chars: int) -> DocumentError:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,8 +20,7 @@ from longbert.core.passages import PassageStream, SpanStream
 from longbert.core.text_stream import Text, TextStream
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.models import Models
-from longbert.encoders.passes import Pass
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.stream import tokens_between
 from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
@@ -28,6 +28,9 @@ from longbert.engine.encode import run_windows
 from longbert.engine.meter import Meter, timed
 from longbert.engine.spool import Spool
 from longbert.records import Document, DocumentResult, Passage
+
+if TYPE_CHECKING:
+    from longbert.encoders.passes import Pass
 
 TOKENS_AT_ONCE = 1 << 16
 
@@ -76,9 +79,9 @@ class _DocumentStream:
         self._meter = meter
         self._text = TextStream()
         self._digest = hashlib.sha256()
-        self._tokenizers = {
-            pass_.tokenizer.digest: pass_.tokenizer.stream() for pass_ in models.passes
-        }
+        self._segmenter = models.segmenter
+        segmenters = [self._segmenter, *(pass_.tokenizer for pass_ in models.passes)]
+        self._tokenizers = {one.digest: one.stream() for one in segmenters}
         self._passes = [_PassStream(pass_, meter, len(models.passes)) for pass_ in models.passes]
         self._passages = _PassageRows(passage_tokens, has_vectors=models.width is not None)
         self._unknown = UnknownChars()
@@ -110,18 +113,14 @@ class _DocumentStream:
 
     def result(self) -> DocumentResult:
         """All but the rows of passages, entities and windows."""
-        first = self._passes[0]
-        n_covered = first.reader.n_covered(self._text)
-        if n_covered != len(self._text) and first.pass_.reads_all:
-            raise not_covered(n_covered, len(self._text))
         last = [result for one in self._passes for result in one.last_results]
         return replace(
             self._no_rows,
             content_sha256=self._digest.hexdigest(),
             n_chars=len(self._text),
             n_tokens=self._n_tokens,
-            n_windows=first.n_windows,
-            n_chars_covered=n_covered,
+            n_windows=self._passes[0].n_windows if self._passes else 0,
+            n_chars_covered=self._n_covered(),
             n_chars_unknown=self._unknown.count,
             embedding=next((one.embedding for one in last if one.embedding is not None), None),
             classifications=tuple(row for one in last for row in one.classifications),
@@ -132,18 +131,34 @@ class _DocumentStream:
         for one in self._passes:
             one.close()
 
+    def _n_covered(self) -> int:
+        """Characters that the windows of the first pass span; without a model, passages span all.
+
+        Raises:
+            DocumentError: the windows should span the text, and do not.
+        """
+        if not self._passes:
+            return len(self._text)
+        first = self._passes[0]
+        n_covered = first.reader.n_covered(self._text)
+        if n_covered != len(self._text) and first.pass_.reads_all:
+            raise not_covered(n_covered, len(self._text))
+        return n_covered
+
     def _take(
         self, tokens: dict[str, TokenizedText], *, n_bytes: int, is_end: bool
     ) -> DocumentResult:
-        own = tokens[self._passes[0].pass_.tokenizer.digest]
+        own = tokens[self._segmenter.digest]
         self._n_tokens += len(own)
         if is_end and not self._n_tokens:
-            raise without_tokens()
+            raise without_tokens(has_models=bool(self._passes))
         self._unknown.add(own.offsets, own.is_unknown)
         self._passages.add(self._text, own)
         for one in self._passes:
             read = tokens[one.pass_.tokenizer.digest]
             self._passages.add_vectors(one.add(self._text, read, n_bytes=n_bytes, is_end=is_end))
+        if not self._passes:
+            self._meter.add({"bytes": n_bytes})
         if is_end:
             self._passages.finish(self._text)
         firsts = [self._passages.first_char, *(one.first_char for one in self._passes)]

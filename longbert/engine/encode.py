@@ -7,20 +7,22 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from longbert.core.batching import Batch, fill_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.models import Models
-from longbert.encoders.passes import Pass
-from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.tokenizers.base import Segmenter, TokenizedText
 from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
-from longbert.engine.meter import Meter, NullMeter
+from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
+
+if TYPE_CHECKING:
+    from longbert.encoders.passes import Pass
 
 _UNKNOWN_SHARE = 0.1
 """Share of unknown characters above which the model does not know a document's script."""
@@ -78,11 +80,12 @@ def encode_documents(
     states = [_State(document) for document in documents]
     for pass_ in models.passes:
         _run_pass(pass_, states, meter, n_bytes / len(models.passes))
-    first = models.passes[0]
+    if not models.passes:
+        _only_cut(models.segmenter, states, meter, n_bytes)
     for state in states:
         if state.error is None:
             try:
-                yield _result(first, state, passage_tokens)
+                yield _result(models, state, passage_tokens)
                 continue
             except DocumentError as error:
                 state.error = error
@@ -143,6 +146,17 @@ def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: floa
         _finish(pass_, state)
         seconds += time.perf_counter() - began
     meter.add({"seconds_assembling": seconds})
+
+
+def _only_cut(segmenter: Segmenter, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+    """Cut documents that no model reads."""
+    with timed(meter, "tokenizing"):
+        for state in states:
+            try:
+                _tokenize(segmenter, state, has_models=False)
+            except DocumentError as error:
+                state.error = error
+    meter.add({"bytes": n_bytes})
 
 
 def _encode(
@@ -233,7 +247,8 @@ def _run(pass_: Pass, slots: Iterable[_Slot], meter: Meter) -> Iterator[_Slot]:
                 "windows": len(rows),
                 "tokens": sum(slot.window.window.n_owned for slot in rows),
                 "positions": sum(_n_positions(pass_, slot) for slot in rows),
-                "padded_positions": batch.padded_length * len(batch.indices),
+                "padded_positions": batch.padded_length
+                * pass_.n_rows(len(batch.indices), batch.padded_length),
                 "bytes": sum(slot.n_bytes for slot in rows),
             }
         )
@@ -247,23 +262,30 @@ def _n_positions(pass_: Pass, slot: _Slot) -> int:
 
 
 def _split(pass_: Pass, state: _State) -> list[_Slot]:
-    """Tokenize a document, unless a pass with the same tokenizer has, and cut its windows."""
+    """Tokenize a document and cut its windows."""
     if state.error is not None:
         return []
     try:
+        tokens = _tokenize(pass_.tokenizer, state, has_models=True)
         with tokenizing():
-            key = pass_.tokenizer.digest
-            if key not in state.tokens:
-                state.tokens[key] = pass_.tokenizer.tokenize(state.document.text)
-            tokens = state.tokens[key]
-            if not len(tokens):
-                raise without_tokens()
             windows = pass_.split(state.document.text, tokens)
     except DocumentError as error:
         state.error = error
         return []
     state.n_windows = state.n_windows or len(windows)
     return [_Slot(state, window) for window in windows]
+
+
+def _tokenize(segmenter: Segmenter, state: _State, *, has_models: bool) -> TokenizedText:
+    """The tokens of a document, made once for all passes with the same tokenizer."""
+    key = segmenter.digest
+    if key not in state.tokens:
+        with tokenizing():
+            state.tokens[key] = segmenter.tokenize(state.document.text)
+    tokens = state.tokens[key]
+    if not len(tokens):
+        raise without_tokens(has_models=has_models)
+    return tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,14 +365,14 @@ def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) 
         state.results.append(head.finish(state.document.text, tokens, merged))
 
 
-def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
+def _result(models: Models, state: _State, passage_tokens: int) -> DocumentResult:
     """Assemble the heads' results for a document.
 
     Raises:
         DocumentError: the windows do not span the text.
     """
     text = state.document.text
-    tokens = state.tokens[first.tokenizer.digest]
+    tokens = state.tokens[models.segmenter.digest]
     embedding = next((r.embedding for r in state.results if r.embedding is not None), None)
     vectors = next(
         (r.passage_embeddings for r in state.results if r.passage_embeddings is not None), None
@@ -358,9 +380,7 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
     entities = tuple(entity for result in state.results for entity in result.entities)
     classes = tuple(row for result in state.results for row in result.classifications)
     window_scores = tuple(row for result in state.results for row in result.window_scores)
-    covered = count_covered_chars(text, tokens.offsets, first.split_tokens(tokens))
-    if covered != len(text) and first.reads_all:
-        raise not_covered(covered, len(text))
+    covered = _n_covered(models, text, tokens)
     starts = passage_starts(tokens.offsets, size=passage_tokens)
     spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
     return DocumentResult(
@@ -386,3 +406,18 @@ def _result(first: Pass, state: _State, passage_tokens: int) -> DocumentResult:
         classifications=classes,
         window_scores=window_scores,
     )
+
+
+def _n_covered(models: Models, text: str, tokens: TokenizedText) -> int:
+    """Characters that the windows of the first pass span; without a model, passages span all.
+
+    Raises:
+        DocumentError: the windows should span the text, and do not.
+    """
+    if not models.passes:
+        return len(text)
+    first = models.passes[0]
+    covered = count_covered_chars(text, tokens.offsets, first.split_tokens(tokens))
+    if covered != len(text) and first.reads_all:
+        raise not_covered(covered, len(text))
+    return covered

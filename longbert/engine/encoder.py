@@ -9,7 +9,8 @@ import numpy as np
 
 from longbert.arrays import FloatMatrix
 from longbert.config import ModelConfig
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.engine.context import load_models
 from longbert.engine.encode import does_not_know_script, encode_documents
 from longbert.errors import DocumentError, InputError, QueryWarning
 from longbert.readers.fields import replace_surrogates

@@ -137,7 +137,7 @@ def evaluate_rankings(
     """Measure a ranking against judgments, and compare it with another one.
 
     Args:
-        ranking: as deep as :data:`longbert.core.measures.rankings.LEAST_DEPTH`, where there are
+        ranking: as deep as :data:`longbert.core.ranks.LEAST_DEPTH`, where there are
             that many documents.
         grades: of the documents that people judged.
         against: another ranking of the same queries.

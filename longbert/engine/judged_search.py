@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from longbert.core.measures.rankings import LEAST_DEPTH
-from longbert.core.ranking import RANKS
+from longbert.core.ranks import LEAST_DEPTH, RANKS
 from longbert.engine.evaluate_ranking import Ranking
 from longbert.errors import ConfigError, InputError, nearest
 from longbert.index.search import Index

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from longbert.core.units import Unit
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.engine.commit import commit_tables, write_large_index_files, write_receipt
 from longbert.engine.context import RunContext
 from longbert.engine.document_errors import error_row

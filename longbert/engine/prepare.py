@@ -30,7 +30,11 @@ from longbert.store.manifest import (
 from longbert.tasks import TASKS
 
 if TYPE_CHECKING:
-    from longbert.encoders.models import Models
+    from longbert.encoders.loaded_models import Models
+
+
+_UNITS_ON_GPU = 3
+"""One on the device, one before it and one behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,15 @@ class Prepared:
     def fingerprint(self) -> str:
         """Digest of the row fingerprint."""
         return self.rows.digest
+
+    @property
+    def units_at_once(self) -> int:
+        """How many units a process does at a time without Beam, which changes nothing of them.
+
+        A GPU waits while a unit is read, tokenized, assembled or written, unless there are others;
+        on a CPU all of this is work of the same cores.
+        """
+        return _UNITS_ON_GPU if self.rows.environment.processor.startswith("cuda") else 1
 
 
 def prepare(context: RunContext, models: Models) -> Prepared:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from longbert.core.units import Plan, Unit
@@ -32,7 +34,7 @@ from longbert.index.lexical.languages import read_ahead
 from longbert.store.lock import locked
 
 if TYPE_CHECKING:
-    from longbert.encoders.models import Models
+    from longbert.encoders.loaded_models import Models
 
 
 class RunModels:
@@ -48,6 +50,8 @@ class RunModels:
         self._load = load
         self._models: Models | None = None
         self._checked = ""
+        # Several units may be the first at the same time.
+        self._loading = threading.Lock()
 
     @property
     def are_loaded(self) -> bool:
@@ -60,9 +64,11 @@ class RunModels:
         Raises:
             ModelError, ConfigError: models or settings do not fit.
         """
-        if self._models is None:
-            self._models = load_run_models(self._context) if self._load is None else self._load()
-        return self._models
+        with self._loading:
+            if self._models is None:
+                load = self._load or partial(load_run_models, self._context)
+                self._models = load()
+            return self._models
 
     def checked(self, prepared: Prepared) -> Models:
         """The models, if this machine would write the planned rows.
@@ -93,12 +99,16 @@ class DoUnits(Protocol):
 def do_units_here(
     context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
 ) -> None:
-    """Make the parts of units in this process, one after another."""
+    """Make the parts of units in this process, one after another or a few at a time."""
     # Torch is imported for work only.
+    from longbert.encoders.runtime.parallel import in_order
     from longbert.engine.unit import process_unit
 
-    for unit in units:
+    def do(unit: Unit) -> None:
         process_unit(context, unit, lambda: models.checked(prepared))
+
+    for _ in in_order(do, units, n_threads=prepared.units_at_once):
+        pass
 
 
 def run_in_process(

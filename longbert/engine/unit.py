@@ -8,7 +8,7 @@ import msgspec
 import pyarrow as pa
 
 from longbert.core.units import Unit
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.engine.commit import (
     commit_tables,
     holds_one_large,

@@ -12,7 +12,7 @@ from longbert.arrays import FloatArray, IntArray
 from longbert.core.ranking import MEAN_OF, ScoredPassage, Span, join_neighbours, top_passages
 from longbert.core.sentences import sentence_spans, strongest, widened
 from longbert.index.lexical.analysis import analyse
-from longbert.index.lexical.words import words_of
+from longbert.index.lexical.words import characters_of, words_of
 from longbert.index.snapshot import IndexSnapshot
 from longbert.index.texts import read_texts
 
@@ -155,10 +155,12 @@ def _marked(
     start: int, score: float, text: str, weights: Mapping[int, float], languages: Sequence[str]
 ) -> HitPassage:
     least = _MARKED_FROM * max(weights.values(), default=0.0)
-    places = [(begin, begin + len(word)) for begin, word in words_of(text)] if weights else []
+    found = [*words_of(text), *characters_of(text)] if weights else []
+    places = [(begin, begin + len(word)) for begin, word in found]
     gains = np.zeros(len(places))
     for language in languages if places else ():
-        terms = analyse(text, language=language).terms.tolist()
+        own = analyse(text, language=language)
+        terms = [*own.terms.tolist(), *own.character_terms.tolist()]
         gains = np.maximum(gains, [weights.get(term, 0.0) for term in terms])
     sentences = sentence_spans(text)
     place = strongest(

@@ -94,11 +94,16 @@ def choose_type(
     known = ("flat",) if n_rows < TRAINED_AT_LEAST else tuple(INDEX_KINDS)
     takes = {type: estimate(type, n_rows, width) for type in known}
     fits = [type for type, found in takes.items() if found.most <= memory_bytes]
-    least = min(found.most for found in takes.values())
-    remedy = f"try --type {fits[0]}" if fits else f"the least is {megabytes(least)}"
+    smallest = min(takes, key=lambda type: takes[type].most)
+    least = megabytes(takes[smallest].most)
+    remedy = (
+        f"try --type {' or '.join(fits)}"
+        if fits
+        else f"the least is {least}, with {smallest}: give more --memory"
+    )
     raise ConfigError(
         f"memory leaves {megabytes(memory_bytes, up=False)} for the {n_rows:,} vectors of {width} "
-        f"numbers in the table {table}, which is too little for type {possible[-1]}: {remedy}"
+        f"numbers in the table {table}, which is too little for {_named(wanted, n_rows)}: {remedy}"
         + "".join(
             f"\n  {type}: {megabytes(found.build)} to build, {megabytes(found.search)} to search"
             for type, found in takes.items()
@@ -113,6 +118,15 @@ def _possible(wanted: str, n_rows: int, width: int) -> tuple[str, ...]:
     if wanted != AUTO:
         return (wanted,)
     return ("flat", *_AUTO) if n_rows * width <= FLAT_NUMBERS_AT_MOST else _AUTO
+
+
+def _named(wanted: str, n_rows: int) -> str:
+    """What was to be built, for people: a type may be that of the run before."""
+    if n_rows < TRAINED_AT_LEAST:
+        return f"type flat, which all indexes of fewer than {TRAINED_AT_LEAST:,} vectors have"
+    if wanted == AUTO:
+        return "all types that auto picks from"
+    return f"type {wanted}, asked for now or by an earlier run"
 
 
 def megabytes(n_bytes: int, *, up: bool = True) -> str:

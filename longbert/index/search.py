@@ -12,11 +12,7 @@ import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.fusion import combined_passages
-from longbert.core.ranking import (
-    DENSE_RANKS,
-    LEXICAL_RANKS,
-    check_rank,
-)
+from longbert.core.ranks import DENSE_RANKS, LEXICAL_RANKS, check_rank
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
@@ -117,6 +113,15 @@ class Index:
     def document_ids(self) -> Sequence[str]:
         """Ids of all documents, in the order of the tables; read as they are asked for."""
         return self._snapshot.document_ids
+
+    def count(self, filter: str | None = None) -> int:
+        """How many documents fit a filter, or there are.
+
+        Raises:
+            ConfigError: the filter is wrong.
+        """
+        allowed = self._allowed(filter)
+        return len(self.document_ids) if allowed is None else int(allowed.sum())
 
     @property
     def description(self) -> IndexDescription | None:

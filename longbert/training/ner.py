@@ -72,7 +72,10 @@ class WordReader:
 
     def read(self, states: Sequence[Tensor], batch: WindowBatch, row: int) -> Tensor:
         """The words of a window. Shape: (words, layers, width)."""
-        return window_word_states(self.layers, states, batch, row)
+        device = states[0].device
+        return window_word_states(
+            self.layers, states, batch, row, upload=lambda one: torch.from_numpy(one).to(device)
+        )
 
     def read_text(self, window: TokenWindow) -> WindowFeatures:
         """Looks of the words, and where each begins."""

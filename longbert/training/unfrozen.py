@@ -13,7 +13,7 @@ from torch import Tensor
 from longbert.core.batching import padded_length
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.models import LoadedBackbone
-from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.runtime.base import EncoderModule, needed_mask
 from longbert.errors import ConfigError
 from longbert.records import LabelledDocument
 from longbert.training.base import (
@@ -104,7 +104,8 @@ class LiveFeatures:
         batch = backbone.batch(windows, padded_length(longest, limit=backbone.limit))
         device = next(base.parameters()).device
         ids, mask = (
-            torch.from_numpy(array).to(device) for array in (batch.input_ids, batch.attention_mask)
+            None if array is None else torch.from_numpy(array).to(device)
+            for array in (batch.input_ids, needed_mask(batch.attention_mask))
         )
         return tuple(one.cpu() for one in base(ids, mask, all_layers=True)), batch
 

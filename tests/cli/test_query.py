@@ -50,6 +50,9 @@ class FakeIndex:
         self.asked.append((texts, k, rank, *more, *models))
         return [HITS[:k] for _ in texts]
 
+    def count(self, filter: str | None = None) -> int:
+        return 3 if filter is None else 2
+
     def like(self, document_id: str, k: int, rank: str, *, filter: str | None) -> list[Hit]:
         self.asked.append(
             (document_id, k, rank) if filter is None else (document_id, k, rank, filter)
@@ -165,9 +168,25 @@ def test_queries_that_find_nothing_are_told_without_their_texts(
 
     assert result.stdout == filtered.stdout == ""
     assert result.stderr == (
-        "longbert: 1 query found nothing: no document has anything in common with it\n"
+        "longbert: 1 query found nothing: none of 3 documents has anything in common with it\n"
     )
-    assert "no document that fits --filter has anything" in filtered.stderr
+    assert filtered.stderr == (
+        "longbert: 1 query found nothing: of 3 documents, 2 fit --filter 'score > 0.8', and none "
+        "of these has anything in common with it\n"
+    )
+
+
+def test_a_filter_that_no_document_fits_is_told_as_such(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "search_many", lambda texts, *_, **__: [[] for _ in texts])
+    monkeypatch.setattr(index, "count", lambda filter=None: 3 if filter is None else 0)
+
+    result = run("a secret", "--format", "jsonl", "--filter", "score > 2\x1b")
+
+    assert result.stderr == (
+        "longbert: 1 query found nothing: --filter 'score > 2\\x1b' fits none of 3 documents\n"
+    )
 
 
 def test_warnings_of_queries_are_told(index: FakeIndex, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,6 @@ class TestOptions:
             (["--batch-tokens", "0"], "batch_tokens must be a whole number of at least 1, got 0"),
             (["--unit-bytes", "0"], "unit_bytes must be a whole number of at least 1, got 0"),
             (["--precision", "float8"], "'float8' is not one of 'auto'"),
-            (["--embed", "none"], "embed, classify and ner are all none"),
             (["--id-field", "x", "--text-field", "x"], "must differ, both are 'x'"),
             (["--output", ""], "output must name a folder"),
         ],

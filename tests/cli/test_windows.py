@@ -49,6 +49,19 @@ def test_json(call: Call, file: Path, small: Path) -> None:
     assert all(a[1] == b[0] for a, b in itertools.pairwise(spans))
 
 
+def test_without_a_model_there_are_passages_of_words(call: Call, file: Path) -> None:
+    none = ["windows", file, "--embed", "none", "--passage", "20"]
+    shown = json.loads(call(*none, "--format", "json").stdout)
+    (one,) = shown["passes"]
+    assert (one["heads"], one["windows"], one["n_tokens"]) == ([], [], 150)
+    text = file.read_text()
+    assert [len(text[start:stop].split()) for start, stop in one["passages"]] == [20] * 7 + [10]
+    first, *rest = call(*none).stdout.splitlines()
+    assert first == f"a.txt: {len(text)} characters, 150 words, 8 passages; no model, so no windows"
+    assert rest[0] == "passages (characters):"
+    assert rest[1].split()[-1] == f"{one['passages'][-1][0]}-{len(text)}"
+
+
 def test_no_weights_are_needed(call: Call, file: Path, small: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     shutil.copytree(small, bare, ignore=shutil.ignore_patterns("*.safetensors"))

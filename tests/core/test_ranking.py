@@ -7,9 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longbert.core.ranking import (
-    RANKS,
     ScoredPassage,
-    check_rank,
     document_scores,
     join_neighbours,
     rows_between,
@@ -17,7 +15,6 @@ from longbert.core.ranking import (
     top_documents,
     top_passages,
 )
-from longbert.errors import ConfigError
 
 SCORE = st.sampled_from([-1.0, -0.5, 0.0, 0.25, 0.5, 1.0])
 DOCUMENTS = st.lists(st.lists(SCORE, max_size=6), max_size=8)
@@ -123,10 +120,3 @@ def test_a_similarity_does_not_depend_on_the_other_vectors(width: int) -> None:
     alone = [similarities(vectors[row : row + 1], query)[0] for row in range(len(vectors))]
     assert together.tolist() == [float(score) for score in alone]
     np.testing.assert_allclose(together, vectors @ query, rtol=1e-5, atol=1e-5)
-
-
-def test_an_unknown_rank_names_the_nearest() -> None:
-    for rank in RANKS:
-        check_rank(rank)
-    with pytest.raises(ConfigError, match=r"best, best-mean, document.*did you mean 'best-mean'"):
-        check_rank("best_mean")

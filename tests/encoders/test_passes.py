@@ -17,7 +17,8 @@ from longbert.config import ModelConfig
 from longbert.encoders.heads.embedding import MeanEmbeddingHead
 from longbert.encoders.heads.sequence_classification import ClassificationHead
 from longbert.encoders.heads.token_classification import EntityHead
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.models import load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import ConfigError, DocumentError, ModelError
 from longbert.records import Document, DocumentResult

@@ -21,7 +21,8 @@ from longbert.config import (
 from longbert.encoders.backbone import Backbone
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.token_classification import EntityHead
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.models import load_models
 from longbert.encoders.passes import Pass
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.fast import FastTokenizer

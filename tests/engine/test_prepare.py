@@ -12,7 +12,7 @@ import pytest
 from support.runs import files_of, last_run, problems, rows_by_document, some_texts, write_texts
 
 from longbert.config import run_config
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.plan import list_files, plan, scan_file, summarize

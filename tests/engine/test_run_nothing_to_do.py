@@ -26,7 +26,8 @@ from support.runs import (
 )
 
 from longbert.config import run_config
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.models import load_models
 from longbert.engine import remembered
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo

@@ -32,7 +32,7 @@ from longbert.core.text_stream import Text
 from longbert.core.windows import Window, default_overlap
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult, finish_at_once
-from longbert.encoders.models import Models
+from longbert.encoders.loaded_models import Models
 from longbert.encoders.reader import WindowReader
 from longbert.encoders.splitting import Overlapping, Split
 from longbert.encoders.tokenizers.base import TokenizedText
@@ -407,6 +407,10 @@ class FakePass:
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Apply a function to items, here one after the other."""
         return map(function, items)
+
+    def n_rows(self, n_windows: int, padded: int) -> int:
+        """Rows of a batch of so many windows."""
+        return n_windows
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Partial]]:
         """For each head the partials of a batch's windows."""

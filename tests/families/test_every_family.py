@@ -159,7 +159,9 @@ class TestEveryFamily:
             assert batch.input_ids.tolist() == inputs["input_ids"].tolist()
             assert batch.attention_mask.tolist() == inputs["attention_mask"].tolist()
             states = pass_.backbone.hidden_states(batch)
-            (found,) = pass_.heads[0].tagger.content_logits(states, batch)  # type: ignore[attr-defined]
+            tagger = pass_.heads[0].tagger  # type: ignore[attr-defined]
+            reduced = tagger.reduce(states, batch, pass_.backbone.device)
+            (found,) = tagger.content_logits(pass_.backbone.device.download(reduced), batch)
             first = batch.content_starts[0]
             with torch.no_grad():
                 expected = model(**inputs).logits[0, first : first + len(tokens)].numpy()

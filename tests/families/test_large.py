@@ -46,9 +46,9 @@ def test_the_shape_of_bert_large(models: Callable[..., Path], tmp_path: Path) ->
     tokens = pass_.tokenizer.tokenize("Maria Alvarez")
     length = padded_length(len(tokens) + 2, limit=64)
     batch = pass_.backbone.batch(list(token_windows(tokens, pass_.split_tokens(tokens))), length)
-    (found,) = pass_.heads[0].tagger.content_logits(  # type: ignore[attr-defined]
-        pass_.backbone.hidden_states(batch), batch
-    )
+    tagger, device = pass_.heads[0].tagger, pass_.backbone.device  # type: ignore[attr-defined]
+    reduced = tagger.reduce(pass_.backbone.hidden_states(batch), batch, device)
+    (found,) = tagger.content_logits(device.download(reduced), batch)
     inputs = AutoTokenizer.from_pretrained(ner)(
         "Maria Alvarez", padding="max_length", max_length=length, return_tensors="pt"
     )

@@ -132,3 +132,11 @@ def test_only_what_is_shown_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     # The first for the title, and two on either side; the part before has one passage.
     assert sorted(read) == [1, *range(9, 16)]
+
+
+def test_a_character_that_is_asked_for_alone_is_marked_inside_words() -> None:
+    excerpt = shown(["天气很好。我们喝茶水。"], [1.0], {"茶": 1.0})
+    (passage,) = excerpt.passages
+    assert [passage.text[start:end] for start, end in passage.words] == ["茶"]
+    assert passage.strongest is not None
+    assert passage.text[slice(*passage.strongest)] == "我们喝茶水。"

@@ -46,7 +46,8 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
         choose_type("hnsw", MILLION, 384, 900_000_000, table="passages")
     message = str(refusal.value)
     assert "memory leaves 900MB for the 1,000,000 vectors of 384 numbers in the table" in message
-    assert "too little for type hnsw: try --type ivf-pq" in message
+    asked = "too little for type hnsw, asked for now or by an earlier run"
+    assert f"{asked}: try --type ivf-pq or ivf-rabitq\n" in message
     for type in INDEX_KINDS:
         found = estimate(type, MILLION, 384)
         assert f"{type}: {megabytes(found.build)} to build, {megabytes(found.search)}" in message
@@ -54,9 +55,13 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
 
 def test_a_memory_below_the_smallest_index_is_refused() -> None:
     smallest = min(estimate(type, MILLION, 384).most for type in INDEX_KINDS)
+    least = rf": the least is {megabytes(smallest)}, with ivf-rabitq: give more --memory"
     for type in ("auto", *INDEX_KINDS):
-        with pytest.raises(ConfigError, match=rf"the least is {megabytes(smallest)}"):
+        named = "all types that auto picks from" if type == "auto" else f"type {type}, asked for"
+        with pytest.raises(ConfigError, match=rf"too little for {named}.*{least}"):
             choose_type(type, MILLION, 384, smallest - 1, table="passages")
+    with pytest.raises(ConfigError, match=r"type flat, which all indexes of fewer than 1,000"):
+        choose_type("ivf", 100, 384, 1_000, table="passages")
 
 
 def test_both_tables_together_have_to_fit() -> None:

@@ -24,7 +24,7 @@ import longbert.index.dense as dense_module
 import longbert.index.search as search_module
 import longbert.index.table as table_module
 from longbert.core.fusion import combined
-from longbert.core.ranking import RANKS
+from longbert.core.ranks import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.excerpts import Hit
 from longbert.index.search import Index
@@ -132,6 +132,8 @@ def test_a_filter_is_applied_before_documents_are_ranked(
     filter = "document_id in (" + ", ".join(f"'{one.document_id}'" for one in kept) + ", 'none')"
     filter = filter.replace("(, ", "(")
 
+    assert index.count(filter) == len(kept)
+    assert index.count() == len(index.document_ids)
     hits = index.search("q", k, rank, filter=filter)
 
     by_hand = brute_force(docs, query, n, rank, "cosine")

@@ -76,13 +76,17 @@ def test_invariant_2_equality_of_hidden_states_and_logits(models: Models, family
     assert torch.equal(torch.from_numpy(batch.input_ids), inputs["input_ids"])
     assert torch.equal(torch.from_numpy(batch.attention_mask), inputs["attention_mask"])
     _, classify, ner = pass_.heads
+    device = pass_.backbone.device
+    of_classify, of_ner = (
+        device.download(one.reduce((hidden,), batch, device)) for one in (classify, ner)
+    )
     found = {
         "base": list(hidden),
         "classify": [
             torch.from_numpy(one["logits"][0])
-            for one in classify.classifier.window_features((hidden,), batch)
+            for one in classify.classifier.window_features(of_classify, batch)
         ],
-        "ner": [torch.from_numpy(one) for one in ner.tagger.content_logits((hidden,), batch)],
+        "ner": [torch.from_numpy(one) for one in ner.tagger.content_logits(of_ner, batch)],
     }
     for task, (cls, output) in tasks.items():
         model = cls.from_pretrained(folders[task]).eval()

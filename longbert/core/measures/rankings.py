@@ -17,9 +17,6 @@ MEASURES = {
 }
 """The measures by name, as ir-measures writes them."""
 
-LEAST_DEPTH = 100
-"""Documents that a ranking must have, if there are that many, for all measures to be right."""
-
 _RESAMPLES = 10_000
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from torch import Tensor
 
 from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
 from longbert.core.text_stream import Text
 from longbert.encoders.batch import WindowBatch
+from longbert.encoders.devices.base import Device
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import DocumentError
 from longbert.records import Classification, Entity, WindowScore
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,9 @@ class HeadStream(Protocol):
 class Head(Protocol):
     """A head: a window gives a partial, partials merge, the document is finished from them.
 
+    What becomes of hidden states is computed in two steps: :meth:`reduce` on the device, where they
+    are, and :meth:`partials` of what it leaves of them, in memory.
+
     Partials are picklable numpy data. Merging is associative, so that the windows of a document
     may be cut into runs anywhere: ``merge([merge([a, b]), c])`` equals ``merge([a, b, c])``.
 
@@ -99,13 +105,25 @@ class Head(Protocol):
     needs_word_shapes: bool
     passage_tokens: int | None
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> Sequence[Any]:
-        """Reduce hidden states to a partial for each window.
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
+        """Reduce hidden states, on the device, to what partials are made of.
 
         Args:
             states: of the layers, from the embeddings up, or of the last one alone where no head
-                of the pass reads more. Shape of each: (batch, positions, width).
+                of the pass reads more. Shape of each: (rows, positions, width). Not to be kept.
             batch: what they were made from.
+            device: where they are.
+
+        Returns:
+            Tensors on the device, in lists, tuples or mappings.
+        """
+
+    def partials(self, reduced: Any, batch: WindowBatch) -> Sequence[Any]:
+        """A partial for each window.
+
+        Args:
+            reduced: what :meth:`reduce` has returned, with arrays in place of tensors.
+            batch: the same.
         """
 
     def merge(self, partials: Sequence[Any]) -> Any:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from longbert.arrays import FloatArray
+from longbert.arrays import DoubleArray
 from longbert.config import ModelConfig
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.checkpoint.declared import EmbeddingSettings
 from longbert.encoders.checkpoint.load import Checkpoint
 from longbert.encoders.checkpoint.request import ModelRequest
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.base import Head, HeadResult, finish_at_once
 from longbert.encoders.heads.pooling import (
     MeanPartial,
@@ -25,6 +27,7 @@ from longbert.encoders.heads.pooling import (
     merge_means,
     merge_pooled,
 )
+from longbert.encoders.heads.runs import sums_of_runs
 from longbert.encoders.tokenizers.base import TokenizedText, Tokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 
@@ -75,6 +78,22 @@ class EmbeddingHeads:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Positions that are added up.
+
+    Attributes:
+        first: in the batch, counted through all rows.
+        count: of positions.
+        sign: 1 if a document's vector has them in addition to its passages, -1 if it leaves them
+            out, 0 if they belong to a passage.
+    """
+
+    first: int
+    count: int
+    sign: int = 0
+
+
 class MeanEmbeddingHead:
     """Mean pooling of documents and, chunked late, of passages.
 
@@ -104,38 +123,54 @@ class MeanEmbeddingHead:
         self.settings: Mapping[str, Any] = _described(settings, n_left_out)
         self.digest = f"mean {settings.normalize} {n_left_out}"
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[MeanPartial]:
-        """Sums in float64, so that their order matters to no float32 result worth naming."""
-        last = states[-1].float().cpu().numpy()
-        return [self._partial(last[row], batch, row) for row in range(len(batch.windows))]
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Tensor:
+        """Sums in float64, so that their order matters to no float32 result worth naming.
 
-    def _partial(self, states: FloatArray, batch: WindowBatch, row: int) -> MeanPartial:
+        Those of the parts of passages that the windows own, and of their special tokens. Shape:
+        (n_runs, width).
+        """
+        runs = [run for row in range(len(batch.windows)) for run in self._runs(batch, row)]
+        return sums_of_runs(states[-1], [(run.first, run.count) for run in runs], device)
+
+    def partials(self, reduced: DoubleArray, batch: WindowBatch) -> list[MeanPartial]:
+        """The sums of each window."""
+        partials = []
+        sums = iter(reduced)
+        for row, window in enumerate(batch.windows):
+            assert window.pieces is not None
+            own = [(run, next(sums)) for run in self._runs(batch, row)]
+            partials.append(
+                MeanPartial(
+                    passages=np.array([one.passage for one in window.pieces], dtype=np.int64),
+                    counts=np.array([one.stop - one.start for one in window.pieces], np.int64),
+                    sums=np.stack([total for run, total in own if not run.sign]),
+                    specials=tuple(
+                        (run.sign * total, run.sign * run.count) for run, total in own if run.sign
+                    ),
+                )
+            )
+        return partials
+
+    def _runs(self, batch: WindowBatch, row: int) -> list[_Run]:
+        """What is added up of a window: the pieces of passages that it owns, then special tokens.
+
+        Those without a position are left out.
+        """
         token_window = batch.windows[row]
         window = token_window.window
-        first = batch.content_starts[row]
-        pieces = token_window.pieces
-        assert pieces is not None
+        assert token_window.pieces is not None
+        first = row * batch.input_ids.shape[1] + batch.content_starts[row]
         shift = first - window.start
-        owned = states[window.owned_start + shift : window.owned_stop + shift].astype(np.float64)
-        cuts = [piece.start - window.owned_start for piece in pieces]
-        specials = []
+        runs = [_Run(one.start + shift, one.stop - one.start) for one in token_window.pieces]
         if token_window.is_first and not self._n_left_out:
-            specials.append((first - batch.n_prefix, batch.n_prefix, 1))
+            runs.append(_Run(first - batch.n_prefix, batch.n_prefix, sign=1))
         elif token_window.is_first:
             # What is left out of the content belongs to its passage all the same.
             count = min(max(0, self._n_left_out - batch.n_prefix), window.n_owned)
-            specials.append((first, count, -1))
+            runs.append(_Run(first, count, sign=-1))
         if token_window.is_last:
-            specials.append((first + window.n_tokens, batch.n_suffix, 1))
-        return MeanPartial(
-            passages=np.array([piece.passage for piece in pieces], dtype=np.int64),
-            counts=np.array([piece.stop - piece.start for piece in pieces], dtype=np.int64),
-            sums=np.add.reduceat(owned, cuts, axis=0),
-            specials=tuple(
-                (sign * states[start : start + count].sum(axis=0, dtype=np.float64), sign * count)
-                for start, count, sign in specials
-            ),
-        )
+            runs.append(_Run(first + window.n_tokens, batch.n_suffix, sign=1))
+        return [run for run in runs if run.count]
 
     def merge(self, partials: Sequence[MeanPartial]) -> MeanPartial:
         """Pieces one after the other: nothing is added before all are there."""
@@ -170,21 +205,25 @@ class _PooledHead:
         self.settings: Mapping[str, Any] = _described(settings, n_left_out)
         self.digest = f"{settings.pooling} {settings.normalize} {n_left_out}"
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[PooledPartial]:
-        """One vector for each window."""
-        last = states[-1].float().cpu().numpy().astype(np.float64)
-        partials = []
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> list[Tensor]:
+        """One vector for each window. Shape of each: (width,)."""
+        vectors = []
         for row, token_window in enumerate(batch.windows):
             first = batch.content_starts[row] - batch.n_prefix
             stop = batch.content_starts[row] + token_window.window.n_tokens + batch.n_suffix
             if self._n_left_out:
                 n_left_out = self._n_left_out if token_window.is_first else batch.n_prefix
                 first = min(first + n_left_out, stop - 1)
-            own = last[row, first:stop]
-            vector = own[0] if self._pooling == "cls" else own.max(axis=0)
-            counts = np.array([token_window.window.n_owned])
-            partials.append(PooledPartial(vectors=vector[None], counts=counts))
-        return partials
+            own = states[-1][row, first:stop]
+            vectors.append((own[0] if self._pooling == "cls" else own.amax(dim=0)).double())
+        return vectors
+
+    def partials(self, reduced: Sequence[DoubleArray], batch: WindowBatch) -> list[PooledPartial]:
+        """The vector of each window."""
+        return [
+            PooledPartial(vectors=vector[None], counts=np.array([one.window.n_owned]))
+            for vector, one in zip(reduced, batch.windows, strict=True)
+        ]
 
     def merge(self, partials: Sequence[PooledPartial]) -> PooledPartial:
         """Windows one after the other."""

@@ -17,6 +17,7 @@ from longbert.core.scores import LogitPool, sigmoid, softmax
 from longbert.core.text_stream import Text
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.base import Head, HeadResult, check_finite, finish_at_once
 from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.heads.factory import DetachedHeadFactory
@@ -63,10 +64,11 @@ class Classifier(Protocol):
     needs_all_layers: bool
     learned_pooling: bool
 
-    def window_features(
-        self, states: Sequence[Tensor], batch: WindowBatch
-    ) -> Iterator[Mapping[str, Array]]:
-        """What each window says, each array with a first axis of one window."""
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
+        """What windows say, on the device; see :class:`longbert.encoders.heads.base.Head`."""
+
+    def window_features(self, reduced: Any, batch: WindowBatch) -> Iterator[Mapping[str, Array]]:
+        """What each window says by what came back, each array with a first axis of one window."""
 
     def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits of each window by itself. Shape: (n_windows, n_labels)."""
@@ -90,11 +92,15 @@ class CheckpointClassifier:
         self.problem_type = model.problem_type
         self.digest = model.digest
 
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Tensor:
+        """The logits of all rows."""
+        return self._model.logits(states[-1], batch, device)
+
     def window_features(
-        self, states: Sequence[Tensor], batch: WindowBatch
+        self, reduced: FloatArray, batch: WindowBatch
     ) -> Iterator[Mapping[str, Array]]:
         """The logits of each window."""
-        for logits in self._model.logits(states[-1], batch).numpy():
+        for logits in reduced[: len(batch.windows)]:
             yield {"logits": logits[None]}
 
     def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
@@ -158,12 +164,16 @@ class ClassificationHead:
         self.needs_all_layers = classifier.needs_all_layers
         self.settings: Mapping[str, Any] = {"pooling": self._pooling}
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[ClassificationPartial]:
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
+        """What windows say, as the classifier has it."""
+        return self.classifier.reduce(states, batch, device)
+
+    def partials(self, reduced: Any, batch: WindowBatch) -> list[ClassificationPartial]:
         """What each window says."""
         return [
             self.partial_of(window_features, token_window.window)
             for window_features, token_window in zip(
-                self.classifier.window_features(states, batch), batch.windows, strict=True
+                self.classifier.window_features(reduced, batch), batch.windows, strict=True
             )
         ]
 

@@ -29,6 +29,7 @@ from longbert.core.text_stream import Text
 from longbert.core.viterbi import Transitions
 from longbert.core.windows import Window
 from longbert.encoders.batch import WindowBatch
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.base import Head, HeadResult, check_finite, finish_at_once
 from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.heads.factory import DetachedHeadFactory
@@ -63,8 +64,16 @@ class Tagger(Protocol):
     needs_all_layers: bool
     needs_word_shapes: bool
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
-        """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels)."""
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
+        """Logits on the device; see :class:`longbert.encoders.heads.base.Head`."""
+
+    def content_logits(self, reduced: Any, batch: WindowBatch) -> Iterator[FloatArray]:
+        """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels).
+
+        Args:
+            reduced: as :meth:`reduce` returned it, with arrays in place of tensors.
+            batch: the same.
+        """
 
 
 class CheckpointTagger:
@@ -80,12 +89,15 @@ class CheckpointTagger:
         self.transitions: FloatArray | None = None
         self.temperature = 1.0
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Tensor:
+        """Logits of all positions."""
+        return self._model.logits(states[-1], batch, device)
+
+    def content_logits(self, reduced: FloatArray, batch: WindowBatch) -> Iterator[FloatArray]:
         """Logits of the content tokens of each window."""
-        logits = self._model.logits(states[-1], batch).numpy()
         for row, window in enumerate(batch.windows):
             first = batch.content_starts[row]
-            yield logits[row, first : first + len(window.ids)]
+            yield reduced[row, first : first + len(window.ids)]
 
 
 class EntityHead:
@@ -142,11 +154,15 @@ class EntityHead:
             "scheme": self.scheme.name,
         }
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[EntityPartial]:
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
+        """Logits, as the tagger has them."""
+        return self.tagger.reduce(states, batch, device)
+
+    def partials(self, reduced: Any, batch: WindowBatch) -> list[EntityPartial]:
         """Label scores of those tokens of each window that the stitching asks for."""
         partials = []
         for token_window, logits in zip(
-            batch.windows, self.tagger.content_logits(states, batch), strict=True
+            batch.windows, self.tagger.content_logits(reduced, batch), strict=True
         ):
             partials.append(self.partial_of(logits, token_window.window))
         return partials

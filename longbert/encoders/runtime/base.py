@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from longbert.arrays import IntArray
+from longbert.encoders.devices.base import Device
 
 
 class Runtime(Protocol):
@@ -50,16 +51,25 @@ class Runtime(Protocol):
 
         Returns:
             Those of the last layer, preceded with ``all_layers`` by those of all others from the
-            embeddings up. On the device that heads compute on, in the precision of the run. Shape
-            of each: (batch, positions, width).
+            embeddings up. On the device that heads compute on, in the precision of the run, until
+            this thread computes the next batch. Shape of each: (batch, positions, width).
         """
+
+
+def needed_mask(attention_mask: IntArray) -> IntArray | None:
+    """The mask of a batch; None where all positions are tokens, as encoders are told then.
+
+    It is looked at before it is on the device, where looking at it would wait for all that is
+    computed there.
+    """
+    return None if attention_mask.all() else attention_mask
 
 
 class RuntimeFactory(Protocol):
     """Makes a runtime."""
 
     def __call__(
-        self, encoder: EncoderModule, *, folder: Path, device: torch.device, dtype: torch.dtype
+        self, encoder: EncoderModule, *, folder: Path, device: Device, dtype: torch.dtype
     ) -> Runtime:
         """Make the runtime of an encoder.
 
@@ -97,12 +107,15 @@ class EncoderModule(nn.Module, ABC):
     def forward(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         token_types: Tensor | None = None,
         *,
         all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
-        """Hidden states, as :meth:`Runtime.hidden_states` returns them."""
+        """Hidden states, as :meth:`Runtime.hidden_states` returns them.
+
+        Without a mask all positions are tokens.
+        """
 
     @abstractmethod
     def layers(self) -> Sequence[nn.Module]:

@@ -120,7 +120,7 @@ class BertEncoder(EncoderModule):
     def forward(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         token_types: Tensor | None = None,
         *,
         all_layers: bool = False,
@@ -147,9 +147,9 @@ class BertEncoder(EncoderModule):
             hidden = self.project(hidden)
         return hidden
 
-    def seen_keys(self, attention_mask: Tensor) -> Tensor | None:
+    def seen_keys(self, attention_mask: Tensor | None) -> Tensor | None:
         """Which keys are seen; None for all. Shape: (batch, 1, 1, positions)."""
-        return None if bool(attention_mask.all()) else attention_mask.bool()[:, None, None, :]
+        return None if attention_mask is None else attention_mask.bool()[:, None, None, :]
 
     def _position_ids(self, input_ids: Tensor) -> Tensor:
         if self.shape.pad_id is None:

@@ -9,8 +9,6 @@ import torch
 from longbert.encoders.runtime.machine import processor_flags
 from longbert.errors import ConfigError
 
-_CPU_BATCH_TOKENS = 2_048
-_ACCELERATOR_BATCH_TOKENS = 65_536
 # Names of the processor flags on Linux for native bfloat16 products, x86 and ARM.
 _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
@@ -64,7 +62,8 @@ def device_description(device: torch.device) -> str:
 def device_kind(device: torch.device) -> str:
     """The kind of processor, on which bits may depend."""
     if device.type == "cuda":
-        return f"cuda {torch.cuda.get_device_name(device)}"
+        # Kernels come with the toolkit that torch was built with.
+        return f"cuda {torch.cuda.get_device_name(device)}, CUDA {torch.version.cuda}"
     if device.type == "cpu":
         return f"cpu {platform.machine()} {torch.backends.cpu.get_cpu_capability()}"
     return device.type
@@ -75,11 +74,6 @@ def device_identity(device: torch.device) -> list[object]:
     flags = sorted(processor_flags()) if device.type == "cpu" else []
     threads = torch.get_num_threads() if device.type == "cpu" else 0
     return [device_kind(device), torch.__version__, threads, flags]
-
-
-def default_batch_tokens(device: torch.device) -> int:
-    """Positions of a batch: on a CPU what stays in its caches, else what fills the device."""
-    return _CPU_BATCH_TOKENS if device.type == "cpu" else _ACCELERATOR_BATCH_TOKENS
 
 
 def set_threads(n_threads: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -18,6 +19,16 @@ def processor_flags() -> frozenset[str]:
     """The processor's features as Linux lists them; empty elsewhere."""
     lines = (line for line in _read(_CPU).splitlines() if line.startswith(("flags", "Features")))
     return frozenset(next(lines, "").partition(":")[2].split())
+
+
+def visible_gpus() -> list[str]:
+    """The NVIDIA GPUs that this process may use, each as ``CUDA_VISIBLE_DEVICES`` names it."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is None:
+        return [str(number) for number, _ in enumerate(_NVIDIA.glob("gpus/*"))]
+    names = (name.strip() for name in named.split(","))
+    # CUDA itself stops at the first name that is none.
+    return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
 
 
 def machine_digest() -> str:

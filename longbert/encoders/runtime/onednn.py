@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from longbert.arrays import IntArray
-from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.devices.base import Device
+from longbert.encoders.runtime.base import EncoderModule, needed_mask
 from longbert.encoders.runtime.bert import BertEncoder, BertLayer
 
 _ROWS_HINT = 2_048
@@ -47,10 +48,10 @@ class OneDnnRuntime:
     implementation = "longbert-onednn"
 
     def __init__(
-        self, encoder: EncoderModule, *, folder: Path, device: torch.device, dtype: torch.dtype
+        self, encoder: EncoderModule, *, folder: Path, device: Device, dtype: torch.dtype
     ) -> None:
         assert isinstance(encoder, BertEncoder)
-        self._encoder = encoder.to(device=device, dtype=dtype)
+        self._encoder = encoder.to(device=device.torch_device, dtype=dtype)
         with torch.inference_mode():
             self._layers = [_Layer(one, encoder.shape.n_heads) for one in encoder.layers()]
 
@@ -63,9 +64,12 @@ class OneDnnRuntime:
         all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Run padded windows, without gradients."""
-        ids, known = torch.from_numpy(input_ids), torch.from_numpy(attention_mask)
+        ids, known, types = (
+            None if array is None else torch.from_numpy(array)
+            for array in (input_ids, needed_mask(attention_mask), token_types)
+        )
+        assert ids is not None
         with torch.inference_mode():
-            types = None if token_types is None else torch.from_numpy(token_types)
             hidden = self._encoder.embed(ids, types)
             mask = self._encoder.seen_keys(known)
             states = [hidden]

@@ -29,7 +29,12 @@ class Probed(Protocol):
     def n_special(self) -> int:
         """Positions of a window that its content cannot have."""
 
-    def batch(self, windows: Sequence[TokenWindow], padded_length: int) -> WindowBatch:
+    def n_rows(self, n_windows: int, padded_length: int, *, batch_tokens: int) -> int:
+        """Rows of a batch of so many windows."""
+
+    def batch(
+        self, windows: Sequence[TokenWindow], padded_length: int, n_rows: int | None = None
+    ) -> WindowBatch:
         """Put special tokens and padding around windows."""
 
     def hidden_states(self, batch: WindowBatch) -> tuple[Tensor, ...]:
@@ -58,6 +63,8 @@ def reads_padding(backbone: Probed) -> bool:
 def is_batch_invariant(backbone: Probed, lengths: Iterable[int], *, batch_tokens: int) -> bool:
     """Whether a window has the same bits alone and among others, tried on random tokens.
 
+    Where shapes are fixed, a window that is alone fills all rows, so every row is tried.
+
     Args:
         backbone: to try.
         lengths: positions of the windows, each tried by itself.
@@ -69,11 +76,24 @@ def is_batch_invariant(backbone: Probed, lengths: Iterable[int], *, batch_tokens
         n_tokens = max(1, length - backbone.n_special)
         rows = max(2, min(_MOST_ROWS, batch_tokens // length))
         windows = [_random_window(backbone, n_tokens, generator) for _ in range(rows)]
-        (together,) = backbone.hidden_states(backbone.batch(windows, length))
-        (alone,) = backbone.hidden_states(backbone.batch(windows[-1:], length))
-        if not torch.equal(together[-1:], alone):
+        together, alone = (
+            backbone.hidden_states(
+                backbone.batch(
+                    own, length, backbone.n_rows(len(own), length, batch_tokens=batch_tokens)
+                )
+            )[0]
+            for own in (windows, windows[-1:])
+        )
+        if not torch.equal(together[rows - 1].expand_as(alone), alone):
             return False
     return True
+
+
+def random_windows(backbone: Probed, n_windows: int, length: int) -> list[TokenWindow]:
+    """Windows of random tokens that take so many positions, special tokens included."""
+    generator = np.random.default_rng(0)
+    n_tokens = max(1, length - backbone.n_special)
+    return [_random_window(backbone, n_tokens, generator) for _ in range(n_windows)]
 
 
 def _random_window(backbone: Probed, n_tokens: int, generator: np.random.Generator) -> TokenWindow:

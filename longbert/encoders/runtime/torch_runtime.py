@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from longbert.arrays import IntArray
-from longbert.encoders.runtime.base import EncoderModule
+from longbert.encoders.devices.base import Device
+from longbert.encoders.runtime.base import EncoderModule, needed_mask
 
 
 class TorchRuntime:
@@ -21,12 +23,15 @@ class TorchRuntime:
     """
 
     def __init__(
-        self, encoder: EncoderModule, *, folder: Path, device: torch.device, dtype: torch.dtype
+        self, encoder: EncoderModule, *, folder: Path, device: Device, dtype: torch.dtype
     ) -> None:
         self.attention = encoder.attention
         self.implementation = encoder.implementation
         self._device = device
-        self._encoder = encoder.to(device=device, dtype=dtype)
+        encoder = encoder.to(device=device.torch_device, dtype=dtype)
+        self._forward = {
+            all_layers: partial(encoder, all_layers=all_layers) for all_layers in (False, True)
+        }
 
     def hidden_states(
         self,
@@ -37,10 +42,9 @@ class TorchRuntime:
         all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Run padded windows, without gradients."""
-        ids, mask, types = (
-            None if array is None else torch.from_numpy(array).to(self._device)
-            for array in (input_ids, attention_mask, token_types)
-        )
         with torch.inference_mode():
-            states: tuple[Tensor, ...] = self._encoder(ids, mask, types, all_layers=all_layers)
-        return states
+            inputs = [
+                None if array is None else self._device.upload(array)
+                for array in (input_ids, needed_mask(attention_mask), token_types)
+            ]
+            return self._device.compute(self._forward[all_layers], inputs)

@@ -47,16 +47,17 @@ class TransformersEncoder(EncoderModule):
     def forward(
         self,
         input_ids: Tensor,
-        attention_mask: Tensor,
+        attention_mask: Tensor | None,
         token_types: Tensor | None = None,
         *,
         all_layers: bool = False,
     ) -> tuple[Tensor, ...]:
         """Hidden states; the last one is what the base model returns as its own."""
         own = {} if token_types is None or not self._has_types else {"token_type_ids": token_types}
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         output = self._base(
             input_ids=input_ids,
-            attention_mask=attention_mask,
+            attention_mask=mask,
             output_hidden_states=all_layers,
             **own,
         )

@@ -42,8 +42,24 @@ class TokenStream(Protocol):
         """The tokens that are left."""
 
 
-class Tokenizer(Protocol):
-    """Turns texts of any length into tokens with exact offsets.
+class Segmenter(Protocol):
+    """Cuts texts of any length into tokens with exact offsets.
+
+    Attributes:
+        digest: SHA-256 of everything that can change a text's tokens.
+    """
+
+    digest: str
+
+    def tokenize(self, text: str) -> TokenizedText:
+        """Tokenize a text of any length, truncating nothing."""
+
+    def stream(self) -> TokenStream:
+        """Tokenize a text that comes in pieces, however it is cut, as if it were whole."""
+
+
+class Tokenizer(Segmenter, Protocol):
+    """A segmenter whose tokens a model reads.
 
     Attributes:
         prefix, suffix: ids of the special tokens around a window's content.
@@ -52,7 +68,6 @@ class Tokenizer(Protocol):
         max_tokens: positions that the tokenizer declares; None if it declares none.
         n_ids: one more than the largest id.
         splits_at_spaces: whether text after white space has the tokens that it would have alone.
-        digest: SHA-256 of everything that can change a text's tokens.
     """
 
     prefix: tuple[int, ...]
@@ -62,13 +77,6 @@ class Tokenizer(Protocol):
     max_tokens: int | None
     n_ids: int
     splits_at_spaces: bool
-    digest: str
-
-    def tokenize(self, text: str) -> TokenizedText:
-        """Tokenize a text of any length, truncating nothing."""
-
-    def stream(self) -> TokenStream:
-        """Tokenize a text that comes in pieces, however it is cut, as if it were whole."""
 
 
 def around_content(

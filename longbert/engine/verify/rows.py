@@ -30,8 +30,9 @@ def row_problems(
     has_vectors = any(head.name == "embedding" for one in settings.passes for head in one.heads)
     for table in ("documents", "passages"):
         yield from _vector_problems(table, tables[table], has_vectors=has_vectors)
-    # Passes over whole documents come first.
-    yield from _document_problems(tables, seen, reads_all=settings.passes[0].reads == "all")
+    # Passes over whole documents come first; without a pass, passages take all of the text.
+    reads_all = not settings.passes or settings.passes[0].reads == "all"
+    yield from _document_problems(tables, seen, reads_all=reads_all)
 
 
 def plain_rows(table: pa.Table) -> Rows:

@@ -8,7 +8,7 @@ terms, chances of a single such pair are about 1 in 4,000.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,7 +18,7 @@ from longbert.arrays import IntArray, TermArray
 from longbert.core.lexical import PAIR_WEIGHT
 from longbert.core.sentences import query_sentences
 from longbert.index.lexical.languages import AUTO, UNSTEMMED, detect_language, term_of
-from longbert.index.lexical.words import words_of
+from longbert.index.lexical.words import characters_of, words_of
 
 _CACHED_TERMS = 1 << 16
 # Odd constants of splitmix64 (Steele et al. 2014), which mixes well.
@@ -33,11 +33,15 @@ class AnalysedText:
     Attributes:
         starts: where each begins, in code points. Shape: (n,).
         terms: its number. Shape: (n,).
+        character_starts, character_terms: the same for each character of scripts without spaces,
+            whose words are pairs of characters. Shape of each: (characters,).
         language: that the words were stemmed in.
     """
 
     starts: IntArray
     terms: TermArray
+    character_starts: IntArray
+    character_terms: TermArray
     language: str
 
 
@@ -65,12 +69,9 @@ def analyse(text: str, *, language: str = AUTO) -> AnalysedText:
     """
     if language == AUTO:
         language = detect_language(text)
-    found = list(words_of(text))
-    return AnalysedText(
-        starts=np.fromiter((start for start, _ in found), np.int64, len(found)),
-        terms=np.fromiter((_number(word, language) for _, word in found), np.uint64, len(found)),
-        language=language,
-    )
+    starts, terms = _numbered(words_of(text), language)
+    character_starts, character_terms = _numbered(characters_of(text), language)
+    return AnalysedText(starts, terms, character_starts, character_terms, language)
 
 
 def pairs(first: TermArray, second: TermArray) -> TermArray:
@@ -108,6 +109,14 @@ def query_terms(text: str, *, languages: Sequence[str]) -> tuple[QueryTerm, ...]
             counts.setdefault(key, [0.0] * len(sentences))[place] += weight
         found += [QueryTerm(forms, tuple(of_it), is_pair) for forms, of_it in counts.items()]
     return tuple(found)
+
+
+def _numbered(words: Iterable[tuple[int, str]], language: str) -> tuple[IntArray, TermArray]:
+    found = list(words)
+    return (
+        np.fromiter((start for start, _ in found), np.int64, len(found)),
+        np.fromiter((_number(word, language) for _, word in found), np.uint64, len(found)),
+    )
 
 
 @lru_cache(_CACHED_TERMS)

@@ -52,7 +52,7 @@ AUTO = "auto"
 UNSTEMMED = "none"
 """Where the language has no stemmer or is unknown: words are searched as they are."""
 
-ANALYSIS = 1
+ANALYSIS = 2
 """Version of how texts are cut into terms; one index does not mix two."""
 
 _LIBRARIES = ("py3langid", "pystemmer", "regex")

@@ -7,7 +7,7 @@ Postings are sorted in blocks, which are merged on disk. The bytes are those tha
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from typing import IO
 
@@ -123,11 +123,13 @@ def _fill(blocks: _Blocks, output: OutputFolder, part: str, language: str) -> In
         words = analyse(held[:stop], language=language)
         owners = np.searchsorted(begins, words.starts + first, side="right") - 1
         np.add.at(n_words, owners, 1)
+        inside = np.searchsorted(begins, words.character_starts + first, side="right") - 1
         held, first = held[stop:], first + stop
         # A pair stands where its first word does.
         terms = np.concatenate([before_terms, words.terms])
         places = np.concatenate([before_owners, owners])
-        blocks.add(words.terms, owners, pairs(terms[:-1], terms[1:]), places[:-1])
+        joined = pairs(terms[:-1], terms[1:])
+        blocks.add((words.terms, joined, words.character_terms), (owners, places[:-1], inside))
         before_terms, before_owners = terms[-1:], places[-1:]
     return n_words
 
@@ -142,11 +144,11 @@ class _Blocks:
         self._n_held = 0
         self._blocks: list[_Block] = []
 
-    def add(self, words: TermArray, owners: IntArray, joined: TermArray, places: IntArray) -> None:
-        """Take the next words and pairs, with the passages that they stand in."""
-        self._terms += [words, joined]
-        self._owners += [owners, places]
-        self._n_held += len(words) + len(joined)
+    def add(self, terms: Sequence[TermArray], owners: Sequence[IntArray]) -> None:
+        """Take all terms of the next words, with the passages that they stand in."""
+        self._terms += terms
+        self._owners += owners
+        self._n_held += sum(map(len, terms))
         if self._n_held >= BLOCK_OCCURRENCES:
             self._sort(is_end=False)
 

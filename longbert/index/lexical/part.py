@@ -87,9 +87,11 @@ def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes
         begins = np.asarray(document.starts, np.int64)
         owners = np.searchsorted(begins, analysed.starts, side="right") - 1
         words.append(np.bincount(owners, minlength=len(begins)))
+        inside = np.searchsorted(begins, analysed.character_starts, side="right") - 1
         # A pair stands where its first word does.
-        terms += [analysed.terms, pairs(analysed.terms[:-1], analysed.terms[1:])]
-        passages += [owners + starts[-1], owners[:-1] + starts[-1]]
+        joined = pairs(analysed.terms[:-1], analysed.terms[1:])
+        terms += [analysed.terms, joined, analysed.character_terms]
+        passages += [one + starts[-1] for one in (owners, owners[:-1], inside)]
         starts.append(starts[-1] + len(begins))
     distinct, first, where, counts = count_postings(np.concatenate(terms), np.concatenate(passages))
     layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))

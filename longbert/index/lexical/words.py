@@ -45,6 +45,19 @@ def words_of(text: str) -> Iterator[tuple[int, str]]:
             yield begin, first + second
 
 
+def characters_of(text: str) -> Iterator[tuple[int, str]]:
+    """The characters that :func:`words_of` gives as parts of pairs, for who asks for one alone.
+
+    Yields:
+        Where each begins in the text, and the character with the marks on it.
+    """
+    for found in _UNSPACED_RUN.finditer(text):
+        clusters = list(_CLUSTER.finditer(found.group()))
+        if len(clusters) > 1:
+            yield from ((found.start() + one.start(), one.group()) for one in clusters)
+
+
+_UNSPACED_RUN = regex.compile(rf"(?V1)[[{_UNSPACED}]&&[\p{{L}}\p{{M}}]]{{2,}}")
 # A letter with the marks on it.
 _CLUSTER = regex.compile(r"\P{M}\p{M}*|\p{M}+")
 

@@ -81,10 +81,11 @@ class TestEveryFamily:
             for shape in SHAPES:
                 for n_padding in (0, 7):
                     inputs = batch(own.encoder, shape, n_padding=n_padding)
+                    ids, mask = inputs[0], inputs[1] if n_padding else None
                     with torch.inference_mode():
-                        found = own.encoder(*inputs, all_layers=True)
-                        expected = reference.encoder(*inputs, all_layers=True)
-                        (last,) = own.encoder(*inputs)
+                        found = own.encoder(ids, mask, all_layers=True)
+                        expected = reference.encoder(ids, mask, all_layers=True)
+                        (last,) = own.encoder(ids, mask)
                     assert len(found) == own.encoder.n_layers + 1
                     for layer, right in zip(found, expected, strict=True):
                         assert torch.equal(layer, right)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from longbert.config import ModelConfig
+from longbert.encoders.devices.plain import PlainDevice
 from longbert.encoders.models import load_models
 from longbert.encoders.runtime import registry
 from longbert.encoders.runtime.base import EncoderModule, Runtime
@@ -36,7 +37,9 @@ def reference_of(folder: Path) -> EncoderModule:
 def runtime_of(folder: Path, name: str = "onednn") -> Runtime:
     model = load_bert(folder, model_class="AutoModel")
     assert model is not None
-    return runtime_factory(name)(model.encoder, folder=folder, device=CPU, dtype=torch.bfloat16)
+    return runtime_factory(name)(
+        model.encoder, folder=folder, device=PlainDevice(CPU), dtype=torch.bfloat16
+    )
 
 
 def windows(n_ids: int, *, rows: int, length: int, n_padding: int) -> list[np.ndarray]:

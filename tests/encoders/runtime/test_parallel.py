@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from longbert.encoders.runtime.parallel import map_in_threads, n_batches_at_once
-
-CPU = torch.device("cpu")
+from longbert.encoders.devices.plain import PlainDevice
+from longbert.encoders.runtime.parallel import map_in_threads
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +68,8 @@ def test_who_stops_early_gets_the_threads_back() -> None:
 
 
 def test_foreign_code_and_other_devices_run_one_at_a_time() -> None:
-    assert n_batches_at_once(CPU, implementation="longbert-onednn") == 2
-    assert n_batches_at_once(CPU, implementation="longbert") == 2
-    assert n_batches_at_once(CPU, implementation="transformers") == 1
-    assert n_batches_at_once(torch.device("cuda"), implementation="longbert") == 1
+    cpu, mps = PlainDevice(torch.device("cpu")), PlainDevice(torch.device("mps"))
+    assert cpu.n_batches_at_once("longbert-onednn") == 2
+    assert cpu.n_batches_at_once("longbert") == 2
+    assert cpu.n_batches_at_once("transformers") == 1
+    assert mps.n_batches_at_once("longbert") == 1

@@ -22,7 +22,8 @@ from longbert.config import ModelConfig
 from longbert.encoders.batch import token_windows
 from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.heads.base import HeadResult
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.models import load_models
 from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.encoders.tokenizers.prompts import PromptedTokenizer
 from longbert.encoders.tokenizers.stream import joined

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.index.lexical.words import normalised, without_accents, words_of
+from longbert.index.lexical.words import characters_of, normalised, without_accents, words_of
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,29 @@ from longbert.index.lexical.words import normalised, without_accents, words_of
 )
 def test_words(text: str, words: list[str]) -> None:
     assert [word for _, word in words_of(text)] == words
+
+
+@pytest.mark.parametrize(
+    ("text", "characters"),
+    [
+        ("今天。水 ok", ["今", "天"]),
+        ("สวัส x", ["ส", "วั", "ส"]),
+        ("hello, мир 3", []),
+    ],
+)
+def test_characters_of_what_is_cut_into_pairs(text: str, characters: list[str]) -> None:
+    assert [one for _, one in characters_of(text)] == characters
+
+
+@given(st.text(st.sampled_from("今天水ัสab 。가")))
+def test_words_are_characters_and_their_neighbours(text: str) -> None:
+    singles = list(characters_of(text))
+    words = dict(words_of(text))
+    for start, one in singles:
+        assert text[start : start + len(one)] == one
+        follows = dict(singles).get(start + len(one))
+        if follows is not None:
+            assert words[start] == one + follows
 
 
 @given(st.text())

@@ -98,7 +98,7 @@ class TokenAttention(nn.Module):
         return torch.einsum("bmf,mlf->bml", gathered, self.out) + self.bias
 
 
-def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, DoubleArray]:
+def attention_sums(channels: FloatArray, scores: FloatArray) -> dict[str, DoubleArray]:
     """A window's part of the sums, each with a first axis of one window.
 
     Args:
@@ -110,8 +110,7 @@ def attention_sums(channels: Tensor, scores: Tensor) -> dict[str, DoubleArray]:
         ``exp(score - peak)``, of this shape, too; ``value``, that sum over the channels, shape
         (1, n_members, n_queries, channels).
     """
-    values = channels.cpu().numpy().astype(np.float64)
-    points = scores.cpu().numpy().astype(np.float64)
+    values, points = channels.astype(np.float64), scores.astype(np.float64)
     peak = points.max(axis=0)
     weights = np.exp(points - peak)
     return {

@@ -13,6 +13,7 @@ from longbert.config import ModelConfig
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.checkpoint.digest import weights_digest
 from longbert.encoders.checkpoint.head_folder import HeadConfig
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.learned.attention import (
     AttentionShape,
     TokenAttention,
@@ -53,17 +54,28 @@ class LearnedClassifier:
             },
         )
 
+    def reduce(
+        self, states: Sequence[Tensor], batch: WindowBatch, device: Device
+    ) -> list[tuple[Tensor, Tensor]]:
+        """What the attention makes of the tokens that each window owns."""
+        with torch.inference_mode():
+            return [
+                self._module.attend(owned_states(self._layers, states, batch, row))
+                for row in range(len(batch.windows))
+            ]
+
     def window_features(
-        self, states: Sequence[Tensor], batch: WindowBatch
+        self, reduced: Sequence[tuple[FloatArray, FloatArray]], batch: WindowBatch
     ) -> Iterator[Mapping[str, Array]]:
         """Each window's part of the sums that the attention is made of."""
-        for row in range(len(batch.windows)):
-            yield self.window_features_of(owned_states(self._layers, states, batch, row))
+        for channels, scores in reduced:
+            yield attention_sums(channels, scores)
 
     def window_features_of(self, inputs: Tensor) -> Mapping[str, Array]:
         """The same from the tokens that one window owns. Shape: (n_owned, n_inputs)."""
         with torch.inference_mode():
-            return attention_sums(*self._module.attend(inputs.to(self._device)))
+            channels, scores = self._module.attend(inputs.to(self._device))
+        return attention_sums(channels.cpu().numpy(), scores.cpu().numpy())
 
     def window_logits(self, window_features: Mapping[str, Array]) -> FloatArray:
         """Logits as if each window were the document. Shape: (n_windows, n_labels)."""

@@ -11,14 +11,15 @@ from torch import Tensor
 from longbert.arrays import Array
 from longbert.core.text_stream import Text
 from longbert.encoders.batch import WindowBatch
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.base import HeadResult, HeadStream
 from longbert.encoders.tokenizers.base import TokenizedText
 
 WindowFeatures = Mapping[str, Array]
 """Arrays by name, each with a row for each word or token of a window."""
 
-ReadFeatures = Callable[[Sequence[Tensor], WindowBatch, int], WindowFeatures]
-"""From the hidden states of all layers, the batch and a row of it."""
+ReadFeatures = Callable[[Sequence[Tensor], WindowBatch, int], Mapping[str, Any]]
+"""Arrays or tensors, from the hidden states of all layers, the batch and a row of it."""
 
 
 class FeatureHead:
@@ -39,12 +40,17 @@ class FeatureHead:
         self.settings: Mapping[str, Any] = {}
         self.needs_word_shapes = needs_word_shapes
 
-    def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[WindowFeatures]:
+    def reduce(
+        self, states: Sequence[Tensor], batch: WindowBatch, device: Device
+    ) -> list[Mapping[str, Any]]:
+        """The features of each window, some of them on the device."""
+        return [self._read(states, batch, row) for row in range(len(batch.windows))]
+
+    def partials(
+        self, reduced: Sequence[WindowFeatures], batch: WindowBatch
+    ) -> list[WindowFeatures]:
         """The features of each window, copied out of the batch."""
-        return [
-            {name: np.array(values) for name, values in self._read(states, batch, row).items()}
-            for row in range(len(batch.windows))
-        ]
+        return [{name: np.array(values) for name, values in one.items()} for one in reduced]
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """Windows one after the other."""

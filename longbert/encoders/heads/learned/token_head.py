@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from longbert.arrays import FloatArray
+from longbert.arrays import Array, FloatArray
 from longbert.config import ModelConfig
 from longbert.core.word_shape import WordShapes
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.checkpoint.digest import weights_digest
 from longbert.encoders.checkpoint.head_folder import HeadConfig
+from longbert.encoders.devices.base import Device
 from longbert.encoders.heads.learned.features import WindowFeatures
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
 from longbert.encoders.heads.token_classification import EntityHead, EntityHeads
@@ -42,23 +43,46 @@ class LearnedTagger:
             extra={"labels": config.labels, "temperature": config.temperature},
         )
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
+    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> list[Tensor]:
+        """Emissions of the words of each window. Shape of each: (n_words, n_labels)."""
+        layers = self._module.shape.layers
+        found = []
+        with torch.inference_mode():
+            for row, window in enumerate(batch.windows):
+                own = window_word_states(layers, states, batch, row, upload=device.upload)
+                looks = word_looks(window)
+                flags, strings = (device.upload(looks[name]) for name in ("flags", "strings"))
+                found.append(self._emissions(own, flags, strings))
+        return found
+
+    def content_logits(
+        self, reduced: Sequence[FloatArray], batch: WindowBatch
+    ) -> Iterator[FloatArray]:
         """Emissions of the content tokens of each window; a word's tokens have the same."""
-        for row in range(len(batch.windows)):
-            features = tagger_features(self._module.shape.layers, states, batch, row)
-            yield self.token_logits(features, len(batch.windows[row].ids))
+        for emissions, window in zip(reduced, batch.windows, strict=True):
+            yield _of_tokens(emissions, word_looks(window), len(window.ids))
 
     def token_logits(self, features: WindowFeatures, n_tokens: int) -> FloatArray:
         """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
-        inputs = [
-            torch.from_numpy(np.array(features[name])).to(self._device)[None]
-            for name in ("states", "flags", "strings")
-        ]
-        mask = inputs[0].new_ones(inputs[0].shape[:2])
         with torch.inference_mode():
-            emissions = self._module(*inputs, mask)[0]
-        n_each = np.diff(features["first_tokens"], append=n_tokens)
-        return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
+            emissions = self._emissions(
+                *(
+                    torch.from_numpy(np.array(features[name])).to(self._device)
+                    for name in ("states", "flags", "strings")
+                )
+            )
+        return _of_tokens(emissions.cpu().numpy(), features, n_tokens)
+
+    def _emissions(self, states: Tensor, flags: Tensor, strings: Tensor) -> Tensor:
+        """Of the words of one window."""
+        mask = states.new_ones((1, len(states)))
+        emissions: Tensor = self._module(states[None], flags[None], strings[None], mask)[0]
+        return emissions
+
+
+def _of_tokens(emissions: FloatArray, looks: WindowFeatures, n_tokens: int) -> FloatArray:
+    """Those of its word for each token. Shapes: (n_words, n_labels), (n_tokens, n_labels)."""
+    return np.repeat(emissions, np.diff(looks["first_tokens"], append=n_tokens), axis=0)
 
 
 class LearnedTaggers:
@@ -100,13 +124,30 @@ def tagger_features(
 
 
 def window_word_states(
-    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
+    layers: Sequence[int],
+    states: Sequence[Tensor],
+    batch: WindowBatch,
+    row: int,
+    *,
+    upload: Callable[[Array], Tensor] = torch.from_numpy,
 ) -> Tensor:
-    """Hidden states of the words of one window, differentiable. Shape: (words, layers, width)."""
+    """Hidden states of the words of one window, differentiable.
+
+    Args:
+        layers: of the hidden states.
+        states: of the batch, for every layer.
+        batch: whose windows know their words.
+        row: of the window.
+        upload: brings an array to where the states are.
+
+    Returns:
+        Shape: (words, layers, width).
+    """
     window = batch.windows[row]
     first = batch.content_starts[row]
     own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
-    return word_states(own, _words(window))
+    n_tokens = np.diff(_words(window).first_tokens, append=len(window.ids))
+    return word_states(own, upload(n_tokens))
 
 
 def word_looks(window: TokenWindow) -> WindowFeatures:

@@ -33,7 +33,9 @@ def test_any_cut_into_windows_gathers_what_one_softmax_does(
     scores = torch.randn(n_tokens, 4, 2, generator=generator) * scale
     cuts = data.draw(st.sets(st.integers(0, n_tokens), max_size=6))
     borders = sorted({0, n_tokens, *cuts})
-    parts = [attention_sums(channels[a:b], scores[a:b]) for a, b in pairwise(borders)]
+    parts = [
+        attention_sums(channels[a:b].numpy(), scores[a:b].numpy()) for a, b in pairwise(borders)
+    ]
     sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     weights = torch.softmax(scores.double(), dim=0)
     members = [weights[:, one].T @ channels[:, one].double() for one in range(4)]
@@ -56,7 +58,7 @@ def test_training_and_inference_give_the_same_logits() -> None:
         trained = module(inputs).numpy()
         for row in range(2):
             parts = [
-                attention_sums(*module.attend(inputs[row, a:b]))
+                attention_sums(*(one.numpy() for one in module.attend(inputs[row, a:b])))
                 for a, b in pairwise((0, 1, 12, 30))
             ]
             sums = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -10,10 +10,13 @@ from torch import Tensor
 from longbert.core.windows import split_windows
 from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
 from longbert.encoders.batch import TokenWindow, WindowBatch
+from longbert.encoders.devices.plain import PlainDevice
 from longbert.encoders.heads.learned.document_head import owned_states
 from longbert.encoders.heads.learned.features import FeatureHead
 from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.tokenizers.base import TokenizedText
+
+CPU = PlainDevice(torch.device("cpu"))
 
 
 def batch_of(n_tokens: int, *, left: int) -> tuple[list[Tensor], WindowBatch]:
@@ -73,7 +76,7 @@ def test_features_are_kept_when_their_batch_is_gone() -> None:
         return tagger_features((0,), states, batch, row) | {"view": states[0][row].numpy()}  # type: ignore
 
     head = FeatureHead(read, needs_word_shapes=True)
-    one, other = head.partials(states, batch)
+    one, other = head.partials(head.reduce(states, batch, CPU), batch)
     before = one["view"].copy(), other["view"].copy()
     states[0].fill_(-1)
     assert np.array_equal(one["view"], before[0])

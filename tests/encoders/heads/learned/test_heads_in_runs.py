@@ -15,7 +15,8 @@ from support.runs import problems, rows, rows_by_document, run, some_texts, writ
 from support.texts import HOSTILE_TEXTS, long_text
 
 from longbert.config import ENTITY_STITCHINGS, ModelConfig
-from longbert.encoders.models import Models, load_models
+from longbert.encoders.loaded_models import Models
+from longbert.encoders.models import load_models
 from longbert.engine.encode import encode_documents
 from longbert.errors import ConfigError, DocumentError, ModelError
 from longbert.records import Document, DocumentResult
