@@ -19,6 +19,7 @@ from longbert.cli.options import (
 )
 from longbert.cli.streams import say, standard_output
 from longbert.config import run_config
+from longbert.errors import ConfigError
 
 if TYPE_CHECKING:
     from longbert.bench.report import Report
@@ -74,6 +75,8 @@ def bench(
     as JSON lines. Nothing else should run meanwhile.
     """
     config = run_config({"input": input_ or (_MADE,), **given(options)})
+    if not config.models.has_models:
+        raise ConfigError("bench measures models, and embed is none: name a model, or leave it out")
 
     from longbert.bench.documents import made, sample
     from longbert.bench.measure import measure

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longbert.core.batching import Batch, fill_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.encoders.batch import TokenWindow
-from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import Segmenter, TokenizedText
+from longbert.engine.batches import DocumentState, Slot, n_positions_of, run_slots
 from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
@@ -31,29 +29,6 @@ _UNKNOWN_SHARE = 0.1
 def does_not_know_script(result: DocumentResult) -> bool:
     """Whether too much of a document is unknown to the model."""
     return result.n_chars_unknown > _UNKNOWN_SHARE * result.n_chars
-
-
-@dataclass
-class _State:
-    """A document on its way through the passes."""
-
-    document: Document
-    error: DocumentError | None = None
-    tokens: dict[str, TokenizedText] = field(default_factory=dict)
-    n_windows: int = 0
-    slots: list[_Slot] = field(default_factory=list)
-    n_left: int = 0
-    results: list[HeadResult] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Slot:
-    """A window, and what each head of a pass makes of it."""
-
-    state: _State
-    window: TokenWindow
-    n_bytes: float = 0.0
-    partials: list[Any] = field(default_factory=list)
 
 
 def encode_documents(
@@ -77,7 +52,7 @@ def encode_documents(
         For each document, in order, its result or the error.
     """
     meter = meter or NullMeter()
-    states = [_State(document) for document in documents]
+    states = [DocumentState(document) for document in documents]
     for pass_ in models.passes:
         _run_pass(pass_, states, meter, n_bytes / len(models.passes))
     if not models.passes:
@@ -124,7 +99,7 @@ def encode_windows(
         For each document, in order, its windows or the error.
     """
     (_,) = pass_.heads
-    states = [_State(document) for document in documents]
+    states = [DocumentState(document) for document in documents]
     for _ in _encode(pass_, states, meter or NullMeter(), 0):
         pass
     for state in states:
@@ -138,7 +113,7 @@ def encode_windows(
             )
 
 
-def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+def _run_pass(pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float) -> None:
     """Run a pass, and let its heads finish each document while others are encoded."""
     seconds = 0.0
     for state in _encode(pass_, states, meter, n_bytes):
@@ -148,7 +123,9 @@ def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: floa
     meter.add({"seconds_assembling": seconds})
 
 
-def _only_cut(segmenter: Segmenter, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+def _only_cut(
+    segmenter: Segmenter, states: Sequence[DocumentState], meter: Meter, n_bytes: float
+) -> None:
     """Cut documents that no model reads."""
     with timed(meter, "tokenizing"):
         for state in states:
@@ -160,22 +137,22 @@ def _only_cut(segmenter: Segmenter, states: Sequence[_State], meter: Meter, n_by
 
 
 def _encode(
-    pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float
-) -> Iterator[_State]:
+    pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float
+) -> Iterator[DocumentState]:
     """Encode documents, and give each of which all windows are done.
 
     Documents are tokenized while batches of those before them run.
     """
     n_chars = sum(len(state.document.text) for state in states)
-    for slot in _run(pass_, _slots(pass_, states, meter, n_bytes / max(1, n_chars)), meter):
+    for slot in run_slots(pass_, _slots(pass_, states, meter, n_bytes / max(1, n_chars)), meter):
         slot.state.n_left -= 1
         if not slot.state.n_left and slot.state.error is None:
             yield slot.state
 
 
 def _slots(
-    pass_: Pass, states: Sequence[_State], meter: Meter, bytes_a_char: float
-) -> Iterator[_Slot]:
+    pass_: Pass, states: Sequence[DocumentState], meter: Meter, bytes_a_char: float
+) -> Iterator[Slot]:
     """The windows of all documents."""
     for state in states:
         n_bytes = len(state.document.text) * bytes_a_char
@@ -183,85 +160,13 @@ def _slots(
         state.n_left = len(state.slots)
         if not state.slots:
             meter.add({"bytes": n_bytes})
-        n_positions = sum(_n_positions(pass_, slot) for slot in state.slots)
+        n_positions = sum(n_positions_of(pass_, slot) for slot in state.slots)
         for slot in state.slots:
-            slot.n_bytes = n_bytes * _n_positions(pass_, slot) / n_positions
+            slot.n_bytes = n_bytes * n_positions_of(pass_, slot) / n_positions
             yield slot
 
 
-def run_windows(
-    pass_: Pass, windows: Sequence[TokenWindow], *, meter: Meter, n_bytes: float
-) -> list[list[Any]]:
-    """What each head makes of each of some neighbouring windows of one document.
-
-    Args:
-        pass_: that reads them.
-        windows: any number, all in memory at once.
-        meter: counts windows and tokens as they are done.
-        n_bytes: input bytes that they stand for, for the meter.
-
-    Raises:
-        DocumentError: the model failed on one of them.
-    """
-    state = _State(Document("", ""))
-    slots = [_Slot(state, window, n_bytes / len(windows)) for window in windows]
-    for _ in _run(pass_, slots, meter):
-        pass
-    if state.error is not None:
-        raise state.error
-    return [slot.partials for slot in slots]
-
-
-def _run(pass_: Pass, slots: Iterable[_Slot], meter: Meter) -> Iterator[_Slot]:
-    """Encode windows in batches, and give each once it is done, unless its document failed."""
-    taken: list[_Slot] = []
-    batches: list[Batch] = []
-    seconds_taking = 0.0
-
-    def lengths() -> Iterator[int]:
-        nonlocal seconds_taking
-        began = time.perf_counter()
-        for slot in slots:
-            seconds_taking += time.perf_counter() - began
-            taken.append(slot)
-            yield _n_positions(pass_, slot)
-            began = time.perf_counter()
-
-    def noted() -> Iterator[Batch]:
-        limits = {"batch_tokens": pass_.batch_tokens, "limit": pass_.limit}
-        for batch in fill_batches(lengths(), **limits):
-            batches.append(batch)
-            yield batch
-
-    outcomes = pass_.map(partial(_run_batch, pass_, taken), noted())
-    began = time.perf_counter()
-    # Batches are there once their outcomes are.
-    for number, outcome in enumerate(outcomes):
-        seconds = time.perf_counter() - began
-        batch = batches[number]
-        rows = [taken[index] for index in batch.indices]
-        meter.add(
-            {
-                "seconds_tokenizing": seconds_taking,
-                "seconds_encoding": seconds - seconds_taking,
-                "windows": len(rows),
-                "tokens": sum(slot.window.window.n_owned for slot in rows),
-                "positions": sum(_n_positions(pass_, slot) for slot in rows),
-                "padded_positions": batch.padded_length
-                * pass_.n_rows(len(batch.indices), batch.padded_length),
-                "bytes": sum(slot.n_bytes for slot in rows),
-            }
-        )
-        seconds_taking = 0.0
-        yield from _keep(outcome, taken)
-        began = time.perf_counter()
-
-
-def _n_positions(pass_: Pass, slot: _Slot) -> int:
-    return len(slot.window.ids) + pass_.backbone.n_special
-
-
-def _split(pass_: Pass, state: _State) -> list[_Slot]:
+def _split(pass_: Pass, state: DocumentState) -> list[Slot]:
     """Tokenize a document and cut its windows."""
     if state.error is not None:
         return []
@@ -273,10 +178,10 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
         state.error = error
         return []
     state.n_windows = state.n_windows or len(windows)
-    return [_Slot(state, window) for window in windows]
+    return [Slot(state, window) for window in windows]
 
 
-def _tokenize(segmenter: Segmenter, state: _State, *, has_models: bool) -> TokenizedText:
+def _tokenize(segmenter: Segmenter, state: DocumentState, *, has_models: bool) -> TokenizedText:
     """The tokens of a document, made once for all passes with the same tokenizer."""
     key = segmenter.digest
     if key not in state.tokens:
@@ -288,67 +193,7 @@ def _tokenize(segmenter: Segmenter, state: _State, *, has_models: bool) -> Token
     return tokens
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of a window.
-
-    Attributes:
-        index: of its slot.
-        partials: by head; empty if it failed.
-        failure: name of the error; empty if there was none.
-    """
-
-    index: int
-    partials: list[Any]
-    failure: str = ""
-
-
-def _run_batch(pass_: Pass, slots: Sequence[_Slot], batch: Batch) -> list[_Outcome]:
-    """Encode a batch; if it fails, halve it until only the culprits fail.
-
-    Halving also makes a batch fit that was too large for memory. It changes no bits. Other batches
-    may run at the same time, so nothing that they read is changed.
-    """
-    indices = [index for index in batch.indices if slots[index].state.error is None]
-    if not indices:
-        return []
-    failure = ""
-    by_head: list[list[Any]] = []
-    try:
-        by_head = pass_.run([slots[index].window for index in indices], batch.padded_length)
-    except Exception as error:
-        # Not the error itself, whose frames would keep the batch in memory while it is halved.
-        failure = type(error).__name__
-    if not failure:
-        return [
-            _Outcome(index, [head[position] for head in by_head])
-            for position, index in enumerate(indices)
-        ]
-    if len(indices) == 1:
-        return [_Outcome(indices[0], [], failure)]
-    middle = len(indices) // 2
-    halves = indices[:middle], indices[middle:]
-    return [
-        outcome
-        for half in halves
-        for outcome in _run_batch(pass_, slots, Batch(tuple(half), batch.padded_length))
-    ]
-
-
-def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot]) -> Iterator[_Slot]:
-    """Note what came of windows; of a document's failures, the first in order is kept."""
-    for outcome in outcomes:
-        slot = slots[outcome.index]
-        if not outcome.failure:
-            slot.partials = outcome.partials
-            yield slot
-        elif slot.state.error is None:
-            slot.state.error = DocumentError(
-                "encode", outcome.failure, "the model failed on a window of this document"
-            )
-
-
-def _finish(pass_: Pass, state: _State) -> None:
+def _finish(pass_: Pass, state: DocumentState) -> None:
     """Let the heads finish a document, whose partials are not needed after that."""
     try:
         with finishing(pass_.backbone.precision):
@@ -358,14 +203,14 @@ def _finish(pass_: Pass, state: _State) -> None:
     state.slots = []
 
 
-def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:
+def _finish_document(pass_: Pass, state: DocumentState, partials: Sequence[list[Any]]) -> None:
     tokens = state.tokens[pass_.tokenizer.digest]
     for number, head in enumerate(pass_.heads):
         merged = head.merge([by_head[number] for by_head in partials])
         state.results.append(head.finish(state.document.text, tokens, merged))
 
 
-def _result(models: Models, state: _State, passage_tokens: int) -> DocumentResult:
+def _result(models: Models, state: DocumentState, passage_tokens: int) -> DocumentResult:
     """Assemble the heads' results for a document.
 
     Raises:

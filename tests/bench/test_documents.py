@@ -15,7 +15,7 @@ from longbert.errors import InputError
 
 def test_the_first_documents_that_can_be_read(tmp_path: Path) -> None:
     write_texts(tmp_path, {"a.txt": "one", "b.txt": "  \n", "c.txt": "three", "d.txt": "four"})
-    (tmp_path / "aa.txt").write_bytes(b"\xff\xfe\xfd\x00")
+    (tmp_path / "aa.jsonl").write_text("no JSON\n")
     config = run_config({"input": [str(tmp_path)]})
     assert sample(config, n_documents=2) == ["one", "three"]
 

@@ -36,5 +36,11 @@ def test_everything_is_measured(call: Call, small: Path, tmp_path: Path) -> None
 
 def test_no_input_that_can_be_read_is_an_error(call: Call, tmp_path: Path) -> None:
     result = call("bench", "--input", write_texts(tmp_path / "docs", {"a.txt": " "}))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "no document that can be read" in result.stderr
+
+
+def test_without_a_model_there_is_nothing_to_measure(call: Call) -> None:
+    result = call("bench", "--embed", "none")
+    assert result.exit_code == 2
+    assert "bench measures models" in result.stderr
