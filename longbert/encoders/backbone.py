@@ -17,6 +17,7 @@ from longbert.encoders.remembered import remembered
 from longbert.encoders.runtime.base import EncoderModule
 from longbert.encoders.runtime.device import device_identity, precision_name
 from longbert.encoders.runtime.probe import is_batch_invariant, random_windows, reads_padding
+from longbert.encoders.runtime.products import BareProducts
 from longbert.encoders.runtime.registry import choose_runtime, runtime_factory
 from longbert.encoders.tokenizers.base import Tokenizer
 from longbert.errors import ModelError
@@ -134,6 +135,13 @@ class Backbone:
             batch.input_ids, batch.attention_mask, batch.token_types, all_layers=all_layers
         )
 
+    def bare_products(self) -> BareProducts:
+        """The products of its linear layers without the rest, to know the limit of its speed.
+
+        There are none where layers share their weights.
+        """
+        return BareProducts(self._linear_shapes, device=self.device.torch_device, dtype=self._dtype)
+
     def fitting_batch_tokens(self, length: int, *, all_layers: bool = False) -> int:
         """Positions of a batch where nobody asked for a number; see
         :meth:`longbert.encoders.devices.base.Device.batch_tokens`.
@@ -178,6 +186,13 @@ class Backbone:
         return remembered(question, key, find_out)
 
     def _use(self, encoder: EncoderModule) -> None:
+        self.width, self.n_layers = encoder.width, encoder.n_layers
+        self._linear_shapes = [
+            (weight.shape[0], weight.shape[1])
+            for layer in encoder.layers()
+            for weight in layer.parameters()
+            if weight.ndim == 2
+        ]
         name = choose_runtime(encoder, device=self.device.torch_device, dtype=self._dtype)
         self._runtime = runtime_factory(name)(
             encoder, folder=self._folder, device=self.device, dtype=self._dtype

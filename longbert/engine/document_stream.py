@@ -23,8 +23,8 @@ from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.stream import tokens_between
+from longbert.engine.batches import run_windows
 from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
-from longbert.engine.encode import run_windows
 from longbert.engine.meter import Meter, timed
 from longbert.engine.spool import Spool
 from longbert.records import Document, DocumentResult, Passage

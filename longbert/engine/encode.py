@@ -5,24 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from longbert.core.batching import Batch, pack_batches
 from longbert.core.coverage import count_covered_chars, count_unknown_chars
 from longbert.core.passages import passage_spans, passage_starts
 from longbert.encoders.batch import TokenWindow
-from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import Segmenter, TokenizedText
-from longbert.engine.document_errors import (
-    MODEL_REMEDY,
-    finishing,
-    not_covered,
-    tokenizing,
-    without_tokens,
-)
+from longbert.engine.batches import DocumentState, Slot, n_positions_of, run_slots
+from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
 from longbert.engine.meter import Meter, NullMeter, timed
 from longbert.errors import DocumentError
 from longbert.records import Document, DocumentResult, Passage
@@ -37,25 +29,6 @@ _UNKNOWN_SHARE = 0.1
 def does_not_know_script(result: DocumentResult) -> bool:
     """Whether too much of a document is unknown to the model."""
     return result.n_chars_unknown > _UNKNOWN_SHARE * result.n_chars
-
-
-@dataclass
-class _State:
-    """A document on its way through the passes."""
-
-    document: Document
-    error: DocumentError | None = None
-    tokens: dict[str, TokenizedText] = field(default_factory=dict)
-    n_windows: int = 0
-    results: list[HeadResult] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """Which window some partials belong to."""
-
-    state: _State
-    window: TokenWindow
 
 
 def encode_documents(
@@ -79,7 +52,7 @@ def encode_documents(
         For each document, in order, its result or the error.
     """
     meter = meter or NullMeter()
-    states = [_State(document) for document in documents]
+    states = [DocumentState(document) for document in documents]
     for pass_ in models.passes:
         _run_pass(pass_, states, meter, n_bytes / len(models.passes))
     if not models.passes:
@@ -126,32 +99,33 @@ def encode_windows(
         For each document, in order, its windows or the error.
     """
     (_,) = pass_.heads
-    states = [_State(document) for document in documents]
-    slots, partials = _encode(pass_, states, meter or NullMeter(), 0)
-    start = 0
+    states = [DocumentState(document) for document in documents]
+    for _ in _encode(pass_, states, meter or NullMeter(), 0):
+        pass
     for state in states:
-        # The windows of a document are adjacent, in document order.
-        stop = start
-        while stop < len(slots) and slots[stop].state is state:
-            stop += 1
         if state.error is not None:
             yield state.error
         else:
             yield WindowPartials(
                 state.tokens[pass_.tokenizer.digest],
-                tuple(slot.window for slot in slots[start:stop]),
-                tuple(by_head[0] for by_head in partials[start:stop]),
+                tuple(slot.window for slot in state.slots),
+                tuple(slot.partials[0] for slot in state.slots),
             )
-        start = stop
 
 
-def _run_pass(pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
-    slots, partials = _encode(pass_, states, meter, n_bytes)
-    with timed(meter, "assembling"):
-        _finish(pass_, slots, partials)
+def _run_pass(pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float) -> None:
+    """Run a pass, and let its heads finish each document while others are encoded."""
+    seconds = 0.0
+    for state in _encode(pass_, states, meter, n_bytes):
+        began = time.perf_counter()
+        _finish(pass_, state)
+        seconds += time.perf_counter() - began
+    meter.add({"seconds_assembling": seconds})
 
 
-def _only_cut(segmenter: Segmenter, states: Sequence[_State], meter: Meter, n_bytes: float) -> None:
+def _only_cut(
+    segmenter: Segmenter, states: Sequence[DocumentState], meter: Meter, n_bytes: float
+) -> None:
     """Cut documents that no model reads."""
     with timed(meter, "tokenizing"):
         for state in states:
@@ -163,64 +137,36 @@ def _only_cut(segmenter: Segmenter, states: Sequence[_State], meter: Meter, n_by
 
 
 def _encode(
-    pass_: Pass, states: Sequence[_State], meter: Meter, n_bytes: float
-) -> tuple[list[_Slot], list[list[Any]]]:
-    """The windows of all documents, and what each head makes of each window."""
-    slots: list[_Slot] = []
-    with timed(meter, "tokenizing"):
-        for state in states:
-            slots += _split(pass_, state)
-    return slots, _run(pass_, slots, meter, n_bytes)
+    pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float
+) -> Iterator[DocumentState]:
+    """Encode documents, and give each of which all windows are done.
 
-
-def run_windows(
-    pass_: Pass, windows: Sequence[TokenWindow], *, meter: Meter, n_bytes: float
-) -> list[list[Any]]:
-    """What each head makes of each of some neighbouring windows of one document.
-
-    Args:
-        pass_: that reads them.
-        windows: any number, all in memory at once.
-        meter: counts windows and tokens as they are done.
-        n_bytes: input bytes that they stand for, for the meter.
-
-    Raises:
-        DocumentError: the model failed on one of them.
+    Documents are tokenized while batches of those before them run.
     """
-    state = _State(Document("", ""))
-    partials = _run(pass_, [_Slot(state, window) for window in windows], meter, n_bytes)
-    if state.error is not None:
-        raise state.error
-    return partials
+    n_chars = sum(len(state.document.text) for state in states)
+    for slot in run_slots(pass_, _slots(pass_, states, meter, n_bytes / max(1, n_chars)), meter):
+        slot.state.n_left -= 1
+        if not slot.state.n_left and slot.state.error is None:
+            yield slot.state
 
 
-def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> list[list[Any]]:
-    lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
-    partials: list[list[Any]] = [[] for _ in slots]
-    bytes_a_position = n_bytes / max(1, sum(lengths))
-    batches = pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit)
-    began = time.perf_counter()
-    outcomes = pass_.map(partial(_run_batch, pass_, slots), batches)
-    for batch, outcome in zip(batches, outcomes, strict=True):
-        _keep(outcome, slots, partials)
-        ended = time.perf_counter()
-        positions = sum(lengths[index] for index in batch.indices)
-        meter.add(
-            {
-                "seconds_encoding": ended - began,
-                "windows": len(batch.indices),
-                "tokens": sum(slots[index].window.window.n_owned for index in batch.indices),
-                "positions": positions,
-                "padded_positions": batch.padded_length
-                * pass_.n_rows(len(batch.indices), batch.padded_length),
-                "bytes": positions * bytes_a_position,
-            }
-        )
-        began = ended
-    return partials
+def _slots(
+    pass_: Pass, states: Sequence[DocumentState], meter: Meter, bytes_a_char: float
+) -> Iterator[Slot]:
+    """The windows of all documents."""
+    for state in states:
+        n_bytes = len(state.document.text) * bytes_a_char
+        state.slots = _split(pass_, state)
+        state.n_left = len(state.slots)
+        if not state.slots:
+            meter.add({"bytes": n_bytes})
+        n_positions = sum(n_positions_of(pass_, slot) for slot in state.slots)
+        for slot in state.slots:
+            slot.n_bytes = n_bytes * n_positions_of(pass_, slot) / n_positions
+            yield slot
 
 
-def _split(pass_: Pass, state: _State) -> list[_Slot]:
+def _split(pass_: Pass, state: DocumentState) -> list[Slot]:
     """Tokenize a document and cut its windows."""
     if state.error is not None:
         return []
@@ -232,10 +178,10 @@ def _split(pass_: Pass, state: _State) -> list[_Slot]:
         state.error = error
         return []
     state.n_windows = state.n_windows or len(windows)
-    return [_Slot(state, window) for window in windows]
+    return [Slot(state, window) for window in windows]
 
 
-def _tokenize(segmenter: Segmenter, state: _State, *, has_models: bool) -> TokenizedText:
+def _tokenize(segmenter: Segmenter, state: DocumentState, *, has_models: bool) -> TokenizedText:
     """The tokens of a document, made once for all passes with the same tokenizer."""
     key = segmenter.digest
     if key not in state.tokens:
@@ -247,91 +193,24 @@ def _tokenize(segmenter: Segmenter, state: _State, *, has_models: bool) -> Token
     return tokens
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome:
-    """What came of a window.
-
-    Attributes:
-        index: of its slot.
-        partials: by head; empty if it failed.
-        failure: name of the error; empty if there was none.
-    """
-
-    index: int
-    partials: list[Any]
-    failure: str = ""
-
-
-def _run_batch(pass_: Pass, slots: Sequence[_Slot], batch: Batch) -> list[_Outcome]:
-    """Encode a batch; if it fails, halve it until only the culprits fail.
-
-    Halving also makes a batch fit that was too large for memory. It changes no bits. Other batches
-    may run at the same time, so nothing that they read is changed.
-    """
-    indices = [index for index in batch.indices if slots[index].state.error is None]
-    if not indices:
-        return []
-    failure = ""
-    by_head: list[list[Any]] = []
+def _finish(pass_: Pass, state: DocumentState) -> None:
+    """Let the heads finish a document, whose partials are not needed after that."""
     try:
-        by_head = pass_.run([slots[index].window for index in indices], batch.padded_length)
-    except Exception as error:
-        # Not the error itself, whose frames would keep the batch in memory while it is halved.
-        failure = type(error).__name__
-    if not failure:
-        return [
-            _Outcome(index, [head[position] for head in by_head])
-            for position, index in enumerate(indices)
-        ]
-    if len(indices) == 1:
-        return [_Outcome(indices[0], [], failure)]
-    middle = len(indices) // 2
-    halves = indices[:middle], indices[middle:]
-    return [
-        outcome
-        for half in halves
-        for outcome in _run_batch(pass_, slots, Batch(tuple(half), batch.padded_length))
-    ]
+        with finishing(pass_.backbone.precision):
+            _finish_document(pass_, state, [slot.partials for slot in state.slots])
+    except DocumentError as error:
+        state.error = error
+    state.slots = []
 
 
-def _keep(outcomes: Sequence[_Outcome], slots: Sequence[_Slot], partials: list[list[Any]]) -> None:
-    """Note what came of windows; of a document's failures, the first in order is kept."""
-    for outcome in outcomes:
-        state = slots[outcome.index].state
-        if not outcome.failure:
-            partials[outcome.index] = outcome.partials
-        elif state.error is None:
-            state.error = DocumentError(
-                "encode",
-                outcome.failure,
-                f"the model failed on a window of this document: {MODEL_REMEDY}",
-            )
-
-
-def _finish(pass_: Pass, slots: Sequence[_Slot], partials: Sequence[list[Any]]) -> None:
-    start = 0
-    while start < len(slots):
-        state = slots[start].state
-        stop = start
-        while stop < len(slots) and slots[stop].state is state:
-            stop += 1
-        if state.error is None:
-            try:
-                with finishing(pass_.backbone.precision):
-                    _finish_document(pass_, state, partials[start:stop])
-            except DocumentError as error:
-                state.error = error
-        start = stop
-
-
-def _finish_document(pass_: Pass, state: _State, partials: Sequence[list[Any]]) -> None:
+def _finish_document(pass_: Pass, state: DocumentState, partials: Sequence[list[Any]]) -> None:
     tokens = state.tokens[pass_.tokenizer.digest]
     for number, head in enumerate(pass_.heads):
         merged = head.merge([by_head[number] for by_head in partials])
         state.results.append(head.finish(state.document.text, tokens, merged))
 
 
-def _result(models: Models, state: _State, passage_tokens: int) -> DocumentResult:
+def _result(models: Models, state: DocumentState, passage_tokens: int) -> DocumentResult:
     """Assemble the heads' results for a document.
 
     Raises:

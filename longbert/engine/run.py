@@ -32,6 +32,7 @@ from longbert.engine.prepare import (
 from longbert.engine.remembered import models_key, remembered
 from longbert.engine.spool import Spool
 from longbert.errors import ConfigError
+from longbert.index.lexical.languages import read_ahead
 from longbert.store.lock import locked
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def run_in_process(
             left = Spool(unit for unit in planned.units if not is_resumed(context, unit))
             check_errors(context)
             if len(left):
+                read_ahead(context.config.language)
                 do_units(context, left, prepared, models)
             summary = replace(summary, n_units_resumed=len(planned.units) - len(left))
         return finish(

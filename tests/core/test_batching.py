@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longbert.core.batching import Batch, pack_batches, padded_length
+from longbert.core.batching import Batch, fill_batches, pack_batches, padded_length
 
 
 @given(st.integers(1, 600), st.integers(1, 600))
@@ -57,6 +58,29 @@ def test_batches_are_as_full_as_the_budget_allows(
         ]
         if kinds[0] == kinds[1]:
             assert (len(one.indices) + 1) * one.padded_length > batch_tokens
+
+
+@given(lengths_and_limit(), st.integers(1, 1_000))
+def test_batches_that_come_early_are_the_same(
+    drawn: tuple[list[int], int], batch_tokens: int
+) -> None:
+    lengths, limit = drawn
+    packed = pack_batches(lengths, batch_tokens=batch_tokens, limit=limit)
+    taken = 0
+
+    def counted() -> Iterator[int]:
+        nonlocal taken
+        for length in lengths:
+            taken += 1
+            yield length
+
+    filled = []
+    for batch in fill_batches(counted(), batch_tokens=batch_tokens, limit=limit):
+        filled.append(batch)
+        # A full batch does not wait for what comes after it.
+        is_full = (len(batch.indices) + 1) * batch.padded_length > batch_tokens
+        assert taken == (batch.indices[-1] + 1 if is_full else len(lengths))
+    assert sorted(filled, key=repr) == sorted(packed, key=repr)
 
 
 def test_a_worked_example() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,7 @@ _LIBRARIES = ("py3langid", "pystemmer", "regex")
 _ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
 _SAMPLE_CHARS = 2000
 _SURE = 0.5
+_READING = threading.Lock()
 _CACHED_STEMS = 1 << 16
 
 
@@ -76,6 +78,18 @@ def lexical_settings(language: str) -> LexicalSettings:
         analysis=ANALYSIS,
         libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
     )
+
+
+def read_ahead(language: str) -> None:
+    """Begin to read what languages are detected by, which takes a third of a second.
+
+    It is unpacked in a thread beside whatever the caller does next.
+
+    Args:
+        language: as for :func:`lexical_settings`.
+    """
+    if language == AUTO:
+        threading.Thread(target=_identifier, name="longbert-languages", daemon=True).start()
 
 
 def detect_language(text: Text) -> str:
@@ -109,8 +123,13 @@ def _stem(language: str) -> Callable[[str], str]:
     return stem
 
 
-@cache
 def _identifier() -> Any:
+    with _READING:
+        return _read_identifier()
+
+
+@cache
+def _read_identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

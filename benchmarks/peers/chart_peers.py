@@ -1,0 +1,70 @@
+"""The chart of longbert beside other programs, and of the stages of a run.
+
+    python benchmarks/peers/chart_peers.py docs/speed.svg bench.json peers.json [more.json ...]
+
+``bench.json`` is what `longbert bench --format json` prints, the others are of compare.py.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Results = dict[str, Any]
+
+_OURS, _OTHERS = "#1f77b4", "#a0a0a0"
+
+
+def chart(bench: Results, peers: Sequence[Results]) -> bytes:
+    """Tokens a second by program, and the stages of a run, as SVG: equal figures, equal bytes."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rates = _rates(peers)
+    stages = {name: seconds for name, seconds in bench["stages"].items() if seconds > 0}
+    with matplotlib.rc_context({"svg.hashsalt": "longbert", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(11, 1.5 + 0.32 * len(rates)), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        names = list(rates)[::-1]
+        colours = [_OURS if name.startswith("longbert") else _OTHERS for name in names]
+        bars = left.barh(names, [rates[name] for name in names], color=colours)
+        left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
+        left.set(title="tokens a second, each counted once")
+        left.margins(x=0.15)
+        parts = list(stages)[::-1]
+        bars = right.barh(parts, [stages[name] for name in parts], color=_OURS)
+        right.bar_label(bars, fmt="{:.2f}", padding=3, fontsize=8)
+        right.set(title="seconds of a run by stage")
+        right.margins(x=0.15)
+        for axes in (left, right):
+            axes.title.set_fontsize(10)
+            axes.tick_params(labelsize=8)
+            axes.spines[["top", "right"]].set_visible(False)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return buffer.getvalue()
+
+
+def _rates(peers: Sequence[Results]) -> dict[str, float]:
+    """Tokens a second by program; the first file that has a program counts."""
+    rates: dict[str, float] = {}
+    for results in peers:
+        n_tokens = results["corpus"]["unique_tokens"]
+        for name, found in results["programs"].items():
+            rates.setdefault(name, n_tokens / found["seconds"])
+    return dict(sorted(rates.items(), key=lambda item: -item[1]))
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run as a script: the file to write, the benchmark's file, the comparisons' files."""
+    output, bench, *peers = arguments
+    results = [json.loads(Path(path).read_text()) for path in (bench, *peers)]
+    Path(output).write_bytes(chart(results[0], results[1:]))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
