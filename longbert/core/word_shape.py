@@ -118,7 +118,7 @@ def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordSh
     before = [shown[a - 1 : a] for a, _ in spans]
     after = [shown[b : b + 1] for _, b in spans]
     begins_line = _begins_line(shown, begins, ends)
-    places = (
+    places: tuple[npt.ArrayLike, ...] = (
         begins_line,
         [not one or one.isspace() for one in before],
         [not one or one.isspace() for one in after],

@@ -20,6 +20,7 @@ from longbert.encoders.heads.learned.attention import (
     combined,
     gather,
 )
+from longbert.encoders.heads.learned.projection import StateProjection
 from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
@@ -57,8 +58,12 @@ class LearnedClassifier:
         self, states: Sequence[Tensor], batch: WindowBatch
     ) -> Iterator[Mapping[str, Array]]:
         """Each window's part of the sums that the attention is made of."""
+        project = StateProjection(self._module.tokens, self._layers, states)
         for row in range(len(batch.windows)):
-            yield self.window_features_of(owned_states(self._layers, states, batch, row))
+            with torch.inference_mode():
+                projected = project(row, owned_positions(batch, row))
+                features = attention_sums(*self._module.attend_projected(projected))
+            yield features
 
     def window_features_of(self, inputs: Tensor) -> Mapping[str, Array]:
         """The same from the tokens that one window owns. Shape: (n_owned, n_inputs)."""
@@ -111,7 +116,12 @@ def owned_states(
 
     Shape: (n_owned, n_layers * width).
     """
+    own = owned_positions(batch, row)
+    return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
+
+
+def owned_positions(batch: WindowBatch, row: int) -> slice:
+    """Positions of the tokens that a window owns."""
     window = batch.windows[row].window
     shift = batch.content_starts[row] - window.start
-    own = slice(window.owned_start + shift, window.owned_stop + shift)
-    return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
+    return slice(window.owned_start + shift, window.owned_stop + shift)

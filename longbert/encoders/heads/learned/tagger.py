@@ -84,7 +84,13 @@ class WordTagger(nn.Module):
         if self.training and self._input_dropout:
             shape = (len(inputs), 1, inputs.shape[-1])
             inputs = inputs * functional.dropout(inputs.new_ones(shape), self._input_dropout)
-        hidden = self.states(inputs) + self.flags(flags)
+        return self.forward_projected(self.states(inputs), flags, strings, mask)
+
+    def forward_projected(
+        self, projected: Tensor, flags: Tensor, strings: Tensor, mask: Tensor
+    ) -> Tensor:
+        """The same of what the layer ``states`` gives. Shape: (batch, words, channels)."""
+        hidden = projected + self.flags(flags)
         hidden = hidden + self.strings_out(self.strings(strings).sum(dim=2))
         hidden = self.dropout(self.norm(hidden))
         known = mask[..., None]
@@ -124,15 +130,27 @@ def word_states(states: Sequence[Tensor], words: WordShapes) -> Tensor:
     Returns:
         In float32. Shape: (n_words, n_layers, width).
     """
-    stacked = torch.stack([layer.float() for layer in states], dim=1)
-    first = torch.from_numpy(words.first_tokens).to(stacked.device)
-    n_tokens = torch.diff(first, append=first.new_tensor([len(stacked)]))
-    if stacked.is_cpu:
+    return word_means(torch.stack([layer.float() for layer in states], dim=1), words)
+
+
+def word_means(values: Tensor, words: WordShapes) -> Tensor:
+    """Mean over the tokens of each word.
+
+    Args:
+        values: of the content tokens of one window, in float32. Shape: (n_tokens, ...).
+        words: of the window.
+
+    Returns:
+        Shape: (n_words, ...).
+    """
+    first = torch.from_numpy(words.first_tokens).to(values.device)
+    n_tokens = torch.diff(first, append=first.new_tensor([len(values)]))
+    if values.is_cpu:
         # The same sums in the same order, eight times as fast; elsewhere its order is left open.
-        sums = stacked.new_zeros(len(first), *stacked.shape[1:]).index_add(
-            0, torch.repeat_interleave(n_tokens), stacked
+        sums = values.new_zeros(len(first), *values.shape[1:]).index_add(
+            0, torch.repeat_interleave(n_tokens), values
         )
     else:
-        sums = torch.segment_reduce(stacked, "sum", lengths=n_tokens, axis=0)
-    means: Tensor = sums / n_tokens[:, None, None]
+        sums = torch.segment_reduce(values, "sum", lengths=n_tokens, axis=0)
+    means: Tensor = sums / n_tokens.view(-1, *[1] * (values.dim() - 1))
     return means

@@ -15,7 +15,13 @@ from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.checkpoint.digest import weights_digest
 from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
+from longbert.encoders.heads.learned.projection import StateProjection
+from longbert.encoders.heads.learned.tagger import (
+    TaggerShape,
+    WordTagger,
+    word_means,
+    word_states,
+)
 from longbert.encoders.heads.token_classification import EntityHead, EntityHeads
 
 
@@ -43,21 +49,33 @@ class LearnedTagger:
         )
 
     def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
-        """Emissions of the content tokens of each window; a word's tokens have the same."""
-        for row in range(len(batch.windows)):
-            features = tagger_features(self._module.shape.layers, states, batch, row)
-            yield self.token_logits(features, len(batch.windows[row].ids))
+        """Emissions of the content tokens of each window; a word's tokens have the same.
+
+        The mean over a word's tokens is taken of their projection, which is the projection of their
+        mean.
+        """
+        project = StateProjection(self._module.states, self._module.shape.layers, states)
+        for row, window in enumerate(batch.windows):
+            with torch.inference_mode():
+                projected = word_means(project(row, content_positions(batch, row)), _words(window))
+            yield self._token_logits(projected, word_looks(window), len(window.ids))
 
     def token_logits(self, features: WindowFeatures, n_tokens: int) -> FloatArray:
-        """Emissions of the tokens of one window, by itself. Shape: (n_tokens, n_labels)."""
-        inputs = [
-            torch.from_numpy(np.array(features[name])).to(self._device)[None]
-            for name in ("states", "flags", "strings")
-        ]
-        mask = inputs[0].new_ones(inputs[0].shape[:2])
+        """The same of the stored features of one window. Shape: (n_tokens, n_labels)."""
         with torch.inference_mode():
-            emissions = self._module(*inputs, mask)[0]
-        n_each = np.diff(features["first_tokens"], append=n_tokens)
+            states = torch.from_numpy(np.array(features["states"])).to(self._device)
+            projected = self._module.states(states.flatten(1))
+        return self._token_logits(projected, features, n_tokens)
+
+    def _token_logits(self, projected: Tensor, looks: WindowFeatures, n_tokens: int) -> FloatArray:
+        with torch.inference_mode():
+            flags, strings = (
+                torch.from_numpy(np.array(looks[name])).to(self._device)[None]
+                for name in ("flags", "strings")
+            )
+            mask = projected.new_ones(1, len(projected))
+            emissions = self._module.forward_projected(projected[None], flags, strings, mask)[0]
+        n_each = np.diff(looks["first_tokens"], append=n_tokens)
         return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
 
 
@@ -84,29 +102,19 @@ class LearnedTaggers:
         return EntityHeads(config).head_of(LearnedTagger(module, head, device=device), name=name)
 
 
-def tagger_features(
-    layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
-) -> WindowFeatures:
-    """What a tagger reads of one window.
-
-    Args:
-        layers: of the hidden states.
-        states: of the batch, for every layer.
-        batch: whose windows know their words.
-        row: of the window.
-    """
-    own = window_word_states(layers, states, batch, row).cpu().numpy()
-    return {"states": own, **word_looks(batch.windows[row])}
-
-
 def window_word_states(
     layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
 ) -> Tensor:
     """Hidden states of the words of one window, differentiable. Shape: (words, layers, width)."""
-    window = batch.windows[row]
+    content = content_positions(batch, row)
+    own = [states[layer][row, content] for layer in layers]
+    return word_states(own, _words(batch.windows[row]))
+
+
+def content_positions(batch: WindowBatch, row: int) -> slice:
+    """Positions of the content tokens of a window."""
     first = batch.content_starts[row]
-    own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
-    return word_states(own, _words(window))
+    return slice(first, first + len(batch.windows[row].ids))
 
 
 def word_looks(window: TokenWindow) -> WindowFeatures:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tagger_features import tagger_features
 from torch import Tensor
 
 from longbert.core.windows import split_windows
@@ -12,7 +13,6 @@ from longbert.core.word_shape import FLAGS, N_STRINGS, WordShapes
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.heads.learned.document_head import owned_states
 from longbert.encoders.heads.learned.features import FeatureHead
-from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.tokenizers.base import TokenizedText
 
 
