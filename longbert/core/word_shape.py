@@ -62,6 +62,9 @@ _ADDRESS_MARKS = ("://", "www.", "@")
 _LEAVE_SENTENCE_BEGUN = frozenset("\"'`()[]{}*_-–—“”‘’«»|>:;")
 _BREAK = re.compile("\n")
 
+_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+"""For the code points up to the last that is white space, and one beyond, which is none."""
+
 _LEAVES, _GOES_ON, _ENDS = -1, 0, 1
 """What a word does to the sentence before the next one."""
 
@@ -115,15 +118,13 @@ def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordSh
     begins, ends = begins - first_char, ends - first_char
     spans = list(zip(begins.tolist(), ends.tolist(), strict=True))
     looks = np.frombuffer(b"".join([_look(shown[a:b]) for a, b in spans]), dtype=_LOOK)
-    before = [shown[a - 1 : a] for a, _ in spans]
-    after = [shown[b : b + 1] for _, b in spans]
+    around = _around(shown, begins, ends)
     begins_line = _begins_line(shown, begins, ends)
     places: tuple[npt.ArrayLike, ...] = (
         begins_line,
-        [not one or one.isspace() for one in before],
-        [not one or one.isspace() for one in after],
+        *(_IS_SPACE[np.minimum(one, len(_IS_SPACE) - 1)] for one in around),
         _begins_sentence(looks["sentence"], begins_line),
-        [one in ("@", "#") for one in before],
+        (around[0] == ord("@")) | (around[0] == ord("#")),
         _in_address(shown, spans),
         *_of_lines(looks, begins_line),
     )
@@ -132,6 +133,13 @@ def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordSh
     for column, values in enumerate(places, start=len(_WORD_FLAGS)):
         flags[:, column] = values
     return WordShapes(firsts, flags, looks["strings"].astype(np.int64))
+
+
+def _around(shown: str, begins: IntArray, ends: IntArray) -> tuple[IntArray, IntArray]:
+    """The characters before and behind each word, as code points; a space where there is none."""
+    codes = np.frombuffer(f" {shown} ".encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    n_chars = len(shown)
+    return codes[np.clip(begins, 0, n_chars)], codes[np.clip(ends, 0, n_chars) + 1]
 
 
 def _begins_line(shown: str, begins: IntArray, ends: IntArray) -> BoolArray:

@@ -63,8 +63,22 @@ class Tagger(Protocol):
     needs_all_layers: bool
     needs_word_shapes: bool
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
-        """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels)."""
+    def content_logits(
+        self,
+        states: Sequence[Tensor],
+        batch: WindowBatch,
+        kept: Sequence[slice] | None = None,
+    ) -> Iterator[FloatArray]:
+        """Logits of content tokens of each window.
+
+        Args:
+            states: of the layers, as a head gets them.
+            batch: that they were made from.
+            kept: content tokens of each window whose logits are asked for; None: all.
+
+        Yields:
+            For each window. Shape: (n_kept, n_labels).
+        """
 
 
 class CheckpointTagger:
@@ -80,12 +94,18 @@ class CheckpointTagger:
         self.transitions: FloatArray | None = None
         self.temperature = 1.0
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
-        """Logits of the content tokens of each window."""
+    def content_logits(
+        self,
+        states: Sequence[Tensor],
+        batch: WindowBatch,
+        kept: Sequence[slice] | None = None,
+    ) -> Iterator[FloatArray]:
+        """Logits of content tokens of each window."""
         logits = self._model.logits(states[-1], batch).numpy()
         for row, window in enumerate(batch.windows):
             first = batch.content_starts[row]
-            yield logits[row, first : first + len(window.ids)]
+            content = logits[row, first : first + len(window.ids)]
+            yield content if kept is None else content[kept[row]]
 
 
 class EntityHead:
@@ -144,17 +164,24 @@ class EntityHead:
 
     def partials(self, states: Sequence[Tensor], batch: WindowBatch) -> list[EntityPartial]:
         """Label scores of those tokens of each window that the stitching asks for."""
-        partials = []
-        for token_window, logits in zip(
-            batch.windows, self.tagger.content_logits(states, batch), strict=True
-        ):
-            partials.append(self.partial_of(logits, token_window.window))
-        return partials
+        kept = [self._kept(one.window) for one in batch.windows]
+        found = self.tagger.content_logits(states, batch, kept)
+        return [
+            self._partial(one.window.start + own.start, logits)
+            for one, own, logits in zip(batch.windows, kept, found, strict=True)
+        ]
 
     def partial_of(self, logits: FloatArray, window: Window) -> EntityPartial:
         """The partial of one window from the logits of all its content tokens."""
+        kept = self._kept(window)
+        return self._partial(window.start + kept.start, logits[kept])
+
+    def _kept(self, window: Window) -> slice:
+        """Content tokens of a window whose scores the stitching asks for."""
         start, stop = kept_tokens(window, stitching=self._stitching)
-        kept = logits[start - window.start : stop - window.start]
+        return slice(start - window.start, stop - window.start)
+
+    def _partial(self, start: int, kept: FloatArray) -> EntityPartial:
         # Emissions are no probabilities before they are seen as a sequence.
         scores = softmax(kept) if self.tagger.transitions is None else kept
         return EntityPartial((ScoredRun(start, scores),))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from longbert.arrays import IntArray
 from longbert.core.word_shape import FLAGS, N_BUCKETS, WordShapes
 
 
@@ -31,6 +32,11 @@ class TaggerShape:
     channels: int = 96
     string_channels: int = 48
     dilations: tuple[int, ...] = (1, 2, 1)
+
+    @property
+    def reach(self) -> int:
+        """Distance of the furthest words that the emissions of one depend on."""
+        return sum(self.dilations)
 
 
 class WordTagger(nn.Module):
@@ -87,13 +93,16 @@ class WordTagger(nn.Module):
         return self.forward_projected(self.states(inputs), flags, strings, mask)
 
     def forward_projected(
-        self, projected: Tensor, flags: Tensor, strings: Tensor, mask: Tensor
+        self, projected: Tensor, flags: Tensor, strings: Tensor, mask: Tensor | None = None
     ) -> Tensor:
-        """The same of what the layer ``states`` gives. Shape: (batch, words, channels)."""
+        """The same of what the layer ``states`` gives; without a mask nothing is padding.
+
+        Shape: (batch, words, channels).
+        """
         hidden = projected + self.flags(flags)
         hidden = hidden + self.strings_out(self.strings(strings).sum(dim=2))
         hidden = self.dropout(self.norm(hidden))
-        known = mask[..., None]
+        known = None if mask is None else mask[..., None]
         for block in self.blocks:
             hidden = block(hidden, known)
         emissions: Tensor = self.out(self.out_norm(hidden))
@@ -110,9 +119,12 @@ class _Convolution(nn.Module):
         self.join = nn.Linear(3 * channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, known: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, known: Tensor | None) -> Tensor:
         reach, n_words = self._dilation, hidden.shape[1]
-        padded = functional.pad(self.norm(hidden) * known, (0, 0, reach, reach))
+        normed = self.norm(hidden)
+        if known is not None:
+            normed = normed * known
+        padded = functional.pad(normed, (0, 0, reach, reach))
         shifted = [padded[:, at : at + n_words] for at in (0, reach, 2 * reach)]
         joined = functional.gelu(self.join(torch.cat(shifted, dim=-1)))
         dropped: Tensor = self.dropout(joined)
@@ -130,20 +142,21 @@ def word_states(states: Sequence[Tensor], words: WordShapes) -> Tensor:
     Returns:
         In float32. Shape: (n_words, n_layers, width).
     """
-    return word_means(torch.stack([layer.float() for layer in states], dim=1), words)
+    stacked = torch.stack([layer.float() for layer in states], dim=1)
+    return word_means(stacked, words.first_tokens)
 
 
-def word_means(values: Tensor, words: WordShapes) -> Tensor:
+def word_means(values: Tensor, first_tokens: IntArray) -> Tensor:
     """Mean over the tokens of each word.
 
     Args:
-        values: of the content tokens of one window, in float32. Shape: (n_tokens, ...).
-        words: of the window.
+        values: of some neighbouring tokens, in float32. Shape: (n_tokens, ...).
+        first_tokens: of the words, counted among these tokens. Shape: (n_words,).
 
     Returns:
         Shape: (n_words, ...).
     """
-    first = torch.from_numpy(words.first_tokens).to(values.device)
+    first = torch.from_numpy(first_tokens).to(values.device)
     n_tokens = torch.diff(first, append=first.new_tensor([len(values)]))
     if values.is_cpu:
         # The same sums in the same order, eight times as fast; elsewhere its order is left open.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from longbert.arrays import FloatArray
+from longbert.arrays import FloatArray, IntArray
 from longbert.config import ModelConfig
 from longbert.core.word_shape import WordShapes
 from longbert.encoders.batch import TokenWindow, WindowBatch
@@ -48,35 +49,89 @@ class LearnedTagger:
             extra={"labels": config.labels, "temperature": config.temperature},
         )
 
-    def content_logits(self, states: Sequence[Tensor], batch: WindowBatch) -> Iterator[FloatArray]:
+    def content_logits(
+        self,
+        states: Sequence[Tensor],
+        batch: WindowBatch,
+        kept: Sequence[slice] | None = None,
+    ) -> Iterator[FloatArray]:
         """Emissions of the content tokens of each window; a word's tokens have the same.
 
-        The mean over a word's tokens is taken of their projection, which is the projection of their
-        mean.
+        Only words within reach of those that are kept are looked at. The mean over a word's tokens
+        is taken of their projection, which is the projection of their mean.
         """
         project = StateProjection(self._module.states, self._module.shape.layers, states)
         for row, window in enumerate(batch.windows):
+            looks = word_looks(window)
+            run = words_around(
+                looks["first_tokens"],
+                slice(0, len(window.ids)) if kept is None else kept[row],
+                n_tokens=len(window.ids),
+                reach=self._module.shape.reach,
+            )
+            first = batch.content_starts[row]
+            positions = slice(first + run.tokens.start, first + run.tokens.stop)
             with torch.inference_mode():
-                projected = word_means(project(row, content_positions(batch, row)), _words(window))
-            yield self._token_logits(projected, word_looks(window), len(window.ids))
+                projected = word_means(project(row, positions), run.first_tokens)
+            yield self._emissions(projected, looks, run.words)[run.word_of_token]
 
     def token_logits(self, features: WindowFeatures, n_tokens: int) -> FloatArray:
         """The same of the stored features of one window. Shape: (n_tokens, n_labels)."""
         with torch.inference_mode():
             states = torch.from_numpy(np.array(features["states"])).to(self._device)
             projected = self._module.states(states.flatten(1))
-        return self._token_logits(projected, features, n_tokens)
+        n_each = np.diff(features["first_tokens"], append=n_tokens)
+        return np.repeat(self._emissions(projected, features, slice(None)), n_each, axis=0)
 
-    def _token_logits(self, projected: Tensor, looks: WindowFeatures, n_tokens: int) -> FloatArray:
+    def _emissions(self, projected: Tensor, looks: WindowFeatures, words: slice) -> FloatArray:
+        """Emissions of some neighbouring words of a window. Shape: (n_words, n_labels)."""
         with torch.inference_mode():
             flags, strings = (
-                torch.from_numpy(np.array(looks[name])).to(self._device)[None]
+                torch.from_numpy(np.array(looks[name][words])).to(self._device)[None]
                 for name in ("flags", "strings")
             )
-            mask = projected.new_ones(1, len(projected))
-            emissions = self._module.forward_projected(projected[None], flags, strings, mask)[0]
-        n_each = np.diff(looks["first_tokens"], append=n_tokens)
-        return np.repeat(emissions.cpu().numpy(), n_each, axis=0)
+            emissions = self._module.forward_projected(projected[None], flags, strings)[0]
+        found: FloatArray = emissions.cpu().numpy()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class WordRun:
+    """Neighbouring words of a window, around tokens that are kept.
+
+    Attributes:
+        words: among those of the window.
+        tokens: of these words, among those of the window.
+        first_tokens: of the words, counted among these tokens. Shape: (n_words,).
+        word_of_token: of each token that is kept, counted among these words. Shape: (n_kept,).
+    """
+
+    words: slice
+    tokens: slice
+    first_tokens: IntArray
+    word_of_token: IntArray
+
+
+def words_around(first_tokens: IntArray, kept: slice, *, n_tokens: int, reach: int) -> WordRun:
+    """The words of some tokens, and as many on both sides as these depend on.
+
+    Args:
+        first_tokens: of the words of the window. Shape: (n_words,).
+        kept: tokens of the window, at least one.
+        n_tokens: of the window.
+        reach: words on each side, where there are so many.
+    """
+    own = np.searchsorted(first_tokens, np.arange(kept.start, kept.stop), side="right") - 1
+    first = max(int(own[0]) - reach, 0)
+    stop = min(int(own[-1]) + 1 + reach, len(first_tokens))
+    start_token = int(first_tokens[first])
+    stop_token = n_tokens if stop == len(first_tokens) else int(first_tokens[stop])
+    return WordRun(
+        words=slice(first, stop),
+        tokens=slice(start_token, stop_token),
+        first_tokens=first_tokens[first:stop] - start_token,
+        word_of_token=own - first,
+    )
 
 
 class LearnedTaggers:
@@ -106,15 +161,10 @@ def window_word_states(
     layers: Sequence[int], states: Sequence[Tensor], batch: WindowBatch, row: int
 ) -> Tensor:
     """Hidden states of the words of one window, differentiable. Shape: (words, layers, width)."""
-    content = content_positions(batch, row)
-    own = [states[layer][row, content] for layer in layers]
-    return word_states(own, _words(batch.windows[row]))
-
-
-def content_positions(batch: WindowBatch, row: int) -> slice:
-    """Positions of the content tokens of a window."""
+    window = batch.windows[row]
     first = batch.content_starts[row]
-    return slice(first, first + len(batch.windows[row].ids))
+    own = [states[layer][row, first : first + len(window.ids)] for layer in layers]
+    return word_states(own, _words(window))
 
 
 def word_looks(window: TokenWindow) -> WindowFeatures:
