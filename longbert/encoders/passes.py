@@ -74,8 +74,25 @@ class Pass:
         return map_in_threads(function, items, n_threads=self.backbone.n_batches_at_once)
 
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
-        """Encode one batch; for each head the partials of its windows."""
-        batch = self.backbone.batch(windows, padded)
+        """Encode one batch; for each head the partials of its windows.
+
+        Windows of the same tokens have the same hidden states, which are computed once.
+        """
+        rows: dict[bytes, int] = {}
+        row_of = [rows.setdefault(window.ids.tobytes(), len(rows)) for window in windows]
+        firsts = [windows[row_of.index(row)] for row in range(len(rows))]
+        batch = self.backbone.batch(firsts, padded)
         all_layers = any(head.needs_all_layers for head in self.heads)
         states = self.backbone.hidden_states(batch, all_layers=all_layers)
-        return [list(head.partials(states, batch)) for head in self.heads]
+        if len(rows) == len(windows):
+            return [list(head.partials(states, batch)) for head in self.heads]
+        partials: list[list[Any]] = [[] for _ in self.heads]
+        # No more copies of states at a time than a batch has rows.
+        n_rows = max(1, self.batch_tokens // padded)
+        for start in range(0, len(windows), n_rows):
+            some = slice(start, start + n_rows)
+            own = tuple(layer[row_of[some]] for layer in states)
+            of_these = self.backbone.batch(windows[some], padded)
+            for found, head in zip(partials, self.heads, strict=True):
+                found += head.partials(own, of_these)
+        return partials
