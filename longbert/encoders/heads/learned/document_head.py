@@ -20,7 +20,7 @@ from longbert.encoders.heads.learned.attention import (
     combined,
     gather,
 )
-from longbert.encoders.heads.learned.projection import StateProjection
+from longbert.encoders.heads.learned.projection import COMPUTATION, StateProjection
 from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
@@ -51,6 +51,7 @@ class LearnedClassifier:
                 "labels": config.labels,
                 "problem_type": self.problem_type,
                 "temperature": config.temperature,
+                "computation": COMPUTATION,
             },
         )
 

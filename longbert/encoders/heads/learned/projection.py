@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+COMPUTATION = 2
+"""Part of the digests of learned heads, raised when the same weights give other bits."""
+
 
 class StateProjection:
     """A linear layer on several layers of a batch's hidden states, side by side.

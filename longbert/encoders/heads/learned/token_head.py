@@ -16,7 +16,7 @@ from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.checkpoint.digest import weights_digest
 from longbert.encoders.checkpoint.head_folder import HeadConfig
 from longbert.encoders.heads.learned.features import WindowFeatures
-from longbert.encoders.heads.learned.projection import StateProjection
+from longbert.encoders.heads.learned.projection import COMPUTATION, StateProjection
 from longbert.encoders.heads.learned.tagger import (
     TaggerShape,
     WordTagger,
@@ -46,7 +46,11 @@ class LearnedTagger:
         self.id2label: Mapping[int, str] = dict(enumerate(config.labels))
         self.digest = weights_digest(
             module.state_dict().items(),
-            extra={"labels": config.labels, "temperature": config.temperature},
+            extra={
+                "labels": config.labels,
+                "temperature": config.temperature,
+                "computation": COMPUTATION,
+            },
         )
 
     def content_logits(
