@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import longbert
+from longbert.arrays import FloatArray
 from longbert.records import DocumentResult
 
 
@@ -40,14 +41,13 @@ def main() -> None:
         n_vectors += len(cosines)
         n_entities += len(whole.entities)
         n_classes += _predicted(whole) != _predicted(reduced)
-        found = [
-            {(e.char_start, e.char_end, e.label): e for e in one.entities}
-            for one in (whole, reduced)
-        ]
-        for precision, own, other in (("float32", *found), (given.precision, *found[::-1])):
-            for place in sorted(set(own) - set(other)):
-                n_differing += 1
-                print(f"{document['id']} {place}: {precision} alone, score {own[place].score:.3f}")
+        own, other = _places(whole), _places(reduced)
+        for place in sorted(own.keys() ^ other.keys()):
+            n_differing += 1
+            precision, score = (
+                ("float32", own[place]) if place in own else (given.precision, other[place])
+            )
+            print(f"{document['id']} {place}: {precision} alone, score {score:.3f}")
     print(
         f"{len(documents):,} documents: {n_entities:,} entities in float32, {n_differing} found by "
         f"one precision alone; classes of {n_classes} documents differ; least cosine of "
@@ -55,10 +55,17 @@ def main() -> None:
     )
 
 
-def _vectors(result: DocumentResult) -> np.ndarray:
+def _places(result: DocumentResult) -> dict[tuple[int, int, str], float]:
+    """Scores of entities by place and label."""
+    return {(one.char_start, one.char_end, one.label): one.score for one in result.entities}
+
+
+def _vectors(result: DocumentResult) -> FloatArray:
     """Vectors of the document and its passages, of length 1. Shape: (n, width)."""
-    vectors = np.stack([result.embedding, *(passage.embedding for passage in result.passages)])
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = [result.embedding, *(passage.embedding for passage in result.passages)]
+    vectors = np.stack([one for one in found if one is not None])
+    unit: FloatArray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def _predicted(result: DocumentResult) -> list[str]:
