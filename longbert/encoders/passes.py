@@ -6,6 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from longbert.arrays import IntArray
 from longbert.encoders.backbone import Backbone
 from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.devices.base import Item, Result
@@ -85,16 +89,57 @@ class Pass:
     def run(self, windows: Sequence[TokenWindow], padded: int) -> list[list[Any]]:
         """Encode one batch; for each head the partials of its windows.
 
-        Hidden states stay on the device; what heads reduce them to comes back.
+        Hidden states stay on the device; what heads reduce them to comes back. Windows of the same
+        tokens have the same hidden states, which are computed once.
         """
-        batch = self.backbone.batch(windows, padded, self.n_rows(len(windows), padded))
-        device = self.backbone.device
-        found = device.with_room(lambda: device.download(self._reduced(batch)))
-        return [
-            list(head.partials(reduced, batch))
-            for head, reduced in zip(self.heads, found, strict=True)
-        ]
+        found = self.backbone.device.with_room(lambda: self._encoded(windows, padded))
+        partials: list[list[Any]] = [[] for _ in self.heads]
+        for batch, by_head in found:
+            for own, head, reduced in zip(partials, self.heads, by_head, strict=True):
+                own += head.partials(reduced, batch)
+        return partials
 
-    def _reduced(self, batch: WindowBatch) -> list[Any]:
+    def _encoded(
+        self, windows: Sequence[TokenWindow], padded: int
+    ) -> list[tuple[WindowBatch, list[Any]]]:
+        """What each head reduces hidden states to, in memory, in batches that have all windows."""
+        rows: dict[bytes, int] = {}
+        row_of = np.array([rows.setdefault(one.ids.tobytes(), len(rows)) for one in windows])
+        firsts = [windows[index] for index in np.unique(row_of, return_index=True)[1]]
+        batch = self._batch(firsts, padded)
         states = self.backbone.hidden_states(batch, all_layers=self.needs_all_layers)
-        return [head.reduce(states, batch, self.backbone.device) for head in self.heads]
+        if len(firsts) == len(windows):
+            return [(batch, self._reduced(states, batch))]
+        found = []
+        # No more copies of states at a time than a batch has rows.
+        n_rows = max(1, self.batch_tokens // padded)
+        for start in range(0, len(windows), n_rows):
+            some = slice(start, start + n_rows)
+            batch = self._batch(windows[some], padded)
+            found.append((batch, self._reduced(self._copies(states, row_of[some], batch), batch)))
+        return found
+
+    def _copies(
+        self, states: Sequence[Tensor], row_of: IntArray, batch: WindowBatch
+    ) -> tuple[Tensor, ...]:
+        """Hidden states of a batch from those of windows with the same tokens.
+
+        Args:
+            states: of the layers, of such windows.
+            row_of: the row of each of the batch's windows in these states. Shape: (n_windows,).
+            batch: whose rows behind its windows repeat the first.
+        """
+        n_more = len(batch.input_ids) - len(row_of)
+        chosen = self.backbone.device.upload(np.pad(row_of, (0, n_more), constant_values=row_of[0]))
+        return tuple(layer.index_select(0, chosen) for layer in states)
+
+    def _batch(self, windows: Sequence[TokenWindow], padded: int) -> WindowBatch:
+        return self.backbone.batch(windows, padded, self.n_rows(len(windows), padded))
+
+    def _reduced(self, states: Sequence[Tensor], batch: WindowBatch) -> list[Any]:
+        """What each head reduces hidden states to, in memory."""
+        device = self.backbone.device
+        found: list[Any] = device.download(
+            [head.reduce(states, batch, device) for head in self.heads]
+        )
+        return found

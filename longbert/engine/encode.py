@@ -192,7 +192,7 @@ def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> l
     lengths = [len(slot.window.ids) + pass_.backbone.n_special for slot in slots]
     partials: list[list[Any]] = [[] for _ in slots]
     bytes_a_position = n_bytes / max(1, sum(lengths))
-    batches = pack_batches(lengths, batch_tokens=pass_.batch_tokens, limit=pass_.limit)
+    batches = _packed(pass_, slots, lengths)
     began = time.perf_counter()
     outcomes = pass_.map(partial(_run_batch, pass_, slots), batches)
     for batch, outcome in zip(batches, outcomes, strict=True):
@@ -212,6 +212,26 @@ def _run(pass_: Pass, slots: Sequence[_Slot], meter: Meter, n_bytes: float) -> l
         )
         began = ended
     return partials
+
+
+def _packed(pass_: Pass, slots: Sequence[_Slot], lengths: Sequence[int]) -> list[Batch]:
+    """Batches of windows; those of the same tokens are in one batch, where they count once."""
+    equal: dict[bytes, list[int]] = {}
+    for index, slot in enumerate(slots):
+        equal.setdefault(slot.window.ids.tobytes(), []).append(index)
+    groups = list(equal.values())
+    batches = pack_batches(
+        [lengths[group[0]] for group in groups],
+        batch_tokens=pass_.batch_tokens,
+        limit=pass_.limit,
+    )
+    return [
+        Batch(
+            tuple(index for number in batch.indices for index in groups[number]),
+            batch.padded_length,
+        )
+        for batch in batches
+    ]
 
 
 def _split(pass_: Pass, state: _State) -> list[_Slot]:
