@@ -57,7 +57,7 @@ class LocalUnits:
             WorkerError: a worker process died.
             LongbertError: see the steps.
         """
-        job = Job(_as_planned(context, prepared), self.info, self.folder)
+        job = Job(as_planned(context, prepared), self.info, self.folder)
         file = UnitFile.write(f"{self.folder.folder}/units", units)
         with own_errors(self.folder):
             if self.n_workers is None:
@@ -127,7 +127,7 @@ class LocalUnits:
             time.sleep(_POLL_SECONDS / 10)
 
 
-def _as_planned(context: RunContext, prepared: Prepared) -> RunContext:
+def as_planned(context: RunContext, prepared: Prepared) -> RunContext:
     """With batches of the size that was planned, where it matters and memory has decided on it."""
     batch_tokens = prepared.rows.settings.batch_tokens
     if batch_tokens is None:

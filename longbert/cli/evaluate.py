@@ -42,7 +42,7 @@ Examples:
 """
 
 _WAITING = "still ranking: every query is searched for, which is slow for many and with --rerank"
-_DELAY_SECONDS = 10.0
+DELAY_SECONDS = 10.0
 
 _OF_RANKINGS = (
     "queries",
@@ -164,7 +164,7 @@ def evaluate(folder: str, format_: str, **options: Any) -> None:
         _evaluate_labels(folder, format_, **of_labels)
         return
     of_rankings.setdefault("queries", None)
-    with telling_warnings(), telling_delay(_WAITING, seconds=_DELAY_SECONDS):
+    with telling_warnings(), telling_delay(_WAITING, seconds=DELAY_SECONDS):
         evaluation = api.evaluate_ranking(folder=folder, **of_rankings)
     for line in notes(evaluation):
         say(line)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 TEXT_QUERY_ID = "query"
 
 _LONG_CHARS = 10_000
-_DELAY_SECONDS, _STARTING_SECONDS = 2.0, 10.0
+DELAY_SECONDS, STARTING_SECONDS = 2.0, 10.0
 """After which people are told what takes so long: of long queries, and of any, where loading the
 model may be what does."""
 
@@ -120,7 +120,7 @@ def query(
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
     n_chars = sum(map(len, texts.values()))
-    seconds = _DELAY_SECONDS if n_chars > _LONG_CHARS or rerank else _STARTING_SECONDS
+    seconds = DELAY_SECONDS if n_chars > _LONG_CHARS or rerank else STARTING_SECONDS
     with telling_warnings(), telling_delay(_work(texts, n_chars, rerank), seconds=seconds):
         results = _search(index, texts, like, k, rank, filter, rerank, rerank_label)
     if n_without := sum(not hits for _, hits in results):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""
 
-_PASSAGE_CHARS = 320
+PASSAGE_CHARS = 320
 _BAR_CELLS = 10
 _SPACES = re.compile(r"\s+")
 _CUT_WORD = re.compile(r"\s\S{1,30}$")
@@ -127,8 +127,8 @@ def _part(passage: HitPassage) -> tuple[int, int, bool]:
     first = sentences.index(passage.strongest) if passage.strongest in sentences else 0
     last = first
     start, stop = sentences[first]
-    if stop - start > _PASSAGE_CHARS:
-        shown = passage.text[start : start + _PASSAGE_CHARS]
+    if stop - start > PASSAGE_CHARS:
+        shown = passage.text[start : start + PASSAGE_CHARS]
         # A word that is cut is left out, unless it is all there is.
         shown = _CUT_WORD.sub("", shown) or shown
         return start, start + len(shown.rstrip()), True
@@ -136,9 +136,9 @@ def _part(passage: HitPassage) -> tuple[int, int, bool]:
     while grows:
         grows = False
         # What follows is read on; what stands before is needed more rarely.
-        if last + 1 < len(sentences) and sentences[last + 1][1] - start <= _PASSAGE_CHARS:
+        if last + 1 < len(sentences) and sentences[last + 1][1] - start <= PASSAGE_CHARS:
             last, stop, grows = last + 1, sentences[last + 1][1], True
-        if first > 0 and stop - sentences[first - 1][0] <= _PASSAGE_CHARS:
+        if first > 0 and stop - sentences[first - 1][0] <= PASSAGE_CHARS:
             first, start, grows = first - 1, sentences[first - 1][0], True
     return start, stop, False
 

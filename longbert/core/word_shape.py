@@ -62,7 +62,7 @@ _ADDRESS_MARKS = ("://", "www.", "@")
 _LEAVE_SENTENCE_BEGUN = frozenset("\"'`()[]{}*_-–—“”‘’«»|>:;")
 _BREAK = re.compile("\n")
 
-_IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
 """For the code points up to the last that is white space, and one beyond, which is none."""
 
 _LEAVES, _GOES_ON, _ENDS = -1, 0, 1
@@ -122,7 +122,7 @@ def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordSh
     begins_line = _begins_line(shown, begins, ends)
     places: tuple[npt.ArrayLike, ...] = (
         begins_line,
-        *(_IS_SPACE[np.minimum(one, len(_IS_SPACE) - 1)] for one in around),
+        *(IS_SPACE[np.minimum(one, len(IS_SPACE) - 1)] for one in around),
         _begins_sentence(looks["sentence"], begins_line),
         (around[0] == ord("@")) | (around[0] == ord("#")),
         _in_address(shown, spans),

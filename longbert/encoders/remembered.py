@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 OFF = "LONGBERT_NO_CACHE"
-_SETTLED_NS = 2_000_000_000
+SETTLED_NS = 2_000_000_000
 """A file changed later than this before may change again without its time showing it."""
 
 Value = TypeVar("Value", bool, str)
@@ -68,7 +68,7 @@ def identities(files: Iterable[Path]) -> list[list[Any]] | None:
         except OSError:
             return None
         times = (about.st_mtime_ns, about.st_ctime_ns)
-        if time.time_ns() - max(times) < _SETTLED_NS:
+        if time.time_ns() - max(times) < SETTLED_NS:
             return None
         found.append([str(file.resolve()), about.st_size, *times, about.st_ino])
     return found

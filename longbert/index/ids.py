@@ -40,7 +40,7 @@ def refuse_clash(
     clash = _first_clash(new, list(held))
     if clash is None:
         return
-    first, second = _owners(output, table, parts, clash)
+    first, second = owners_of(output, table, parts, clash)
     if table == "documents":
         raise OutputError(
             f"the output has two documents {first!r}: ids must be unique, "
@@ -85,7 +85,7 @@ def _between(arrays: Iterable[IntArray], low: int | None, high: int | None) -> I
             yield block[is_in]
 
 
-def _owners(output: OutputFolder, table: str, parts: Sequence[str], wanted: int) -> tuple[str, str]:
+def owners_of(output: OutputFolder, table: str, parts: Sequence[str], wanted: int) -> tuple[str, str]:
     """The first two documents that have an id."""
     found = [
         batch.document_ids[place]

@@ -17,10 +17,10 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 ROWS_IN_MEMORY = 1 << 15
 """Rows that are sorted at once."""
 
-_ROWS_OF_A_CHUNK = 1 << 8
+ROWS_OF_A_CHUNK = 1 << 8
 """Rows of a run that are in memory while runs are merged."""
 
-_RUNS_MERGED = 32
+RUNS_MERGED = 32
 
 
 class ExternalSort(AbstractContextManager["ExternalSort[Row]"], Generic[Row]):
@@ -66,7 +66,7 @@ class ExternalSort(AbstractContextManager["ExternalSort[Row]"], Generic[Row]):
             self._levels.append([])
         runs = self._levels[level]
         runs.append(_write(rows))
-        if len(runs) == _RUNS_MERGED:
+        if len(runs) == RUNS_MERGED:
             self._keep(heapq.merge(*(run.rows() for run in runs)), level=level + 1)
             for run in runs:
                 run.file.close()
@@ -90,7 +90,7 @@ def _write(rows: Iterator[Row]) -> _Run[Row]:
     chunk: list[Row] = []
     for row in rows:
         chunk.append(row)
-        if len(chunk) == _ROWS_OF_A_CHUNK:
+        if len(chunk) == ROWS_OF_A_CHUNK:
             pickle.dump(chunk, file, protocol=pickle.HIGHEST_PROTOCOL)
             n_chunks += 1
             chunk = []

@@ -208,7 +208,7 @@ def test_a_search_that_takes_long_tells_what_it_does(
     index: FakeIndex, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(query_module, "_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(query_module, "DELAY_SECONDS", 0.01)
     monkeypatch.setattr(streams_module, "say", told.append)
     search = index.search_many
 
@@ -226,7 +226,7 @@ def test_a_search_that_takes_long_tells_what_it_does(
         "beside each passage"
     ]
     monkeypatch.setattr(index, "search_many", search)
-    monkeypatch.setattr(query_module, "_DELAY_SECONDS", 1e6)
+    monkeypatch.setattr(query_module, "DELAY_SECONDS", 1e6)
     assert run("word " * 3_000).stderr == ""
     assert len(told) == 1
 
@@ -345,7 +345,7 @@ def test_whole_sentences_are_shown_around_the_strongest(
     with pytest.MonkeyPatch.context() as patch:
         shown = text_shown(passage, patch)
 
-    room = results_module._PASSAGE_CHARS
+    room = results_module.PASSAGE_CHARS
     if len(sentences[number]) > room:
         assert shown == sentences[number][:room] + "…"
         return
@@ -370,7 +370,7 @@ def test_a_sentence_that_is_cut_ends_with_a_word_and_is_marked(
     shown = text_shown(HitPassage(0, len(text), 0.5, text), monkeypatch)
 
     assert shown.replace("word", "").strip() == "…"
-    assert 0 <= results_module._PASSAGE_CHARS - (len(shown) - 1) < len("word ")
+    assert 0 <= results_module.PASSAGE_CHARS - (len(shown) - 1) < len("word ")
     cut = HitPassage(0, 9, 0.5, "in a half", is_cut=(True, True))
     assert text_shown(cut, monkeypatch) == "…in a half…"
 

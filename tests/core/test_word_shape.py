@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, long_text
 
 from longbert.core.word_shape import (
-    _IS_SPACE,
+    IS_SPACE,
     FLAGS,
     N_BUCKETS,
     N_STRINGS,
@@ -262,7 +262,7 @@ def surface_of_word(word: str) -> WordShapes:
 
 
 def test_no_white_space_lies_behind_the_table() -> None:
-    assert not any(chr(code).isspace() for code in range(len(_IS_SPACE) - 1, 0x110000))
+    assert not any(chr(code).isspace() for code in range(len(IS_SPACE) - 1, 0x110000))
 
 
 def test_no_tokens() -> None:

@@ -88,7 +88,7 @@ def test_an_error_is_not_remembered(folder: Path) -> None:
 
 def test_identities_change_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The time of the last change cannot be set back.
-    monkeypatch.setattr(rem, "_SETTLED_NS", 0)
+    monkeypatch.setattr(rem, "SETTLED_NS", 0)
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     long_ago = time.time() - 100
@@ -107,7 +107,7 @@ def test_identities_change_with_the_file(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_file_that_is_written_over_is_another_although_its_time_is_set_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rem, "_SETTLED_NS", 0)
+    monkeypatch.setattr(rem, "SETTLED_NS", 0)
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     before, about = identities([file]), file.stat()

@@ -96,7 +96,7 @@ def test_steps_are_those_that_commit(scene: Scene) -> None:
                 "index/passages",
                 "index/description",
             ),
-            *("manifest.json", "run.json", "lock.json"),
+            *("manifest", "manifest.json", "run.json", "lock.json"),
         )
     }
     removed = {name for name in scene.undisturbed.steps if name.startswith("after-remove")}

@@ -33,7 +33,7 @@ def test_a_clash_is_found(new: list[int], held: list[int], at_once: int) -> None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ids, "IDS_AT_ONCE", at_once)
-        patch.setattr(ids, "_owners", note)
+        patch.setattr(ids, "owners_of", note)
         arguments = (
             OutputFolder(LocalFileSystem(), "nowhere"),
             "passages",

@@ -127,6 +127,7 @@ def _fill(
         # A pair stands where its first word does.
         terms = np.concatenate([before_terms, words.terms])
         owners += n_passed
+        inside += n_passed
         places = np.concatenate([before_owners, owners])
         joined = pairs(terms[:-1], terms[1:])
         blocks.add((words.terms, joined, words.character_terms), (owners, places[:-1], inside))
