@@ -170,7 +170,7 @@ def test_readers_are_not_kept_waiting(
 
 
 _SECOND_SIGNAL = """
-import hashlib, os, signal, subprocess, sys, threading
+import hashlib, subprocess, sys, threading, time
 from longbert.cli.signals import stopping
 from longbert.errors import Stopped
 from longbert.store.processes import with_helpers
@@ -180,7 +180,8 @@ helper = subprocess.Popen(["sleep", "1000"])
 with stopping(), with_helpers(lambda: [helper.pid]):
     print(helper.pid, flush=True)
     try:
-        signal.pause()
+        while True:
+            time.sleep(0.01)
     except Stopped:
         print("stopped", flush=True)
     # Nothing between two steps of Python comes to an end here.
