@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from longbert.core.threads import in_order
 from longbert.core.units import Unit
 from longbert.engine.context import RunContext, load_models, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
@@ -103,7 +104,6 @@ def do_units_here(
 ) -> None:
     """Make the parts of units in this process, one after another or a few at a time."""
     # Torch is imported for work only.
-    from longbert.encoders.runtime.parallel import in_order
     from longbert.engine.unit import process_unit
 
     def do(unit: Unit) -> None:

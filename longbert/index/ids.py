@@ -85,7 +85,9 @@ def _between(arrays: Iterable[IntArray], low: int | None, high: int | None) -> I
             yield block[is_in]
 
 
-def owners_of(output: OutputFolder, table: str, parts: Sequence[str], wanted: int) -> tuple[str, str]:
+def owners_of(
+    output: OutputFolder, table: str, parts: Sequence[str], wanted: int
+) -> tuple[str, str]:
     """The first two documents that have an id."""
     found = [
         batch.document_ids[place]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, long_text
 
 from longbert.core.word_shape import (
-    IS_SPACE,
     FLAGS,
+    IS_SPACE,
     N_BUCKETS,
     N_STRINGS,
     WordShapes,

@@ -30,7 +30,7 @@ def test_rows_come_in_order(
             assert [*found.rows()] == sorted(rows)
 
 
-def test_few_files_are_open_and_few_rows_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_files_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
     files: list[Any] = []
     temporary = tempfile.TemporaryFile
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from longbert.arrays import Array
+from longbert.core.threads import in_order
 from longbert.encoders.devices.base import Forward, Item, Result, tensors_of, with_arrays
 from longbert.encoders.devices.driver import Driver, Stream
 from longbert.encoders.devices.recordings import Recordings
 from longbert.encoders.devices.room import Room, fitting_rows
-from longbert.encoders.runtime.parallel import in_order
 
 N_LANES = 2
 """While one batch is computed, another one is prepared, copied, or its results are read."""

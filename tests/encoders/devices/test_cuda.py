@@ -18,8 +18,6 @@ from support.texts import long_text
 from longbert.arrays import Array
 from longbert.config import ModelConfig
 from longbert.encoders import models as loading
-from longbert.encoders.backbone import Backbone
-from longbert.encoders.batch import WindowBatch
 from longbert.encoders.devices.cuda import MOST_TOKENS, N_LANES, CudaDevice
 from longbert.encoders.devices.recordings import MOST
 from longbert.encoders.models import Models, load_models
@@ -120,42 +118,6 @@ def test_batches_have_one_shape_for_each_length(on_gpu: Models, driver: FakeDriv
     assert all(rows[length] == ROWS * WINDOW // length for length in rows)
     # So it decides on bits, whether or not these kernels would give the same.
     assert on_gpu.decisive_batch_tokens == ROWS * WINDOW
-
-
-def test_equal_windows_are_encoded_once(
-    on_gpu: Models, driver: FakeDriver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Heads get them in batches of the same shape, of which they need more than one."""
-    shapes: list[tuple[int, ...]] = []
-    hidden_states = Backbone.hidden_states
-
-    def counted(self: Backbone, batch: WindowBatch, **options: Any) -> tuple[torch.Tensor, ...]:
-        shapes.append(batch.input_ids.shape)
-        return hidden_states(self, batch, **options)
-
-    monkeypatch.setattr(Backbone, "hidden_states", counted)
-    one_each = DOCUMENTS[:4]
-    expected = {one.text: bits(encode(on_gpu, [one])[one.document_id])[1:] for one in one_each}
-    shapes.clear()
-    encode(on_gpu, one_each)
-    once = sorted(shapes)
-    shapes.clear()
-    driver.log.clear()
-    copies = [
-        Document(f"{one.document_id} {number}", one.text)
-        for number in range(ROWS + 2)
-        for one in one_each
-    ]
-    found = encode(on_gpu, copies)
-    assert sorted(shapes) == once
-    assert len(driver.events("download")) > ROWS * len(once)
-    for copy in copies:
-        assert bits(found[copy.document_id])[1:] == expected[copy.text]
-    lengths = {length: rows for rows, length in once}
-    for event in driver.events("download"):
-        rows, length, _ = event.shapes[2]
-        assert rows == lengths[length]
-    assert not driver.events("wait for the device")
 
 
 def test_only_what_heads_make_of_hidden_states_comes_back(

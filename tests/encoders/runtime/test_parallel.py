@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from longbert.core.threads import in_order
 from longbert.encoders.devices.plain import PlainDevice
-from longbert.encoders.runtime.parallel import in_order, map_in_threads
+from longbert.encoders.runtime.parallel import map_in_threads
 
 
 @pytest.fixture(autouse=True)
