@@ -16,24 +16,27 @@ from typing import Any
 
 Results = dict[str, Any]
 
+REFERENCE = "sentence-transformers"
+"""The program that each comparison has."""
+
 _OURS, _OTHERS = "#1f77b4", "#a0a0a0"
 
 
 def chart(bench: Results, peers: Sequence[Results]) -> bytes:
-    """Tokens a second by program, and the stages of a run, as SVG: equal figures, equal bytes."""
+    """Speed by program, and the stages of a run, as SVG: equal figures, equal bytes."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    rates = _rates(peers)
+    speeds = _speeds(peers)
     stages = {name: seconds for name, seconds in bench["stages"].items() if seconds > 0}
     with matplotlib.rc_context({"svg.hashsalt": "longbert", "svg.fonttype": "none"}):
-        figure = Figure(figsize=(11, 1.5 + 0.32 * len(rates)), layout="constrained")
+        figure = Figure(figsize=(11, 1.5 + 0.32 * len(speeds)), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        names = list(rates)[::-1]
+        names = list(speeds)[::-1]
         colours = [_OURS if name.startswith("longbert") else _OTHERS for name in names]
-        bars = left.barh(names, [rates[name] for name in names], color=colours)
-        left.bar_label(bars, fmt="{:,.0f}", padding=3, fontsize=8)
-        left.set(title="tokens a second, each counted once")
+        bars = left.barh(names, [speeds[name] for name in names], color=colours)
+        left.bar_label(bars, fmt="{:.2f}", padding=3, fontsize=8)
+        left.set(title=f"speed, {REFERENCE} (float32) being 1")
         left.margins(x=0.15)
         parts = list(stages)[::-1]
         bars = right.barh(parts, [stages[name] for name in parts], color=_OURS)
@@ -49,14 +52,14 @@ def chart(bench: Results, peers: Sequence[Results]) -> bytes:
     return buffer.getvalue()
 
 
-def _rates(peers: Sequence[Results]) -> dict[str, float]:
-    """Tokens a second by program; the first file that has a program counts."""
-    rates: dict[str, float] = {}
+def _speeds(peers: Sequence[Results]) -> dict[str, float]:
+    """Speed over that of the reference in the same run; a program counts where it comes first."""
+    speeds: dict[str, float] = {}
     for results in peers:
-        n_tokens = results["corpus"]["unique_tokens"]
+        reference = results["programs"][REFERENCE]["seconds"]
         for name, found in results["programs"].items():
-            rates.setdefault(name, n_tokens / found["seconds"])
-    return dict(sorted(rates.items(), key=lambda item: -item[1]))
+            speeds.setdefault(name, reference / found["seconds"])
+    return dict(sorted(speeds.items(), key=lambda item: -item[1]))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ import numpy as np
 from corpus import Task, count, default_overlap_of, say
 from programs import PROGRAMS
 
+from longbert.bench.report import machine
 from longbert.config import ModelConfig
 from longbert.encoders.checkpoint.locate import find_model
 
@@ -187,7 +189,8 @@ def main() -> None:
     found = compare(given.only or list(PROGRAMS), task, rounds=given.rounds, pythons=pythons)
     report = {
         "corpus": corpus,
-        "settings": {"model": given.model, **{k: getattr(given, k) for k in ("window", "threads")}},
+        "machine": machine(),
+        "settings": {**asdict(task), "model": given.model, "documents": Path(given.documents).name},
         "versions": versions(),
         **found,
     }

@@ -59,6 +59,19 @@ def longbert_embeds(task: Task) -> Work:
     return work
 
 
+def longbert_embeds_windows(task: Task) -> Work:
+    """Each window as a document of its own, whose vectors can be compared."""
+    import longbert
+
+    encoder = longbert.load(embed=task.model, window=task.window, overlap=task.overlap)
+    texts = task.texts()
+
+    def work() -> Vectors:
+        return encoder.embed(window_texts(texts, task))
+
+    return work
+
+
 def _auto(task: Task, name: str, n_labels: int) -> Any:
     """A model of transformers with a head of its own, and its tokenizer."""
     import torch
@@ -221,6 +234,7 @@ PROGRAMS: dict[str, Callable[[Task], Work]] = {
     "longbert run, embedding": longbert_job_of_one,
     "longbert run, three tasks": longbert_job_of_three,
     "longbert.load, embedding": longbert_embeds,
+    "longbert.load, windows as documents": longbert_embeds_windows,
     "transformers, NER with stride": hf_ner,
     "transformers, classes of windows": hf_classify,
     "sentence-transformers": st_default,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def test_counts_and_operations_by_hand(models: Callable[..., Path]) -> None:
     assert counts.padding_share == expected_share
 
     backbone = pass_.backbone
-    inner = 48  # "intermediate_size" of the models that tests build.
+    inner = json.loads((folder / "config.json").read_text())["intermediate_size"]
     of_layer = 4 * backbone.width**2 + 2 * backbone.width * inner
     linear = 2 * backbone.n_layers * of_layer * counts.padded_positions
     assert loops.linear_operations() == linear
