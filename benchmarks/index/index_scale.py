@@ -3,8 +3,8 @@
 The vectors are drawn, since what is measured is the index: topics, documents around topics, and
 passages around documents, most of it in 48 dimensions, as in vectors of sentences, and a little in
 all. Queries are further passages of documents that are there. Times of queries are those of the
-processor on one thread and of the clock, in a warm process, and that of building is of the processor
-over all threads and of the clock. Other work on the machine changes those of the processor little.
+processor on one thread and of the clock, in a warm process, and those of building are of the
+processor over all threads and of the clock. Other work changes those of the processor little.
 
 Each size and type is built from tables by longbert's own code in a process of its own, and searched
 in another one, as a query would be::
