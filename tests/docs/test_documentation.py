@@ -74,6 +74,7 @@ _NOT_RUN = {
     "needs a cloud account": r"\bgs://",
     "needs a corpus of the reader's own": r"--input (novels|corpus|archive)/",
     "needs data sets that the reader has to get": r"^python benchmarks/",
+    "measures for minutes, with nothing else running": r"^longbert bench\b",
     "checks the source, as CI does": r"^(pytest|ruff|mypy|lint-imports)\b",
 }
 """Why a command may stand in a block that is not run."""
