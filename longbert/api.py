@@ -20,7 +20,7 @@ from longbert.config import (
     job_config,
     run_config,
 )
-from longbert.errors import ConfigError
+from longbert.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
     from longbert.core.units import Unit
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from longbert.engine.meter import Meter
     from longbert.engine.prepare import Prepared
     from longbert.engine.run import RunModels
-    from longbert.engine.verify.problems import Problem
+    from longbert.engine.spool import Spool
+    from longbert.engine.verify.problems import Problem, Sampled
     from longbert.index.excerpts import Hit
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
@@ -72,7 +73,7 @@ def run(
         {"input": inputs, "output": output, **execution_settings, **settings}
     )
     if dry_run:
-        return forecast(config)
+        return forecast(config, execution)
     import tempfile
 
     with tempfile.TemporaryDirectory(prefix="longbert-") as meter_folder:
@@ -183,6 +184,8 @@ def evaluate_ranking(
     rank: str | None = None,
     k: int | None = None,
     filter: str | None = None,
+    rerank: str | None = None,
+    rerank_label: str | None = None,
     query_prompt: str | None = None,
 ) -> RankingEvaluation:
     """Measure how well the documents that answer some queries are found.
@@ -194,12 +197,14 @@ def evaluate_ranking(
         qrels: judgments as TREC writes them.
         run: a ranking as TREC writes it, measured in place of a search.
         against: a ranking to compare with: one that ``rank`` names, or a run as TREC writes it.
-        rank, k, filter, query_prompt: of the search; see
+        rank, k, filter, rerank, rerank_label, query_prompt: of the search; see
             :meth:`longbert.index.search.Index.search_many` and :func:`open`. ``k`` is at least
-            100, and that if None.
+            100, and that if None. ``rank``, ``rerank`` and ``rerank_label`` are not for the
+            ranking to compare with.
 
     Raises:
         ConfigError: what is given does not go together, or is out of range.
+        ModelError: a model cannot be found or used.
         InputError: a file cannot be read, or queries, judgments and documents do not belong
             together.
         OutputError: the output is unfinished or damaged.
@@ -217,7 +222,15 @@ def evaluate_ranking(
         k=LEAST_DEPTH if k is None else k,
         filter=filter,
     )
-    ranking = source.search(rank) if run is None else source.run(run)
+    if run is None:
+        ranking = source.search(rank, rerank=rerank, rerank_label=rerank_label)
+    elif rank is rerank is rerank_label is None:
+        ranking = source.run(run)
+    else:
+        raise ConfigError(
+            "run is a ranking that is read, and rank, rerank and rerank_label are of a search: "
+            "leave out one or the other"
+        )
     other = None if against is None else source.named(against)
     return evaluate_rankings(
         ranking, judged.grades, against=other, document_ids=source.document_ids
@@ -229,6 +242,7 @@ def verify(
     *,
     inputs: bool = False,
     sample: int | None = None,
+    notify: Callable[[Sampled], None] = lambda _: None,
 ) -> Iterator[Problem]:
     """Check a finished output.
 
@@ -236,29 +250,38 @@ def verify(
         folder: the output.
         inputs: read the inputs again, where the last run named them, and compare all texts.
         sample: encode as many documents again and compare all their rows; None: none.
+        notify: told which documents these were, once they are compared.
 
     Yields:
         What is wrong, as it is found.
 
     Raises:
-        ConfigError: there is no such folder.
-        OutputError: the folder holds no finished output.
+        ConfigError: there is no such folder, or it holds no output.
+        OutputError: the output is of another format.
         InputError: an input is not where the run named it.
         FingerprintError: this machine would not make the bits that are to be compared.
     """
     from longbert.engine.recorded import recorded_config
     from longbert.engine.verify.inputs import input_problems
-    from longbert.engine.verify.output import verify_output
+    from longbert.engine.verify.output import readable_manifest, verify_output
+    from longbert.engine.verify.problems import Mend, Problem
 
     output = output_folder(os.fspath(folder))
     yield from verify_output(output)
-    if inputs:
+    is_compared = inputs or sample is not None
+    if not is_compared or readable_manifest(output) is None:
+        return
+    try:
         config = recorded_config(output)
+    except OutputError as error:
+        yield Problem(f"neither inputs nor bits were compared: {error}", Mend.RUN)
+        return
+    if inputs:
         yield from input_problems(output, config, filesystem_for(*config.inputs))
     if sample is not None:
         from longbert.engine.verify.sample import sample_problems
 
-        yield from sample_problems(output, recorded_config(output), sample)
+        yield from sample_problems(output, config, sample, notify=notify)
 
 
 def compact(
@@ -340,10 +363,10 @@ def run_job(
     if execution.runner == NO_BEAM:
         return run_in_process(RunContext(config, files, meter), info)
     context = RunContext(config, files, meter, _local_threads(execution.workers))
-    if execution.runner == DEFAULT_RUNNER and not execution.beam_options:
+    if _is_plain_local(execution):
         # There is nothing to check before, and a run that finds nothing to do needs no Beam.
         def do_units(
-            context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+            context: RunContext, units: Spool[Unit], prepared: Prepared, models: RunModels
         ) -> None:
             from longbert.beam.runners import local_units
 
@@ -355,15 +378,19 @@ def run_job(
     return run_on_beam(context, info, run_folder=meter_folder, beam_options=execution.beam_options)
 
 
-def forecast(config: RunConfig) -> dict[str, Any]:
+def forecast(config: RunConfig, execution: Execution) -> dict[str, Any]:
     """What a run would do, which changes nothing.
 
     Returns:
         A :class:`longbert.engine.forecast.Forecast` as plain values.
 
     Raises:
-        LongbertError: the run would be refused.
+        LongbertError: the run would be refused before it has a plan.
     """
+    if execution.runner != NO_BEAM and not _is_plain_local(execution):
+        from longbert.beam.runners import check_runner
+
+        check_runner(config, execution)
     from longbert.engine.context import RunContext
     from longbert.engine.forecast import forecast_run
     from longbert.store.manifest import to_builtins
@@ -388,6 +415,10 @@ def output_folder(folder: str) -> OutputFolder:
     from longbert.store.folder import OutputFolder
 
     return OutputFolder(filesystem_for(folder), folder)
+
+
+def _is_plain_local(execution: Execution) -> bool:
+    return execution.runner == DEFAULT_RUNNER and not execution.beam_options
 
 
 def _with_workers_at_most(

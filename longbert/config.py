@@ -224,7 +224,9 @@ class RunConfig:
     def __post_init__(self) -> None:
         check_settings(self, names={"inputs": "input"})
         if not self.inputs or not all(self.inputs):
-            raise ConfigError(f"input must name at least one file, folder or glob: {self.inputs}")
+            raise ConfigError(
+                f"input must name at least one file, folder or glob, got {self.inputs}: try docs/"
+            )
         if not self.output:
             raise ConfigError("output must name a folder, got an empty name: try longbert-output")
         if self.id_field == self.text_field:

@@ -40,6 +40,14 @@ class OutputError(LongbertError):
     """The output folder cannot be written, or is damaged."""
 
 
+class DamagedError(OutputError):
+    """A record of the output is not what longbert writes."""
+
+
+class UnfinishedError(OutputError):
+    """An output has no manifest: its first run has not finished, or the file was removed."""
+
+
 class TooManyErrorsError(LongbertError):
     """More documents failed than the run allows."""
 

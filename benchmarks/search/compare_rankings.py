@@ -4,9 +4,11 @@
         --documents qmsum/documents.jsonl.gz --queries qmsum/queries.jsonl.gz \\
         --articles xquad-en.jsonl.gz
 
-Each corpus is run into a folder of its own; an output that is there is used as it is. The tables
-go to standard output as Markdown. Differences are to the default, query by query, and intervals
-are of 95%, by bootstrap over queries.
+All meetings are run into one folder, from which those of the halves are made without encoding
+anything; articles have their own. Outputs that are there are used as they are, and so is what an
+earlier call found and kept in files beside them: so a call that was stopped goes on where it was.
+Remove the folder to begin anew. The tables go to standard output as Markdown. Differences are to
+the default, query by query, and intervals are of 95%, by bootstrap over queries.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +56,19 @@ GRID = {
 
 
 @dataclass(frozen=True)
+class Found:
+    """What a ranking finds for one query.
+
+    Attributes:
+        ids: of documents, best first.
+        is_answered: whether a passage that is shown of the relevant one holds an answer.
+    """
+
+    ids: list[str]
+    is_answered: bool = False
+
+
+@dataclass(frozen=True)
 class Fused:
     """What each kind of search says of the candidates of a query, and which is the right one."""
 
@@ -70,11 +87,6 @@ class Fused:
 def gain(found: Sequence[str], relevant: str) -> float:
     """nDCG@10 where one document is relevant."""
     return 1 / np.log2(2 + found.index(relevant)) if relevant in found else 0.0
-
-
-def is_first(hits: Sequence[Hit], query: Query) -> bool:
-    """Whether the right document is the first."""
-    return bool(hits) and hits[0].document_id == query.relevant
 
 
 def is_answered(hits: Sequence[Hit], query: Query) -> bool:
@@ -96,45 +108,94 @@ def interval(values: Floats) -> str:
     return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
-def opened(corpus: Corpus, work: Path) -> Index:
-    """The output of a corpus, opened; it is run first if it is not there."""
-    folder = work / corpus.name
-    output = folder / "output"
-    if not (output / "manifest.json").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / "documents.jsonl"
+def opened(corpora: Sequence[Corpus], work: Path, *, name: str, known: Path | None = None) -> Index:
+    """The output of some corpora, opened; it is made first if it is not there.
+
+    Args:
+        corpora: with their documents.
+        work: folder for outputs.
+        name: of this one's folder.
+        known: an output that has the rows of all documents already; None: they are encoded.
+    """
+    output = work / name / "output"
+    files = [work / f"{corpus.name}.jsonl" for corpus in corpora]
+    for corpus, file in zip(corpora, files, strict=True):
         lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in corpus.documents)
         file.write_text("".join(lines), encoding="utf-8")
-        longbert.run(file, output=output, embed="minilm", classify="none", ner="none")
+    if not (output / "manifest.json").exists():
+        if known is not None:
+            shutil.copytree(known, output, dirs_exist_ok=True)
+        models = {"embed": "minilm", "classify": "none", "ner": "none"}
+        longbert.run(*files, output=output, prune=known is not None, **models)
     return longbert.open(output)
 
 
-def compare_ranks(
-    corpora: Sequence[Corpus],
-    indexes: Sequence[Index],
-    measures: Mapping[str, Callable[[Sequence[Hit], Query], float]],
-) -> None:
+def kept(file: Path, compute: Callable[[], Any]) -> Any:
+    """What an earlier call has kept in a file; it is computed and kept first if it is not there."""
+    if not file.exists():
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(compute()), encoding="utf-8")
+        new.replace(file)
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def ranked(corpora: Sequence[Corpus], index: Index, folder: Path, rank: str) -> list[Found]:
+    """What a ranking finds for the queries of some corpora."""
+    queries = [query for corpus in corpora for query in corpus.queries]
+
+    def search() -> list[tuple[list[str], bool]]:
+        texts = [query.text for query in queries]
+        if not any(query.answers for query in queries):
+            return [(ids, False) for ids in index.rankings(texts, DEPTH, rank)]
+        found = index.search_many(texts, DEPTH, rank)
+        return [
+            ([hit.document_id for hit in hits], is_answered(hits, query))
+            for hits, query in zip(found, queries, strict=True)
+        ]
+
+    return [Found(*one) for one in kept(folder / f"{rank}.json", search)]
+
+
+def compare_ranks(tables: Mapping[str, list[Found]], queries: Sequence[Query]) -> None:
     """Print a table of all values of ``--rank``."""
+    with_answers = any(query.answers for query in queries)
+    measures = ["nDCG@10", "first", *["answer among the passages"] * with_answers]
     print(f"| rank | {' | '.join(measures)} | nDCG@10, difference |")
     print("|---|" + "---|" * (len(measures) + 1))
     default: Floats | None = None
-    for rank in RANKS:
-        values = []
-        for corpus, index in zip(corpora, indexes, strict=True):
-            found = index.search_many([query.text for query in corpus.queries], DEPTH, rank)
-            values += [
-                [float(measure(hits, query)) for measure in measures.values()]
-                for hits, query in zip(found, corpus.queries, strict=True)
+    for rank, table in tables.items():
+        values = np.array(
+            [
+                (
+                    gain(found.ids, query.relevant),
+                    float(found.ids[:1] == [query.relevant]),
+                    float(found.is_answered),
+                )
+                for found, query in zip(table, queries, strict=True)
             ]
-        table = np.array(values)
-        default = table[:, 0] if default is None else default
-        columns = [interval(column) for column in table.T]
-        print(f"| `{rank}` | {' | '.join(columns)} | {interval(table[:, 0] - default)} |")
+        )
+        default = values[:, 0] if default is None else default
+        columns = [interval(column) for column in values.T[: len(measures)]]
+        print(f"| `{rank}` | {' | '.join(columns)} | {interval(values[:, 0] - default)} |")
 
 
-def fused_scores(corpus: Corpus, index: Index) -> list[Fused]:
+def fused_scores(corpus: Corpus, index: Index, folder: Path) -> list[Fused]:
     """What the kinds of search say of every query."""
-    return [Fused(*index.kind_scores(one.text, DEPTH), one.relevant) for one in corpus.queries]
+
+    def scores() -> list[tuple[list[str], dict[str, list[float]]]]:
+        found = [index.kind_scores(query.text) for query in corpus.queries]
+        return [
+            (ids, {kind: one.tolist() for kind, one in by_kind.items()}) for ids, by_kind in found
+        ]
+
+    return [
+        Fused(
+            ids, {kind: np.array(one, np.float32) for kind, one in by_kind.items()}, query.relevant
+        )
+        for (ids, by_kind), query in zip(
+            kept(folder / "kinds.json", scores), corpus.queries, strict=True
+        )
+    ]
 
 
 def gains(queries: Sequence[Fused], weights: Mapping[str, float]) -> Floats:
@@ -181,25 +242,45 @@ def main() -> None:
     parser.add_argument("--articles", type=Path, required=True, help="with their questions")
     parser.add_argument("--work", type=Path, required=True, help="folder for outputs")
     given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
     meetings = read_meetings(given.documents, given.queries)
     articles = read_articles(given.articles)
-    indexes = [opened(corpus, given.work) for corpus in meetings]
-    index = opened(articles, given.work)
+    whole = opened(meetings, given.work, name="meetings")
+    known = given.work / "meetings" / "output"
+    halves = [opened([one], given.work, name=one.name, known=known) for one in meetings]
+    of_articles = opened([articles], given.work, name=articles.name)
 
-    def ndcg(hits: Sequence[Hit], query: Query) -> float:
-        return gain([hit.document_id for hit in hits], query.relevant)
-
-    print("Meetings:\n")
-    compare_ranks(meetings, indexes, {"nDCG@10": ndcg, "first": is_first})
-    print("\nArticles:\n")
-    measures = {"nDCG@10": ndcg, "first": is_first, "answer among the passages": is_answered}
-    compare_ranks([articles], [index], measures)
-    halves = [fused_scores(*one) for one in zip(meetings, indexes, strict=True)]
-    print("\nKinds of search:\n")
-    both = [query for half in halves for query in half]
-    compare_kinds({"meetings": both, "articles": fused_scores(articles, index)})
+    by_half = [
+        fused_scores(one, index, given.work / one.name)
+        for one, index in zip(meetings, halves, strict=True)
+    ]
+    by_corpus = {
+        "meetings": [query for half in by_half for query in half],
+        "articles": fused_scores(articles, of_articles, given.work / articles.name),
+    }
+    print("Kinds of search:\n")
+    compare_kinds(by_corpus)
     print("\nWeights:\n")
-    cross_validate(halves)
+    cross_validate(by_half)
+    queries = [query for one in meetings for query in one.queries]
+    both: dict[str, list[Found]] = {}
+    for rank in RANKS:
+        of_halves = [
+            ranked([one], index, given.work / one.name, rank)
+            for one, index in zip(meetings, halves, strict=True)
+        ]
+        both[rank] = [found for half in of_halves for found in half]
+    print("\nMeetings, in halves:\n")
+    compare_ranks(both, queries)
+    print("\nArticles:\n")
+    compare_ranks(
+        {rank: ranked([articles], of_articles, given.work / articles.name, rank) for rank in RANKS},
+        articles.queries,
+    )
+    print("\nMeetings, all together:\n")
+    compare_ranks(
+        {rank: ranked(meetings, whole, given.work / "meetings", rank) for rank in RANKS}, queries
+    )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from apache_beam.io.aws.clients.s3.boto3_client import Client
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -68,9 +67,10 @@ class AmazonStore(ObjectStore):
         raise AssertionError("the last try returns or raises")
 
     @override
-    def write(self, path: str, data: bytes) -> None:
+    def write(self, path: str, file: BinaryIO) -> None:
+        file.seek(0)
         # A large one in parts, which are removed if one of them fails.
-        self._client.upload_fileobj(io.BytesIO(data), **_key(path))
+        self._client.upload_fileobj(file, **_key(path))
 
     @override
     def write_if(self, path: str, data: bytes, version: str | None) -> bool:

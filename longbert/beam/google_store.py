@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from apache_beam.io.gcp.gcsio import create_storage_client
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -58,13 +59,13 @@ class GoogleStore(ObjectStore):
         return data
 
     @override
-    def write(self, path: str, data: bytes) -> None:
-        self._upload(path, data)
+    def write(self, path: str, file: BinaryIO) -> None:
+        self._upload(path, file)
 
     @override
     def write_if(self, path: str, data: bytes, version: str | None) -> bool:
         try:
-            self._upload(path, data, if_generation_match=int(version or 0))
+            self._upload(path, io.BytesIO(data), if_generation_match=int(version or 0))
         except PreconditionFailed:
             return False
         return True
@@ -74,9 +75,15 @@ class GoogleStore(ObjectStore):
         with contextlib.suppress(NotFound):
             self._blob(path).delete(retry=DEFAULT_RETRY)
 
-    def _upload(self, path: str, data: bytes, **condition: int) -> None:
-        self._blob(path).upload_from_string(
-            data, content_type="application/octet-stream", retry=DEFAULT_RETRY, **condition
+    def _upload(self, path: str, file: BinaryIO, **condition: int) -> None:
+        n_bytes = file.seek(0, io.SEEK_END)
+        self._blob(path).upload_from_file(
+            file,
+            rewind=True,
+            size=n_bytes,
+            content_type="application/octet-stream",
+            retry=DEFAULT_RETRY,
+            **condition,
         )
 
     def _blob(self, path: str, generation: int | None = None) -> Any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import apache_beam as beam
@@ -19,14 +17,16 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 from longbert.beam import worker
 from longbert.beam.failures import RunFolder, own_errors
-from longbert.beam.pipeline import DoUnits, Job
+from longbert.beam.job import Job
+from longbert.beam.units import DoUnits, UnitFile
 from longbert.core.units import Unit
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo
 from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels
+from longbert.engine.spool import Spool
 from longbert.errors import WorkerError
-from longbert.store.processes import process_start
+from longbert.store.processes import kill_all, process_start, with_helpers
 
 _POLL_SECONDS = 0.2
 _KILL_SECONDS = 10.0
@@ -49,28 +49,27 @@ class LocalUnits:
     n_workers: int | None
 
     def __call__(
-        self, context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+        self, context: RunContext, units: Spool[Unit], prepared: Prepared, models: RunModels
     ) -> None:
-        """Make the parts of units.
+        """Make the parts of units, which are handed over in a file.
 
         Raises:
             WorkerError: a worker process died.
             LongbertError: see the steps.
         """
-        job = Job(_as_planned(context, prepared), self.info, self.folder)
+        job = Job(as_planned(context, prepared), self.info, self.folder)
+        file = UnitFile.write(f"{self.folder.folder}/units", units)
         with own_errors(self.folder):
             if self.n_workers is None:
                 # One copy of the models is enough for this process.
                 kept = job.shared.acquire(models.get) if models.are_loaded else None
-                self._run(job, units, prepared, FnApiRunner())
+                self._run(job, file, prepared, FnApiRunner())
                 del kept
             else:
                 runner = FnApiRunner(_worker_environment(self.folder))
-                self._supervise(lambda: self._run(job, units, prepared, runner))
+                self._supervise(lambda: self._run(job, file, prepared, runner))
 
-    def _run(
-        self, job: Job, units: Sequence[Unit], prepared: Prepared, runner: FnApiRunner
-    ) -> None:
+    def _run(self, job: Job, units: UnitFile, prepared: Prepared, runner: FnApiRunner) -> None:
         pipeline = beam.Pipeline(runner=runner, options=self.options)
         pipeline | DoUnits(job, units, prepared)
         pipeline.run().wait_until_finish()
@@ -91,13 +90,14 @@ class LocalUnits:
                 outcome.append(None)
 
         thread = threading.Thread(target=target, name="longbert-beam", daemon=True)
-        thread.start()
-        try:
-            while thread.is_alive():
-                thread.join(_POLL_SECONDS)
-                self._check_workers(thread)
-        finally:
-            self._end_workers()
+        with with_helpers(self.folder.workers):
+            thread.start()
+            try:
+                while thread.is_alive():
+                    thread.join(_POLL_SECONDS)
+                    self._check_workers(thread)
+            finally:
+                self._end_workers()
         if outcome[0] is not None:
             raise outcome[0]
 
@@ -123,13 +123,11 @@ class LocalUnits:
             left = [pid for pid in self.folder.workers() if process_start(pid) is not None]
             if not left:
                 return
-            for pid in left:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            kill_all(left)
             time.sleep(_POLL_SECONDS / 10)
 
 
-def _as_planned(context: RunContext, prepared: Prepared) -> RunContext:
+def as_planned(context: RunContext, prepared: Prepared) -> RunContext:
     """With batches of the size that was planned, where it matters and memory has decided on it."""
     batch_tokens = prepared.rows.settings.batch_tokens
     if batch_tokens is None:

@@ -54,8 +54,8 @@ class ObjectStore(Protocol):
             Replaced: there is another version, or none.
         """
 
-    def write(self, path: str, data: bytes) -> None:
-        """Write an object."""
+    def write(self, path: str, file: BinaryIO) -> None:
+        """Write an object from a file, without having all of a large one in memory."""
 
     def write_if(self, path: str, data: bytes, version: str | None) -> bool:
         """Write an object if it is still of this version; None: if there is none.
@@ -119,18 +119,16 @@ class ObjectFiles(FileSystem):
     @override
     @contextmanager
     def create(self, path: str) -> Iterator[IO[bytes]]:
-        # What is not whole never becomes an object: until then it is on disk, and then it is
-        # read at once.
+        # What is not whole never becomes an object: until then it is on disk.
         with TemporaryFile() as file:
             yield file
-            file.seek(0)
-            self.write(path, file.read())
+            with as_os_errors(path):
+                self.store.write(path, cast(BinaryIO, file))
 
     @override
     def write(self, path: str, data: bytes | memoryview) -> None:
         with as_os_errors(path):
-            # Clients of stores take no memory views.
-            self.store.write(path, bytes(data))
+            self.store.write(path, io.BytesIO(data))
 
     @override
     def remove(self, path: str) -> None:

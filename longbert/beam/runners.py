@@ -14,11 +14,12 @@ from apache_beam.runners.runner import PipelineState
 
 from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
+from longbert.beam.job import Job
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.options import only_writes_job, pipeline_options, short_name
-from longbert.beam.pipeline import Job, RunDocuments
-from longbert.config import RunConfig
+from longbert.beam.pipeline import RunDocuments
+from longbert.config import Execution, RunConfig
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo, RunResult, read_result
 from longbert.engine.run import refuse_file, run_in_process
@@ -60,27 +61,50 @@ def run_on_beam(
         ConfigError: the runner is unknown or refused, or an option is unknown.
         LongbertError: a step failed.
     """
-    name = info.runner
-    reason = _REFUSED.get(short_name(name))
-    if reason is not None:
-        raise ConfigError(f"runner {name} is refused: {reason}. Try {LOCAL}")
-    if short_name(name) == short_name(LOCAL):
+    if _is_local(info.runner):
         units = local_units(info, run_folder=run_folder, beam_options=beam_options)
         return run_in_process(context, info, units)
-    options = pipeline_options(name, False, info.workers, beam_options)
+    options = _remote_options(context.config, info, beam_options)
     # Inputs and output may be looked at before the pipeline is there to do so.
     FileSystems.set_options(options)
-    _check_remote(context, info, options)
     return _run_remotely(context, info, options)
 
 
-def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) -> None:
+def check_runner(config: RunConfig, execution: Execution) -> None:
+    """Check all that :func:`run_on_beam` checks before it starts anything.
+
+    Raises:
+        ConfigError: the runner is unknown or refused, or an option is unknown.
+    """
+    info = RunInfo(execution.runner, execution.workers)
+    if _is_local(info.runner):
+        pipeline_options(info.runner, True, info.workers, execution.beam_options)
+    else:
+        _pipeline(info, _remote_options(config, info, execution.beam_options))
+
+
+def _is_local(runner: str) -> bool:
+    """Whether a runner is this machine.
+
+    Raises:
+        ConfigError: it is refused.
+    """
+    reason = _REFUSED.get(short_name(runner))
+    if reason is not None:
+        raise ConfigError(f"runner {runner} is refused: {reason}. Try {LOCAL}")
+    return short_name(runner) == short_name(LOCAL)
+
+
+def _remote_options(
+    config: RunConfig, info: RunInfo, beam_options: Sequence[str]
+) -> PipelineOptions:
+    options = pipeline_options(info.runner, False, info.workers, beam_options)
     if info.workers is not None:
         raise ConfigError(
             f"workers are processes of {LOCAL}, but the runner is {info.runner}: give its own "
             "option after --, such as --num_workers=4"
         )
-    if context.config.max_errors != RunConfig.max_errors:
+    if config.max_errors != RunConfig.max_errors:
         raise ConfigError(
             f"max_errors is counted on this machine, but the runner is {info.runner}: leave it "
             f"out, or use {LOCAL}"
@@ -92,6 +116,15 @@ def _check_remote(context: RunContext, info: RunInfo, options: PipelineOptions) 
                 f"{setting} needs the folder {folder!r}, which does not exist: create it, or name "
                 "another"
             )
+    return options
+
+
+def _pipeline(info: RunInfo, options: PipelineOptions) -> beam.Pipeline:
+    try:
+        return beam.Pipeline(options=options)
+    except (ValueError, TypeError, ImportError, AttributeError) as error:
+        reason = _squeezed(error).replace("apache_beam[", "longbert[")
+        raise ConfigError(f"runner {info.runner}: {reason}") from error
 
 
 def _folders(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -108,11 +141,7 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     """Hand in the graph of a whole run, and wait for it."""
     context = replace(context, filesystem=BeamFileSystem(), meter=CounterMeter())
     refuse_file(context)
-    try:
-        pipeline = beam.Pipeline(options=options)
-    except (ValueError, TypeError, ImportError, AttributeError) as error:
-        reason = _squeezed(error).replace("apache_beam[", "longbert[")
-        raise ConfigError(f"runner {info.runner}: {reason}") from error
+    pipeline = _pipeline(info, options)
     pipeline | RunDocuments(Job(context, info))
     if only_writes_job(options):
         with own_errors():

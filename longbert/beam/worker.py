@@ -27,14 +27,14 @@ def main(folder: str, parent: int) -> None:
     """
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     _silence_standard_error()
-    _take_gpu(RunFolder(folder))
+    take_gpu(RunFolder(folder))
     from apache_beam.runners.worker import sdk_worker_main
 
     sdk_worker_main.main(sys.argv[:1])
     RunFolder(folder).worker_is_done()
 
 
-def _take_gpu(folder: RunFolder) -> None:
+def take_gpu(folder: RunFolder) -> None:
     """Have this process see one GPU of several, each worker another; before torch looks for them.
 
     More workers than GPUs share them evenly.

@@ -19,8 +19,13 @@ from longbert.cli.options import (
 )
 from longbert.cli.ranking_scores import notes, write_ranking
 from longbert.cli.scores import FORMATS, mistake_lines, write_evaluation
-from longbert.cli.search_options import filter_option, rank_option
-from longbert.cli.streams import say, standard_output, telling_warnings
+from longbert.cli.search_options import (
+    filter_option,
+    rank_option,
+    rerank_label_option,
+    rerank_option,
+)
+from longbert.cli.streams import say, standard_output, telling_delay, telling_warnings
 from longbert.core.ranks import LEAST_DEPTH
 from longbert.errors import ConfigError, OutputError
 
@@ -29,11 +34,15 @@ _EXAMPLES = """
 Examples:
   longbert evaluate --queries judged.jsonl --against best-mean
   longbert evaluate --queries judged.jsonl --rank lexical --filter "n_tokens > 100"
+  longbert evaluate --queries judged.jsonl --rerank my-cross-encoder --against hybrid
   longbert evaluate --run run.trec --qrels qrels.trec --against other.trec --format json
   longbert evaluate --gold labelled.jsonl
   longbert evaluate --gold labelled.jsonl.gz --index out --head my-tagger --errors errors.jsonl
   longbert evaluate --gold novels.jsonl --label-field outer_entities --label-map GPE=LOC,VEH=
 """
+
+_WAITING = "still ranking: every query is searched for, which is slow for many and with --rerank"
+DELAY_SECONDS = 10.0
 
 _OF_RANKINGS = (
     "queries",
@@ -43,6 +52,8 @@ _OF_RANKINGS = (
     "rank",
     "k",
     "filter",
+    "rerank",
+    "rerank_label",
     "query_prompt",
 )
 _OF_LABELS = ("gold", "head", "id_field", "text_field", "label_field", "label_map", "errors")
@@ -88,6 +99,8 @@ _OF_LABELS = ("gold", "head", "id_field", "text_field", "label_field", "label_ma
     help=f"Documents to rank for each query; MAP looks at all of them.  [default: {LEAST_DEPTH}]",
 )
 @filter_option
+@rerank_option
+@rerank_label_option
 @query_prompt_option("what the run recorded")
 @click.option(
     "--gold",
@@ -151,7 +164,7 @@ def evaluate(folder: str, format_: str, **options: Any) -> None:
         _evaluate_labels(folder, format_, **of_labels)
         return
     of_rankings.setdefault("queries", None)
-    with telling_warnings():
+    with telling_warnings(), telling_delay(_WAITING, seconds=DELAY_SECONDS):
         evaluation = api.evaluate_ranking(folder=folder, **of_rankings)
     for line in notes(evaluation):
         say(line)

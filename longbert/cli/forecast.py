@@ -24,8 +24,7 @@ def forecast_lines(forecast: Mapping[str, Any], output: str) -> Iterator[str]:
     )
     if forecast["resumed"]:
         yield f"{counted(forecast['resumed'], 'document')} were done by a run that was stopped"
-    if forecast["asks"]:
-        yield (
-            f"{counted(forecast['missing'], 'document')} of the output are gone from the inputs, "
-            "more than a tenth: the run would stop and ask for --prune or --keep-missing"
-        )
+    if forecast["errors"]:
+        yield f"at least {counted(forecast['errors'], 'document')} would be in errors"
+    if forecast["refused"]:
+        yield f"the run would be refused: {forecast['refused']}"

@@ -181,6 +181,16 @@ def _kept(entry: RunEntry) -> str:
     return f", {entry.kept:,} kept that are gone from the inputs" if entry.kept else ""
 
 
+def _unused_encodings(totals: Mapping[str, float]) -> list[str]:
+    start = "unused encoding "
+    globs = [name.removeprefix(start) for name in sorted(totals) if name.startswith(start)]
+    return [
+        f"warning: --encoding '{glob}=...' names no text file or page of the inputs: check the "
+        "glob, which has to match a file's id or its whole path"
+        for glob in globs
+    ]
+
+
 def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -> list[str]:
     """What a run did, for people."""
     entry, manifest = result.entry, result.manifest
@@ -192,7 +202,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
             f"nothing to do: {counted(entry.documents, 'document')} already in {output}"
             + (f", {n_errors:,} of them in errors" if n_errors else "")
             + _kept(entry)
-            + " (its files are all there in full length; longbert verify reads them)"
+            + " (its files are all there in full length; longbert verify reads them)",
+            *_unused_encodings(totals),
         ]
     head = f"{counted(entry.documents, 'document')}: {n_new:,} new"
     if entry.unchanged:
@@ -240,12 +251,19 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
             f"warning: {counted(totals['unknown_script'], 'document')} with over a tenth of the "
             "characters under unknown tokens (n_chars_unknown): the model does not know this script"
         )
+    if totals.get("tokenized_whole"):
+        lines.append(
+            f"warning: {counted(totals['tokenized_whole'], 'document')} larger than a unit in "
+            "memory as a whole, some 200 bytes a character, since it is not known where a text may "
+            "be cut without changing the tokens of this model"
+        )
     if totals.get("vectors_of_zeros"):
         lines.append(
             f"warning: {counted(totals['vectors_of_zeros'], 'vector')} of documents or passages "
             "with nothing but zeros, which are like every query and like none: check the weights "
             "of the embedding model"
         )
+    lines += _unused_encodings(totals)
     if n_errors:
         lines.append(f"warning: {counted(n_errors, 'row')} in {output}/errors, each with a reason")
     return lines

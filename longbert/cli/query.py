@@ -18,8 +18,13 @@ from longbert.cli.options import (
     query_prompt_option,
 )
 from longbert.cli.results import FORMATS, write_results
-from longbert.cli.search_options import filter_option, rank_option
-from longbert.cli.streams import say, standard_output, telling_warnings
+from longbert.cli.search_options import (
+    filter_option,
+    rank_option,
+    rerank_label_option,
+    rerank_option,
+)
+from longbert.cli.streams import say, standard_output, telling_delay, telling_warnings
 from longbert.cli.wording import counted
 from longbert.errors import ConfigError, InputError, shown
 
@@ -28,6 +33,11 @@ if TYPE_CHECKING:
     from longbert.index.search import Index
 
 TEXT_QUERY_ID = "query"
+
+_LONG_CHARS = 10_000
+DELAY_SECONDS, STARTING_SECONDS = 2.0, 10.0
+"""After which people are told what takes so long: of long queries, and of any, where loading the
+model may be what does."""
 
 _EXAMPLES = """
 \b
@@ -65,18 +75,8 @@ Examples:
 )
 @rank_option
 @filter_option
-@click.option(
-    "--rerank",
-    metavar="MODEL",
-    help="Put the first 50 documents into a new order by a cross-encoder (a checkpoint for "
-    "sequence classification, as a folder or hub id), which reads the query beside each passage "
-    "that is shown.  [default: none]",
-)
-@click.option(
-    "--rerank-label",
-    metavar="LABEL",
-    help="The label that means relevant, for a cross-encoder of several.  [default: none]",
-)
+@rerank_option
+@rerank_label_option
 @query_prompt_option("what the run recorded")
 @format_option(
     tuple(FORMATS),
@@ -119,7 +119,9 @@ def query(
         )
     texts = _texts(text, queries)
     index = api.open(folder, query_prompt=query_prompt)
-    with telling_warnings():
+    n_chars = sum(map(len, texts.values()))
+    seconds = DELAY_SECONDS if n_chars > _LONG_CHARS or rerank else STARTING_SECONDS
+    with telling_warnings(), telling_delay(_work(texts, n_chars, rerank), seconds=seconds):
         results = _search(index, texts, like, k, rank, filter, rerank, rerank_label)
     if n_without := sum(not hits for _, hits in results):
         say(_found_nothing(index, filter, n_without))
@@ -148,6 +150,15 @@ def _texts(text: tuple[str, ...], queries: str | None) -> dict[str, str]:
     if queries is not None:
         return parse_queries(_read(queries), name=f"--queries {queries}")
     return {TEXT_QUERY_ID: check_query(text[0], "TEXT")} if text else {}
+
+
+def _work(texts: dict[str, str], n_chars: int, rerank: str | None) -> str:
+    """What a search does, for people who wait for it."""
+    if not texts:
+        return "still looking for documents like this one"
+    queries = counted(len(texts), "query", "queries")
+    models = "" if rerank is None else f", and {rerank} reads it beside each passage"
+    return f"still searching for {queries}: all of {n_chars:,} characters is read{models}"
 
 
 def _read(path: str) -> bytes:

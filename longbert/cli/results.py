@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import IO, TYPE_CHECKING
 
 from longbert.cli.wording import escaped, one_line
+from longbert.core.sentences import sentence_spans
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Results = Sequence[tuple[str, Sequence["Hit"]]]
 """The hits of each query, by its id."""
 
-_PASSAGE_CHARS = 200
+PASSAGE_CHARS = 320
 _BAR_CELLS = 10
 _SPACES = re.compile(r"\s+")
 _CUT_WORD = re.compile(r"\s\S{1,30}$")
@@ -100,8 +101,8 @@ def _shown(passage: HitPassage, n_chars: int) -> Text:
     bar = _bar(passage.char_start, passage.char_end, n_chars)
     where = f"[{passage.char_start}:{passage.char_end}]"
     shown = Text.assemble((f"{bar}{where} {passage.score:.2f} ", "dim"))
-    start, stop = _cut(passage)
-    if start:
+    start, stop, is_cut = _part(passage)
+    if start == 0 and passage.is_cut[0]:
         shown.append("…")
     styles = {0: "", 1: "bold", 2: "underline", 3: "bold underline"}
     first, last = passage.strongest or (0, 0)
@@ -111,22 +112,35 @@ def _shown(passage: HitPassage, n_chars: int) -> Text:
         is_word = any(one <= begin < other for one, other in passage.words)
         style = styles[is_word + 2 * (first <= begin < last)]
         shown.append(escaped(_SPACES.sub(" ", passage.text[begin:end])), style=style)
-    if stop < len(passage.text):
+    if is_cut or (stop == len(passage.text) and passage.is_cut[1]):
         shown.append("…")
     return shown
 
 
-def _cut(passage: HitPassage) -> tuple[int, int]:
-    """The part of a passage that is shown: from its beginning, or else the strongest sentence."""
-    text = passage.text
-    first, last = passage.strongest or (0, 0)
-    start = 0 if last <= _PASSAGE_CHARS else first
-    stop = min(len(text), max(start + _PASSAGE_CHARS, min(last, start + 2 * _PASSAGE_CHARS)))
-    shown = text[start:stop]
-    if stop < len(text) and not text[stop].isspace():
+def _part(passage: HitPassage) -> tuple[int, int, bool]:
+    """The part of a passage that is shown: as many sentences around the strongest as there is room.
+
+    Returns:
+        Its span, and whether it ends inside a sentence, which a sentence without room does.
+    """
+    sentences = sentence_spans(passage.text) or [(0, len(passage.text))]
+    first = sentences.index(passage.strongest) if passage.strongest in sentences else 0
+    last = first
+    start, stop = sentences[first]
+    if stop - start > PASSAGE_CHARS:
+        shown = passage.text[start : start + PASSAGE_CHARS]
         # A word that is cut is left out, unless it is all there is.
         shown = _CUT_WORD.sub("", shown) or shown
-    return start, start + len(shown.rstrip())
+        return start, start + len(shown.rstrip()), True
+    grows = True
+    while grows:
+        grows = False
+        # What follows is read on; what stands before is needed more rarely.
+        if last + 1 < len(sentences) and sentences[last + 1][1] - start <= PASSAGE_CHARS:
+            last, stop, grows = last + 1, sentences[last + 1][1], True
+        if first > 0 and stop - sentences[first - 1][0] <= PASSAGE_CHARS:
+            first, start, grows = first - 1, sentences[first - 1][0], True
+    return start, stop, False
 
 
 def _bar(start: int, stop: int, n_chars: int) -> str:

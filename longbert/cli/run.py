@@ -199,7 +199,8 @@ SECTIONS = {
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Print as JSON what would be encoded, copied and dropped, and change nothing.",
+    help="Print as JSON what would be encoded, copied and dropped, change nothing, and exit as the "
+    "run would, as far as that is known.",
 )
 @click.option(
     "--config",
@@ -243,7 +244,7 @@ def run(
             stream.write(write_toml(config, execution))
         return
     if dry_run:
-        _forecast(config)
+        ctx.exit(_forecast(config, execution))
     elif _run(config, execution):
         ctx.exit(3)
 
@@ -271,14 +272,16 @@ def _run(config: RunConfig, execution: Execution) -> int:
     return int(result.manifest.counts.get("errors", 0))
 
 
-def _forecast(config: RunConfig) -> None:
-    """Print what a run would do, as data and in a sentence."""
-    forecast = api.forecast(config)
+def _forecast(config: RunConfig, execution: Execution) -> int:
+    """Print what a run would do, as data and in sentences; returns its exit status."""
+    forecast = api.forecast(config, execution)
     with standard_output(for_programs=True) as stream:
         json.dump(forecast, stream, indent=1)
         stream.write("\n")
     for line in forecast_lines(forecast, config.output):
         say(line)
+    status: int = forecast["status"]
+    return status
 
 
 def _from_file(config_file: str | None) -> dict[str, Any]:

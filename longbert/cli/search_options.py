@@ -20,3 +20,17 @@ rank_option = click.option(
     "their three best, by the vector of the whole document, or by words and passages together "
     "(hybrid).  [default: hybrid; lexical without vectors]",
 )
+
+rerank_option = click.option(
+    "--rerank",
+    metavar="MODEL",
+    help="Put the first 50 documents into a new order by a cross-encoder (a checkpoint for "
+    "sequence classification, as a folder or hub id), which reads the query beside each passage "
+    "that is shown.  [default: none]",
+)
+
+rerank_label_option = click.option(
+    "--rerank-label",
+    metavar="LABEL",
+    help="The label that means relevant, for a cross-encoder of several.  [default: none]",
+)

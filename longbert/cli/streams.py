@@ -86,6 +86,20 @@ def telling_warnings() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def telling_delay(what: str, *, seconds: float) -> Iterator[None]:
+    """Tell people what the block does if it takes longer than so many seconds."""
+    timer = threading.Timer(seconds, say, [what])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        # So that nothing is told about a block that has ended.
+        timer.join()
+
+
 def silence_libraries() -> None:
     """Keep what libraries say among themselves out of our messages.
 

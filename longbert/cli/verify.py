@@ -17,7 +17,10 @@ from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import OutputError
 
 if TYPE_CHECKING:
+    from longbert.engine.verify.problems import Sampled
     from longbert.engine.verify.report import VerifyReport
+
+_NAMED = 3
 
 _EXAMPLES = """
 \b
@@ -54,12 +57,13 @@ def verify(folder: str, inputs: bool, sample: int | None, format_: str) -> None:
 
     output = api.output_folder(folder)
     found = []
-    for problem in api.verify(folder, inputs=inputs, sample=sample):
+    sampled: list[Sampled] = []
+    for problem in api.verify(folder, inputs=inputs, sample=sample, notify=sampled.append):
         found.append(problem)
         if format_ == "text":
             # At once, since a large output takes a while.
             _print(escaped(problem.message))
-    report = verify_report(output, found)
+    report = verify_report(output, found, *sampled)
     if format_ == "json":
         with standard_output(for_programs=True) as stream:
             json.dump(report.for_json(), stream, indent=1)
@@ -77,8 +81,20 @@ def verify(folder: str, inputs: bool, sample: int | None, format_: str) -> None:
         say(f"mixed: {line}")
 
 
+def _sample_line(sampled: Sampled) -> str:
+    parts = counted(len(sampled.parts), "part")
+    named = ", ".join(sampled.parts[:_NAMED]) + (", ..." if len(sampled.parts) > _NAMED else "")
+    line = f"Encoded again: {counted(sampled.n_documents, 'document')} of {parts} ({named})"
+    if not sampled.n_parts_left_out:
+        return line
+    left_out = counted(sampled.n_parts_left_out, "part")
+    return f"{line}; left out: {left_out} whose rows were made in another environment"
+
+
 def _last_lines(report: VerifyReport) -> Iterator[str]:
     counts = report.counts
+    if report.sampled is not None:
+        yield _sample_line(report.sampled)
     if report.is_whole:
         yield (
             f"{escaped(report.folder)} is whole: {counted(counts.get('documents', 0), 'document')},"

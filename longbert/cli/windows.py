@@ -115,7 +115,7 @@ def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
         if isinstance(item, Document):
             return item
         raise InputError(item.message)
-    raise InputError(f"{file} holds no document")
+    raise InputError(f"{file} holds no document: name a file with a text")
 
 
 def _picture(document: Document, view: SplitView) -> Iterator[str]:

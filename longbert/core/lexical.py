@@ -14,13 +14,13 @@ frequent, and yet it tells its document from the others.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from longbert.arrays import DoubleArray, FloatArray, IntArray, UnsignedArray
+from longbert.core.ranking import rows_between
 
 BLOCK_PASSAGES = 6
 """Passages of a block, half a run, for the whole query."""
@@ -116,11 +116,18 @@ class Runs:
         return words
 
     def best(self, scores: DoubleArray) -> DoubleArray:
-        """The best of each document's runs, 0 without any. Shape: (documents,)."""
-        best = np.zeros(self.layout.n_documents)
+        """The best of each document's runs, 0 without any.
+
+        Args:
+            scores: of runs. Shape: (..., runs).
+
+        Returns:
+            Shape: (..., documents).
+        """
+        best = np.zeros((*scores.shape[:-1], self.layout.n_documents))
         filled = np.flatnonzero(np.diff(self.starts))
         if len(filled):
-            best[filled] = np.maximum.reduceat(scores, self.starts[filled])
+            best[..., filled] = np.maximum.reduceat(scores, self.starts[filled], axis=-1)
         return best
 
 
@@ -161,42 +168,85 @@ class Totals:
         )
 
 
+class TotalsStream:
+    """The :class:`Totals` of a part that is one document, whose passages come in pieces."""
+
+    def __init__(self) -> None:
+        self._n_passages = self._n_words = self._first_block = 0
+        # Those of the last block, which begins at a multiple of its size.
+        self._last_block: UnsignedArray = np.empty(0, np.uint64)
+
+    def add(self, words: UnsignedArray) -> None:
+        """Take the terms of the next passages. Shape: (n,)."""
+        begin = self._n_passages - len(self._last_block)
+        held = np.concatenate([self._last_block, words])
+        self._n_passages += len(words)
+        self._n_words += int(words.sum(dtype=np.int64))
+        if not begin:
+            self._first_block = int(held[:BLOCK_PASSAGES].sum(dtype=np.int64))
+        n_before = (self._n_passages - 1) // BLOCK_PASSAGES * BLOCK_PASSAGES
+        self._last_block = held[max(0, n_before - begin) :]
+
+    def finish(self) -> Totals:
+        """The sums, once there are all passages."""
+        n_blocks = -(-self._n_passages // BLOCK_PASSAGES)
+        run_words = self._n_words
+        if n_blocks > 1:
+            # Each block is in two runs, but for the first and the last.
+            last_block = int(self._last_block.sum(dtype=np.int64))
+            run_words = 2 * self._n_words - self._first_block - last_block
+        return Totals(
+            documents=1,
+            passages=self._n_passages,
+            runs=max(n_blocks - 1, min(self._n_passages, 1)),
+            words=self._n_words,
+            run_words=run_words,
+        )
+
+
 @dataclass(frozen=True, slots=True)
-class Postings:
-    """Where a term stands in a part.
+class Occurrences:
+    """Where the terms of a query stand in a part, ordered by term and passage. Shape of all: (n,).
 
     Attributes:
-        passages: ascending. Shape: (n,).
-        counts: how often it stands there, at least 1. Shape: (n,).
+        terms: their places in the query.
+        passages: each once for a term.
+        documents: of the passages.
+        counts: times the term stands there, at least 1.
     """
 
+    terms: IntArray
     passages: IntArray
-    counts: IntArray
+    documents: IntArray
+    counts: DoubleArray
 
     @classmethod
-    def none(cls) -> Postings:
-        """Those of a term that is not there."""
-        return cls(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    def of(
+        cls, terms: IntArray, passages: IntArray, counts: IntArray, layout: Layout
+    ) -> Occurrences:
+        """Put together what stands in the lists of postings, in whose order terms ascend.
 
+        Lists of one term, which is written in several ways, are merged, and their counts add up.
+        """
+        if (np.diff(passages)[np.diff(terms) == 0] <= 0).any():
+            order = np.lexsort((passages, terms))
+            terms, passages, counts = terms[order], passages[order], counts[order]
+            is_new = np.concatenate([[True], (np.diff(terms) != 0) | (np.diff(passages) != 0)])
+            counts = np.add.reduceat(counts, np.flatnonzero(is_new))
+            terms, passages = terms[is_new], passages[is_new]
+        documents = layout.documents_of(passages)
+        return cls(terms, passages, documents, counts.astype(np.float64))
 
-def merge_postings(variants: Sequence[Postings]) -> Postings:
-    """Postings of one term that is written in several ways, whose counts add up."""
-    found = [one for one in variants if len(one.passages)]
-    if len(found) < 2:
-        return found[0] if found else Postings.none()
-    passages, place = np.unique(
-        np.concatenate([one.passages for one in found]), return_inverse=True
-    )
-    counts = np.zeros(len(passages), np.int64)
-    np.add.at(counts, place, np.concatenate([one.counts for one in found]))
-    return Postings(passages, counts)
+    def document_frequencies(self, n_terms: int) -> IntArray:
+        """Documents that each term stands in. Shape: (n_terms,)."""
+        is_new = np.concatenate(
+            [[True], (np.diff(self.terms) != 0) | (np.diff(self.documents) != 0)]
+        )[: len(self.terms)]
+        return np.bincount(self.terms[is_new], minlength=n_terms)
 
-
-def document_frequency(postings: Postings, layout: Layout) -> int:
-    """Documents of a part that a term stands in."""
-    if not len(postings.passages):
-        return 0
-    return 1 + int(np.count_nonzero(np.diff(layout.documents_of(postings.passages))))
+    def passage_frequencies(self, n_terms: int) -> IntArray:
+        """Passages that each term stands in. Shape: (n_terms,)."""
+        return np.bincount(self.terms, minlength=n_terms)
 
 
 def inverse_frequency(frequencies: IntArray, total: int) -> DoubleArray:
@@ -222,32 +272,24 @@ class PartScores:
 
 
 def score_documents(
-    postings: Sequence[Postings], weights: DoubleArray, layout: Layout, totals: Totals
+    found: Occurrences, weights: DoubleArray, layout: Layout, totals: Totals
 ) -> PartScores:
     """Score all documents of a part; a document's score is independent of the others'.
 
     Args:
-        postings: of the terms of a query.
+        found: the terms of a query in the part.
         weights: of these terms in each sentence of the query, inverse frequency included. Shape:
             (sentences, terms).
         layout: of the part.
         totals: of the corpus.
     """
     n_documents = layout.n_documents
-    sizes = np.array([len(one.passages) for one in postings], np.int64)
-    if not sizes.sum():
+    if not len(found.terms):
         nothing = np.zeros(n_documents, np.float32)
         return PartScores(nothing, nothing, nothing)
-    found = _Occurrences(
-        terms=np.repeat(np.arange(len(postings)), sizes),
-        passages=np.concatenate([one.passages for one in postings]).astype(np.int64),
-        counts=np.concatenate([one.counts for one in postings]).astype(np.float64),
-    )
     in_query = weights.sum(axis=0)
 
-    places, counts = _sums(
-        found.terms * n_documents + layout.documents_of(found.passages), found.counts
-    )
+    places, counts = _sums(found.terms * n_documents + found.documents, found.counts)
     term, document = np.divmod(places, n_documents)
     ratio = layout.document_words[document] / _mean(totals.words, totals.documents)
     gain = _bm25(counts, ratio, k1=DOCUMENT_K1, b=DOCUMENT_B)
@@ -257,16 +299,15 @@ def score_documents(
     # Pairs of passages are as many as passages, nearly, and twice as long.
     mean_words = 2 * _mean(totals.words, totals.passages)
     in_pairs = _in_runs(found, layout.sentence_runs, mean_words)
-    by_sentence = sum(in_pairs.best(one) for one in weights)
     return PartScores(
         documents=by_document.astype(np.float32),
-        runs=in_runs.best(in_query).astype(np.float32),
-        sentences=np.asarray(by_sentence, np.float32),
+        runs=in_runs.best(in_query[np.newaxis])[0].astype(np.float32),
+        sentences=in_pairs.best(weights).sum(axis=0).astype(np.float32),
     )
 
 
 def score_passages(
-    postings: Sequence[Postings],
+    found: Occurrences,
     weights: DoubleArray,
     layout: Layout,
     totals: Totals,
@@ -275,13 +316,11 @@ def score_passages(
 ) -> FloatArray:
     """BM25 of every passage of one document. Shape: (passages of the document,)."""
     start, stop = int(layout.starts[document]), int(layout.starts[document + 1])
-    scores = np.zeros(stop - start)
+    here = np.flatnonzero(found.documents == document)
+    rows = found.passages[here] - start
     ratios = layout.words[start:stop] / _mean(totals.words, totals.passages)
-    for one, weight in zip(postings, weights.tolist(), strict=True):
-        here = slice(*np.searchsorted(one.passages, [start, stop]).tolist())
-        rows = one.passages[here].astype(np.int64) - start
-        gain = _bm25(one.counts[here].astype(np.float64), ratios[rows], k1=RUN_K1, b=RUN_B)
-        scores[rows] += weight * gain
+    gains = _bm25(found.counts[here], ratios[rows], k1=RUN_K1, b=RUN_B)
+    scores = np.bincount(rows, weights=weights[found.terms[here]] * gains, minlength=stop - start)
     return scores.astype(np.float32)
 
 
@@ -306,15 +345,6 @@ def _sums(keys: IntArray, values: DoubleArray) -> tuple[IntArray, DoubleArray]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Occurrences:
-    """Terms in passages, ordered by term and passage. Shape of each: (n,)."""
-
-    terms: IntArray
-    passages: IntArray
-    counts: DoubleArray
-
-
-@dataclass(frozen=True, slots=True)
 class _RunGains:
     """What terms give to runs, before their weights. Shape of each array: (n,)."""
 
@@ -324,24 +354,35 @@ class _RunGains:
     runs: Runs
 
     def best(self, weights: DoubleArray) -> DoubleArray:
-        """Each document's best run, terms weighted. Shape: (documents,)."""
-        of_terms = weights[self.terms]
-        used = np.flatnonzero(of_terms)
+        """Each document's best run for each sentence, all scored in one pass.
+
+        Args:
+            weights: of the terms. Shape: (sentences, terms).
+
+        Returns:
+            Shape: (sentences, documents).
+        """
+        # For each term, the sentences that it stands in, one after the other.
+        term, sentence = np.nonzero(weights.T)
+        sizes = np.bincount(term, minlength=weights.shape[1])
+        n_sentences = sizes[self.terms]
+        firsts = (np.cumsum(sizes) - sizes)[self.terms]
+        used = np.repeat(np.arange(len(firsts)), n_sentences)
+        places = rows_between(firsts, n_sentences)
+        n_runs = int(self.runs.starts[-1])
         scores = np.bincount(
-            self.numbers[used],
-            weights=self.gains[used] * of_terms[used],
-            minlength=int(self.runs.starts[-1]),
+            sentence[places] * n_runs + self.numbers[used],
+            weights=self.gains[used] * weights[sentence, term][places],
+            minlength=len(weights) * n_runs,
         ).astype(np.float64, copy=False)
-        return self.runs.best(scores)
+        return self.runs.best(scores.reshape(len(weights), n_runs))
 
 
-def _in_runs(found: _Occurrences, runs: Runs, mean_words: float) -> _RunGains:
-    documents = runs.layout.documents_of(found.passages)
-    within = (found.passages - runs.layout.starts[documents]) // runs.block_passages
+def _in_runs(found: Occurrences, runs: Runs, mean_words: float) -> _RunGains:
+    within = (found.passages - runs.layout.starts[found.documents]) // runs.block_passages
+    blocks = runs.block_starts[found.documents] + within
     n_blocks = int(runs.block_starts[-1])
-    places, counts = _sums(
-        found.terms * n_blocks + runs.block_starts[documents] + within, found.counts
-    )
+    places, counts = _sums(found.terms * n_blocks + blocks, found.counts)
     terms, numbers, in_run = _run_counts(*np.divmod(places, n_blocks), counts, runs)
     ratio = runs.words[numbers] / mean_words
     return _RunGains(terms, numbers, _bm25(in_run, ratio, k1=RUN_K1, b=RUN_B), runs)

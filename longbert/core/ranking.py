@@ -42,44 +42,61 @@ class Span:
     score: float
 
 
-def similarities(vectors: FloatArray, query: FloatArray) -> FloatArray:
-    """Inner products, each the same to the bit whatever other vectors come along.
+def similarities(vectors: FloatArray, queries: FloatArray) -> FloatArray:
+    """Inner products, each the same to the bit whatever other vectors or queries come along.
 
-    A matrix product would not do: its order of summation depends on the shapes.
+    A matrix product alone would not do: its order of summation depends on the shapes. But it is
+    near enough that almost always only one float32 is in reach, whatever the order (Higham,
+    Accuracy and Stability of Numerical Algorithms, 2002, section 3.1). Elsewhere the products are
+    added up one by one.
 
     Args:
         vectors: shape (n, width).
-        query: shape (width,).
+        queries: one, shape (width,), or several, shape (queries, width).
 
     Returns:
-        Summed in float64 and rounded once to float32. Shape: (n,).
+        Summed in float64 and rounded once to float32. Shape: (n,) or (queries, n).
     """
-    products = np.multiply(vectors, query, dtype=np.float64)
-    rounded: FloatArray = products.sum(axis=1).astype(np.float32)
-    return rounded
+    wide, asked = vectors.astype(np.float64), queries.astype(np.float64)
+    sums = asked @ wide.T
+    # Products of two float32 are exact in float64, so only the sums are rounded, in both ways.
+    reach = (2 * vectors.shape[1] + 8) * 2.0**-53 * np.multiply.outer(_length(asked), _length(wide))
+    scores: FloatArray = (sums - reach).astype(np.float32)
+    *of_queries, rows = np.nonzero(scores != (sums + reach).astype(np.float32))
+    products = np.multiply(vectors[rows], queries[tuple(of_queries)], dtype=np.float64)
+    scores[(*of_queries, rows)] = products.sum(axis=1)
+    return scores
 
 
 def document_scores(scores: FloatArray, sizes: IntArray, *, rank: str) -> FloatArray:
-    """Score documents by their passages.
+    """Score documents by their passages, for one query or for several at once.
 
     Args:
-        scores: of the passages, document after document. Shape: (passages,).
-        sizes: passages of each document, adding up to ``len(scores)``. Shape: (documents,).
+        scores: of the passages, document after document. Shape: (..., passages).
+        sizes: passages of each document, adding up to the number of passages.
+            Shape: (documents,).
         rank: ``"best"``: the best passage's score; ``"best-mean"``: the mean of the best
             three, or of as many as there are.
 
     Returns:
-        Minus infinity for a document without passages. Shape: (documents,).
+        Minus infinity for a document without passages. Shape: (..., documents).
     """
-    counted = _PASSAGES_COUNTED[rank]
-    documents = np.repeat(np.arange(len(sizes)), sizes)
-    best_first = np.lexsort((-scores, documents))
-    place = np.arange(len(scores)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    best = best_first[place < counted]
-    # bincount adds in float64 and in this order, hence the same sum each time.
-    sums = np.bincount(documents[best], weights=scores[best], minlength=len(sizes))
-    means = np.full(len(sizes), -np.inf, np.float32)
-    np.divide(sums, np.minimum(sizes, counted), out=means, where=sizes > 0, casting="same_kind")
+    means = np.full((*scores.shape[:-1], len(sizes)), -np.inf, np.float32)
+    filled = np.flatnonzero(sizes)
+    if not len(filled):
+        return means
+    sizes = sizes[filled]
+    firsts = np.cumsum(sizes) - sizes
+    counted = np.minimum(sizes, _PASSAGES_COUNTED[rank])
+    left = scores.astype(np.float64)
+    best = np.maximum.reduceat(left, firsts, axis=-1)
+    sums = best.copy()
+    # Added from the best down, hence the same sum each time.
+    for place in range(1, int(counted.max())):
+        _leave_out(left, best, sizes)
+        best = np.maximum.reduceat(left, firsts, axis=-1)
+        sums += np.where(place < counted, best, 0.0)
+    means[..., filled] = sums / counted
     return means
 
 
@@ -176,6 +193,20 @@ def rows_between(firsts: IntArray, sizes: IntArray) -> IntArray:
     """
     shifts = firsts - (np.cumsum(sizes) - sizes)
     return np.repeat(shifts, sizes) + np.arange(int(sizes.sum()))
+
+
+def _leave_out(scores: DoubleArray, best: DoubleArray, sizes: IntArray) -> None:
+    """Set each document's first passage that scores ``best`` to minus infinity."""
+    documents = np.repeat(np.arange(best.size).reshape(best.shape), sizes, axis=-1)
+    places = np.flatnonzero(scores == np.repeat(best, sizes, axis=-1))
+    owners = documents.ravel()[places]
+    is_first = np.concatenate([[True], owners[1:] != owners[:-1]])[: len(places)]
+    np.put(scores, places[is_first], -np.inf)
+
+
+def _length(vectors: DoubleArray) -> DoubleArray:
+    length: DoubleArray = np.sqrt(np.einsum("...w,...w->...", vectors, vectors))
+    return length
 
 
 def _extended(span: Span, passage: ScoredPassage) -> Span:

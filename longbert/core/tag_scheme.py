@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from longbert.core.outside import EntityRuns
 from longbert.core.viterbi import Transitions
 from longbert.errors import ModelError
 
@@ -105,8 +106,22 @@ class TagScheme:
         continues, is_open = inside & ~begins, inside & ~ends
         fits = ~continues | (is_open[:, None] & same)
         if self.name == "BIO":
-            return Transitions(~continues, fits, anything)
+            return Transitions(~continues, fits, anything, runs=self._runs())
         return Transitions(~continues, fits & (~is_open[:, None] | continues), ~is_open)
+
+    def _runs(self) -> EntityRuns | None:
+        """Labels of entities, where each type has a pair of them and one label is outside."""
+        pairs = []
+        for kind in sorted({kind for kind in self.types if kind is not None}):
+            own = [index for index, other in enumerate(self.types) if other == kind]
+            own.sort(key=lambda index: not self.begins[index])
+            if [self.begins[index] for index in own] != [True, False]:
+                return None
+            pairs.append(own)
+        if self.types.count(None) != 1:
+            return None
+        begins, continues = np.array(pairs, dtype=np.int64).T
+        return EntityRuns(self.types.index(None), begins, continues)
 
 
 def _has_prefix(label: str) -> bool:

@@ -1,24 +1,24 @@
-"""Planning units of work, on a fresh output and on one that is there already.
+"""Units of work, and the parts of an output that they make.
 
 A unit is a fixed set of documents, and its output is a part: one file in every table, under one
-name. The plan depends on the documents, the settings and the earlier output alone, never on
-workers or time.
+name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import TypeVar
 
 from longbert.records import DocumentRef, ErrorRow
 
 Packed = TypeVar("Packed")
 
-_DOCUMENT_OVERHEAD_BYTES = 512
+DOCUMENT_OVERHEAD_BYTES = 512
+"""Weight of a document in a unit beside its bytes."""
+
 _DIGEST_LENGTH = 12
 
 
@@ -45,9 +45,8 @@ class PlannedDocument:
     def from_ref(cls, ref: DocumentRef) -> PlannedDocument:
         """What a receipt keeps of a ref."""
         source = ref.source if ref.error is None else ref.error.source
-        error = None if ref.error is None else [ref.error.error, ref.error.message]
-        parts = [ref.document_id, source, ref.digest, ref.reader, error]
-        return cls(_digest(parts)[:32], ref.document_id, source, error is not None)
+        identity = identity_of(ref.document_id, source, ref.digest, ref.reader, ref.error)
+        return cls(identity, ref.document_id, source, ref.error is not None)
 
     @property
     def name(self) -> str:
@@ -72,7 +71,7 @@ class Part:
     @property
     def ordinal(self) -> int:
         """Place among the parts."""
-        return int(self.name.partition("-")[0])
+        return ordinal_of(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,151 +100,14 @@ class Unit:
         return self.copy_from == (self.part.name,)
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """The parts of the output and the units that make those not there yet.
-
-    Attributes:
-        parts: names, in order.
-        units: in the order of the parts; parts of the earlier output that stay have none.
-        n_documents: documents in the inputs, errors included.
-        n_unchanged: those whose rows are there already.
-        n_removed: documents of the earlier output that are gone or have changed.
-        n_earlier: documents of the earlier output.
-        missing: ids (or sources) of documents of the earlier output that the inputs no longer
-            have, in order.
-        keeps_missing: whether their rows stay; else they are among those removed.
-    """
-
-    parts: tuple[str, ...]
-    units: tuple[Unit, ...]
-    n_documents: int
-    n_unchanged: int
-    n_removed: int
-    n_earlier: int = 0
-    missing: tuple[str, ...] = ()
-    keeps_missing: bool = False
+def ordinal_of(part: str) -> int:
+    """The place that a part's name begins with."""
+    return int(part.partition("-")[0])
 
 
-def plan_units(
-    refs: Iterable[DocumentRef],
-    *,
-    unit_bytes: int,
-    fingerprint: str,
-    earlier: Sequence[Part] = (),
-    again: Collection[str] = (),
-    keep_missing: bool = False,
-    outdated: Collection[str] = (),
-) -> Plan:
-    """Pack documents into units of about ``unit_bytes``, in the order of the inputs.
-
-    Against an earlier output only documents that it lacks are packed. A part that lost documents
-    is made again from its own rows; a part that lost none stays as it is.
-
-    Args:
-        refs: in any order; of those with one id the first in the order of the inputs stays and
-            the others become errors.
-        unit_bytes: a document larger than that is a unit alone.
-        fingerprint: digest of the row fingerprint of the run; it enters the names of new parts.
-        earlier: parts of the output that is there, in order.
-        again: identities of earlier documents to encode although they are unchanged.
-        keep_missing: whether documents that the inputs no longer have keep their rows.
-        outdated: names of those among them that lack what is derived from their rows.
-    """
-    documents = [(ref, PlannedDocument.from_ref(ref)) for ref in _refuse_duplicates(refs)]
-    wanted = {planned.identity for _, planned in documents}.difference(again)
-    missing = _missing((planned for _, planned in documents), earlier)
-    if keep_missing:
-        wanted |= {planned.identity for planned in missing}
-    known = {planned.identity for part in earlier for planned in part.documents}.difference(again)
-    parts: list[str] = []
-    units: list[Unit] = []
-    n_removed = 0
-    for part in earlier:
-        kept = tuple(planned for planned in part.documents if planned.identity in wanted)
-        n_removed += len(part.documents) - len(kept)
-        if not kept:
-            continue
-        if len(kept) < len(part.documents):
-            # Its rows are still those of the fingerprint that they were made with.
-            name = part_name(part.ordinal, kept, part.fingerprint)
-            copy = Part(name, kept, part.fingerprint)
-            units.append(Unit(copy, copy_from=(part.name,)))
-            parts.append(copy.name)
-        else:
-            if part.name in outdated:
-                units.append(Unit(part, copy_from=(part.name,)))
-            parts.append(part.name)
-    new = [pair for pair in documents if pair[1].identity not in known]
-    first = 1 + max((part.ordinal for part in earlier), default=-1)
-    sized = [(ref.n_bytes, (ref, planned)) for ref, planned in new]
-    for ordinal, packed in enumerate(_pack(sized, unit_bytes), start=first):
-        planned = tuple(document for _, document in packed)
-        part = Part(part_name(ordinal, planned, fingerprint), planned, fingerprint)
-        units.append(Unit(part, refs=tuple(ref for ref, _ in packed)))
-        parts.append(part.name)
-    return Plan(
-        parts=tuple(parts),
-        units=tuple(units),
-        n_documents=len(documents),
-        n_unchanged=len(documents) - len(new),
-        n_removed=n_removed,
-        n_earlier=sum(len(part.documents) for part in earlier),
-        missing=tuple(planned.name for planned in missing),
-        keeps_missing=keep_missing,
-    )
-
-
-def _missing(
-    documents: Iterable[PlannedDocument], earlier: Sequence[Part]
-) -> list[PlannedDocument]:
-    """Earlier documents that are not there any more, changed or not."""
-    names = {planned.name for planned in documents}
-    return [planned for part in earlier for planned in part.documents if planned.name not in names]
-
-
-def plan_compaction(
-    refs: Iterable[DocumentRef], *, unit_bytes: int, earlier: Sequence[Part]
-) -> Plan:
-    """Pack the documents of an output anew, in the order of the inputs, as a fresh run would.
-
-    Rows keep the fingerprint that they were made with, and a part has rows of one fingerprint. So
-    where all rows have the same, the parts are those of a fresh run; else a part ends where the
-    fingerprint changes.
-
-    Args:
-        refs: of the documents as the inputs have them now, in any order.
-        unit_bytes: as in :func:`plan_units`.
-        earlier: the parts of the output, in order. Documents that the inputs no longer have come
-            last.
-
-    Returns:
-        Documents of the inputs that the output lacks are counted, but in no part.
-    """
-    held = {one.identity: (part, one) for part in earlier for one in part.documents}
-    found = {
-        PlannedDocument.from_ref(ref).identity: ref.n_bytes for ref in _refuse_duplicates(refs)
-    }
-    sizes = {identity: n_bytes for identity, n_bytes in found.items() if identity in held}
-    ordered = [*sizes, *(identity for identity in held if identity not in sizes)]
-    names: list[str] = []
-    units: list[Unit] = []
-    there = {part.name for part in earlier}
-    for fingerprint, same in groupby(ordered, key=lambda one: held[one][0].fingerprint):
-        for packed in _pack([(sizes.get(one, 0), one) for one in same], unit_bytes):
-            documents = tuple(held[one][1] for one in packed)
-            part = Part(part_name(len(names), documents, fingerprint), documents, fingerprint)
-            names.append(part.name)
-            if part.name not in there:
-                sources = dict.fromkeys(held[one][0].name for one in packed)
-                units.append(Unit(part, copy_from=tuple(sources)))
-    return Plan(
-        parts=tuple(names),
-        units=tuple(units),
-        n_documents=len(found),
-        n_unchanged=len(sizes),
-        n_removed=len(ordered) - len(sizes),
-    )
+def place_of(part: str) -> tuple[int, str]:
+    """By what the names of parts are in order."""
+    return ordinal_of(part), part
 
 
 def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: str) -> str:
@@ -254,38 +116,53 @@ def part_name(ordinal: int, documents: Sequence[PlannedDocument], fingerprint: s
     return f"{ordinal:06d}-{digest[:_DIGEST_LENGTH]}"
 
 
-def _refuse_duplicates(refs: Iterable[DocumentRef]) -> list[DocumentRef]:
-    first: dict[str, DocumentRef] = {}
-    checked = []
-    for ref in sorted(refs, key=lambda ref: ref.order):
-        if ref.error is None and ref.document_id is not None:
-            earlier = first.setdefault(ref.document_id, ref)
-            if earlier is not ref:
-                error = ErrorRow(
-                    source=ref.place,
-                    document_id=ref.document_id,
-                    stage="plan",
-                    error="duplicate_id",
-                    message=f"this id is already taken by {earlier.place}, which stays: "
-                    "give each document an id of its own",
-                )
-                ref = replace(ref, error=error)
-        checked.append(ref)
-    return checked
+def numbered(unit: Unit, first: int) -> Unit:
+    """A unit whose place is counted from another one on."""
+    part = unit.part
+    digest = part.name.partition("-")[2]
+    return replace(unit, part=replace(part, name=f"{first + part.ordinal:06d}-{digest}"))
 
 
-def _pack(sized: Iterable[tuple[int, Packed]], unit_bytes: int) -> list[list[Packed]]:
+def duplicate_of(first: str, *, document_id: str, where: str) -> ErrorRow:
+    """The error of a document whose id another one has.
+
+    Args:
+        first: where that one is.
+        document_id: of both.
+        where: this one is.
+    """
+    return ErrorRow(
+        source=where,
+        document_id=document_id,
+        stage="plan",
+        error="duplicate_id",
+        message=f"this id is already taken by {first}, which stays: "
+        "give each document an id of its own",
+    )
+
+
+def identity_of(
+    document_id: str | None, source: str, digest: str, reader: str, error: ErrorRow | None
+) -> str:
+    """See :class:`PlannedDocument`."""
+    told = None if error is None else [error.error, error.message]
+    return _digest([document_id, source, digest, reader, told])[:32]
+
+
+def pack(sized: Iterable[tuple[int, Packed]], unit_bytes: int) -> Iterator[list[Packed]]:
     """Cut documents, each with its bytes, into runs of about ``unit_bytes``."""
-    packed: list[list[Packed]] = []
+    packed: list[Packed] = []
     filled = 0
     for n_bytes, document in sized:
-        weight = n_bytes + _DOCUMENT_OVERHEAD_BYTES
-        if not packed or filled + weight > unit_bytes:
-            packed.append([])
+        weight = n_bytes + DOCUMENT_OVERHEAD_BYTES
+        if packed and filled + weight > unit_bytes:
+            yield packed
+            packed = []
             filled = 0
-        packed[-1].append(document)
+        packed.append(document)
         filled += weight
-    return packed
+    if packed:
+        yield packed
 
 
 def _digest(value: object) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from longbert.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray, IntArray
+from longbert.core.outside import EntityRuns, Outside
 
 # The logarithm of a score that is zero: worse than any other, and still a number, so that of two
 # sequences through zeros the one with fewer of them wins.
@@ -24,12 +26,14 @@ class Transitions:
         last: labels that a sequence may end with. Shape: (n_labels,).
         scores: logarithms that are added where the second label follows the first, as learned;
             None for none. Shape: (n_labels, n_labels).
+        outside: the label outside of all entities; None where none is.
     """
 
     first: BoolArray
     next: BoolArray
     last: BoolArray
     scores: FloatArray | None = None
+    runs: EntityRuns | None = None
 
     def allow(self, labels: IntArray) -> bool:
         """Whether this sequence is allowed. Shape of ``labels``: (n,)."""
@@ -49,6 +53,9 @@ class ViterbiDecoder:
     that all of these sequences share (the online algorithm of Šrámek et al. 2007,
     arXiv:0704.0062): what comes later can change no label up to there.
 
+    Elements that are outside of all entities for certain, most of an ordinary text, are passed at
+    once; see :class:`~longbert.core.outside.Outside`. Labels are those of the plain algorithm.
+
     Args:
         transitions: what is allowed; at least one sequence of every length must be.
     """
@@ -58,6 +65,8 @@ class ViterbiDecoder:
         scores = 0.0 if transitions.scores is None else transitions.scores
         self._next = np.where(transitions.next, scores, -np.inf)
         self._last = np.where(transitions.last, 0.0, -np.inf)
+        self._outside = None if transitions.runs is None else Outside(self._next, transitions.runs)
+        self._labels = np.arange(len(self._first))
         self._best: DoubleArray | None = None
         self._pointers: list[npt.NDArray[np.uint16]] = []
 
@@ -66,19 +75,44 @@ class ViterbiDecoder:
         if not len(logs):
             return
         rows = np.asarray(logs, dtype=np.float64)
-        labels = np.arange(rows.shape[1])
         pointers = np.zeros(rows.shape, dtype=np.uint16)
-        best = self._best
-        for element, row in enumerate(rows):
-            if best is None:
-                best = self._first + row
-                continue
-            reached = best[:, None] + self._next
-            came_from = reached.argmax(axis=0)
-            pointers[element] = came_from
-            best = reached[came_from, labels] + row
-        self._best = best
+        certain = (
+            np.zeros(len(rows), dtype=np.bool_)
+            if self._outside is None
+            else self._outside.certain(rows)
+        )
+        borders = [0, *(np.flatnonzero(np.diff(certain)) + 1).tolist(), len(rows)]
+        for start, stop in pairwise(borders):
+            # The first element of a certain run is reached from several labels.
+            n_steps = 1 if certain[start] else stop - start
+            for element in range(start, start + n_steps):
+                self._step(rows[element], pointers[element])
+            if certain[start]:
+                self._pass(rows[start + 1 : stop], pointers[start + 1 : stop])
         self._pointers.append(pointers)
+
+    def _step(self, row: DoubleArray, pointers: npt.NDArray[np.uint16]) -> None:
+        """Take an element, and note where the best sequence to each label came from."""
+        if self._best is None:
+            self._best = self._first + row
+            return
+        reached = self._best[:, None] + self._next
+        came_from = reached.argmax(axis=0)
+        pointers[:] = came_from
+        self._best = reached[came_from, self._labels] + row
+
+    def _pass(self, rows: DoubleArray, pointers: npt.NDArray[np.uint16]) -> None:
+        """Take elements that are outside for certain, behind one that is."""
+        assert self._best is not None
+        assert self._outside is not None
+        label = self._outside.runs.outside
+        terms = np.full(2 * len(rows) + 1, self._next[label, label])
+        terms[0] = self._best[label]
+        terms[2::2] = rows[:, label]
+        self._best = np.full(len(self._best), -np.inf)
+        # Added one after the other, as step by step.
+        self._best[label] = np.add.accumulate(terms)[-1]
+        pointers[:] = label
 
     def settled(self) -> IntArray:
         """Labels of the next elements, as far as they are the same whatever is still to come.

@@ -73,7 +73,9 @@ class WindowStream:
 
     def __init__(self, *, size: int, overlap: int) -> None:
         if size < 1:
-            raise ConfigError(f"window must leave room for at least 1 content token, got {size}")
+            raise ConfigError(
+                f"window must leave room for at least 1 content token, got {size}: enlarge it"
+            )
         if not 0 <= overlap < size:
             raise ConfigError(
                 f"overlap must be in [0, {size}), got {overlap}: try {default_overlap(size)}"

@@ -7,11 +7,14 @@ depends on nothing beyond.
 
 from __future__ import annotations
 
+import re
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
 from longbert.core.text_stream import Text
@@ -57,6 +60,23 @@ _SENTENCE_ENDS = frozenset(".!?")
 _QUOTES = frozenset("\"'`“”‘’")
 _ADDRESS_MARKS = ("://", "www.", "@")
 _LEAVE_SENTENCE_BEGUN = frozenset("\"'`()[]{}*_-–—“”‘’«»|>:;")
+_BREAK = re.compile("\n")
+
+IS_SPACE = np.array([chr(code).isspace() for code in range(0x3002)])
+"""For the code points up to the last that is white space, and one beyond, which is none."""
+
+_LEAVES, _GOES_ON, _ENDS = -1, 0, 1
+"""What a word does to the sentence before the next one."""
+
+_LOOK = np.dtype(
+    [
+        ("flags", "u1", len(_WORD_FLAGS)),
+        ("begins_with_letter", "?"),
+        ("sentence", "i1"),
+        ("strings", "<u2", N_STRINGS),
+    ]
+)
+"""What a word alone decides on, as one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,81 +112,89 @@ def word_shapes(text: Text, offsets: IntArray, starts_word: BoolArray) -> WordSh
         none = np.empty(0, dtype=np.int64)
         return WordShapes(none, np.empty((0, len(FLAGS)), np.float32), none.reshape(0, N_STRINGS))
     firsts = first_tokens(starts_word)
-    begins, ends = (one.tolist() for one in word_spans(offsets, firsts))
-    shown = text[begins[0] : max(ends)]
-    words = [_Word(shown, b - begins[0], e - begins[0]) for b, e in zip(begins, ends, strict=True)]
-    looks = [_look(word.text) for word in words]
-    flags = np.zeros((len(words), len(FLAGS)), dtype=np.float32)
-    flags[:, : len(_WORD_FLAGS)] = [look[0] for look in looks]
-    places = flags[:, len(_WORD_FLAGS) :]
-    has_address = any(mark in shown for mark in _ADDRESS_MARKS)
-    found = []
-    begun = True
-    reached = line = 0
-    for index, word in enumerate(words):
-        gap = shown[reached : word.start]
-        begins_line = index == 0 or "\n" in gap
-        if begins_line:
-            _describe_line(flags, words, line, index)
-            line, begun = index, True
-        before = shown[word.start - 1 : word.start]
-        after = shown[word.stop : word.stop + 1]
-        found.append(
-            (
-                begins_line,
-                not before or before.isspace(),
-                not after or after.isspace(),
-                begun,
-                before in ("@", "#"),
-                has_address and word.is_in_address(),
-            )
-        )
-        first = word.text[:1]
-        if first in _SENTENCE_ENDS:
-            begun = True
-        elif first not in _LEAVE_SENTENCE_BEGUN:
-            begun = False
-        reached = max(reached, word.stop)
-    _describe_line(flags, words, line, len(words))
-    # Set at once, since numpy takes longer over a row than all of the above.
-    places[:, :-2] = found
-    return WordShapes(firsts, flags, np.array([look[1] for look in looks], dtype=np.int64))
+    begins, ends = word_spans(offsets, firsts)
+    first_char = int(begins[0])
+    shown = text[first_char : int(ends.max())]
+    begins, ends = begins - first_char, ends - first_char
+    spans = list(zip(begins.tolist(), ends.tolist(), strict=True))
+    looks = np.frombuffer(b"".join([_look(shown[a:b]) for a, b in spans]), dtype=_LOOK)
+    around = _around(shown, begins, ends)
+    begins_line = _begins_line(shown, begins, ends)
+    places: tuple[npt.ArrayLike, ...] = (
+        begins_line,
+        *(IS_SPACE[np.minimum(one, len(IS_SPACE) - 1)] for one in around),
+        _begins_sentence(looks["sentence"], begins_line),
+        (around[0] == ord("@")) | (around[0] == ord("#")),
+        _in_address(shown, spans),
+        *_of_lines(looks, begins_line),
+    )
+    flags = np.empty((len(spans), len(FLAGS)), dtype=np.float32)
+    flags[:, : len(_WORD_FLAGS)] = looks["flags"]
+    for column, values in enumerate(places, start=len(_WORD_FLAGS)):
+        flags[:, column] = values
+    return WordShapes(firsts, flags, looks["strings"].astype(np.int64))
 
 
-@dataclass(frozen=True, slots=True)
-class _Word:
-    """A word within the characters that a window shows."""
-
-    shown: str
-    start: int
-    stop: int
-
-    @property
-    def text(self) -> str:
-        return self.shown[self.start : self.stop]
-
-    def is_in_address(self) -> bool:
-        """Whether the characters around it, up to white space, are those of the web or of mail."""
-        left = self.shown[max(0, self.start - _MOST_CHARS) : self.start]
-        right = self.shown[self.stop : self.stop + _MOST_CHARS]
-        before = left.split()[-1] if left and not left[-1].isspace() else ""
-        after = right.split()[0] if right and not right[0].isspace() else ""
-        around = before + self.text + after
-        return any(mark in around for mark in _ADDRESS_MARKS)
+def _around(shown: str, begins: IntArray, ends: IntArray) -> tuple[IntArray, IntArray]:
+    """The characters before and behind each word, as code points; a space where there is none."""
+    codes = np.frombuffer(f" {shown} ".encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    n_chars = len(shown)
+    return codes[np.clip(begins, 0, n_chars)], codes[np.clip(ends, 0, n_chars) + 1]
 
 
-def _describe_line(flags: FloatArray, words: list[_Word], start: int, stop: int) -> None:
-    """Set what the words of a line have in common: whether it is short, and how many are upper."""
-    letters = [index for index in range(start, stop) if words[index].text[:1].isalpha()]
-    if not letters:
-        return
-    flags[start:stop, -2] = stop - start <= _SHORT_LINE_WORDS
-    flags[start:stop, -1] = flags[letters, 0].mean()
+def _begins_line(shown: str, begins: IntArray, ends: IntArray) -> BoolArray:
+    """Whether a line ends between a word and those before it; the first word begins one."""
+    breaks = [one.start() for one in _BREAK.finditer(shown)]
+    reached = np.maximum.accumulate(np.append(0, ends[:-1]))
+    found: BoolArray = np.searchsorted(breaks, begins) > np.searchsorted(breaks, reached)
+    found[0] = True
+    return found
+
+
+def _begins_sentence(sentence: IntArray, begins_line: BoolArray) -> BoolArray:
+    """Whether a word begins a line, or the last one in it that decides on this ended a sentence."""
+    places = np.arange(len(sentence))
+    deciding = np.maximum.accumulate(np.where(sentence == _LEAVES, -1, places))
+    last = np.append(-1, deciding[:-1])
+    line = np.maximum.accumulate(np.where(begins_line, places, 0))
+    begun: BoolArray = (last < line) | (sentence[last] == _ENDS)
+    return begun
+
+
+def _of_lines(looks: npt.NDArray[np.void], begins_line: BoolArray) -> tuple[BoolArray, FloatArray]:
+    """What the words of a line have in common: whether it is short, and how many are upper.
+
+    Lines without a word that begins with a letter are neither.
+    """
+    firsts = np.flatnonzero(begins_line)
+    n_words = np.diff(firsts, append=len(looks))
+    letters = looks["begins_with_letter"]
+    n_letters = np.add.reduceat(letters, firsts, dtype=np.int64)
+    n_upper = np.add.reduceat(letters & (looks["flags"][:, 0] > 0), firsts, dtype=np.int64)
+    is_short = (n_letters > 0) & (n_words <= _SHORT_LINE_WORDS)
+    share = n_upper.astype(np.float32) / np.maximum(n_letters, 1).astype(np.float32)
+    return np.repeat(is_short, n_words), np.repeat(share, n_words)
+
+
+def _in_address(shown: str, spans: Sequence[tuple[int, int]]) -> Sequence[bool]:
+    """Whether the characters around a word, up to white space, are those of the web or of mail."""
+    if not any(mark in shown for mark in _ADDRESS_MARKS):
+        return [False] * len(spans)
+    return [_is_in_address(shown, begin, end) for begin, end in spans]
+
+
+def _is_in_address(shown: str, begin: int, end: int) -> bool:
+    left = shown[max(0, begin - _MOST_CHARS) : begin]
+    right = shown[end : end + _MOST_CHARS]
+    before = left.split()[-1] if left and not left[-1].isspace() else ""
+    after = right.split()[0] if right and not right[0].isspace() else ""
+    around = before + shown[begin:end] + after
+    return any(mark in around for mark in _ADDRESS_MARKS)
 
 
 @lru_cache(maxsize=100_000)
-def _look(word: str) -> tuple[tuple[bool, ...], tuple[int, ...]]:
-    """The flags and buckets that the word alone decides on."""
+def _look(word: str) -> bytes:
+    """A row of :data:`_LOOK`, as bytes, which are put together faster than rows."""
     letters = [char for char in word if char.isalpha()]
     n_upper = sum(char.isupper() for char in letters)
     has_digit = any(char.isdigit() for char in word)
@@ -185,11 +213,17 @@ def _look(word: str) -> tuple[tuple[bool, ...], tuple[int, ...]]:
         word in _SENTENCE_ENDS,
         word in _QUOTES,
     )
+    first = word[:1]
+    sentence = _GOES_ON
+    if first in _SENTENCE_ENDS:
+        sentence = _ENDS
+    elif first in _LEAVE_SENTENCE_BEGUN:
+        sentence = _LEAVES
     head = word[:_MOST_CHARS]
     buckets = [_bucket("word", head), _bucket("shape", _shape(head))]
     buckets += [_bucket(f"-{n}", head[:n]) if len(head) > n else 0 for n in _PREFIXES]
     buckets += [_bucket(f"+{n}", head[-n:]) if len(head) > n else 0 for n in _SUFFIXES]
-    return flags, tuple(buckets)
+    return np.array((flags, first.isalpha(), sentence, buckets), dtype=_LOOK).tobytes()
 
 
 def _shape(word: str) -> str:

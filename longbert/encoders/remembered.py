@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 OFF = "LONGBERT_NO_CACHE"
-_SETTLED_NS = 2_000_000_000
+SETTLED_NS = 2_000_000_000
 """A file changed later than this before may change again without its time showing it."""
 
 Value = TypeVar("Value", bool, str)
@@ -53,7 +53,10 @@ def remembered(
 
 
 def identities(files: Iterable[Path]) -> list[list[Any]] | None:
-    """What changes when a file does: place, size, time of change and inode.
+    """What changes when a file does: place, size, times and inode.
+
+    The time of modification can be set back, as copying does; that of the last change of any kind
+    (``ctime``) cannot, where the system keeps it.
 
     Returns:
         None where a file is not there, or was changed so lately that this may not show.
@@ -64,9 +67,10 @@ def identities(files: Iterable[Path]) -> list[list[Any]] | None:
             about = file.stat()
         except OSError:
             return None
-        if time.time_ns() - about.st_mtime_ns < _SETTLED_NS:
+        times = (about.st_mtime_ns, about.st_ctime_ns)
+        if time.time_ns() - max(times) < SETTLED_NS:
             return None
-        found.append([str(file.resolve()), about.st_size, about.st_mtime_ns, about.st_ino])
+        found.append([str(file.resolve()), about.st_size, *times, about.st_ino])
     return found
 
 

@@ -12,6 +12,7 @@ from longbert.core.batching import Batch, fill_batches
 from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.tokenizers.base import TokenizedText
+from longbert.engine.document_errors import MODEL_REMEDY
 from longbert.engine.meter import Meter
 from longbert.errors import DocumentError
 from longbert.records import Document
@@ -194,5 +195,7 @@ def _keep(outcomes: Sequence[_Outcome], slots: Sequence[Slot]) -> Iterator[Slot]
             yield slot
         elif slot.state.error is None:
             slot.state.error = DocumentError(
-                "encode", outcome.failure, "the model failed on a window of this document"
+                "encode",
+                outcome.failure,
+                f"the model failed on a window of this document: {MODEL_REMEDY}",
             )

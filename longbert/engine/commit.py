@@ -10,7 +10,7 @@ from longbert.core.units import Part
 from longbert.engine.context import RunContext
 from longbert.engine.meter import timed
 from longbert.index.catalog import catalog_file
-from longbert.index.large_catalog import large_catalog
+from longbert.index.large_catalog import write_large_catalog
 from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.large import write_large_part
 from longbert.store import parquet
@@ -84,10 +84,12 @@ def write_large_index_files(
 ) -> dict[str, FileEntry]:
     """Write the same files of a part of one large document, from its committed tables."""
     output, settings = context.output, context.lexical
+    files = {}
     with timed(context.meter, "writing"):
-        catalog = large_catalog(output, part)
+        with output.create(part_file(CATALOG, part)) as file:
+            write_large_catalog(file, output=output, part=part)
+            files[CATALOG] = file.entry(n_rows=n_passages)
         with output.create(lexical_file(part, settings.digest)) as file:
             write_large_part(file, output=output, part=part, language=settings.language)
-            words = file.entry(n_rows=n_passages)
-        name = part_file(CATALOG, part)
-        return {CATALOG: _write_file(context, name, catalog, n_rows=n_passages), LEXICAL: words}
+            files[LEXICAL] = file.entry(n_rows=n_passages)
+    return files

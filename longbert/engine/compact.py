@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longbert.core.units import plan_compaction
+from longbert.core.compaction import plan_compaction
 from longbert.engine.context import RunContext
 from longbert.engine.finish import publish
-from longbert.engine.plan import finished_rows, list_files, scan_file
+from longbert.engine.gather import gather
+from longbert.engine.plan import finished_rows, list_groups, scan_group
 from longbert.engine.prepare import Prepared
 from longbert.engine.unit import copy_unit, index_part
 from longbert.errors import InputError, OutputError
 from longbert.store.lock import Lock, locked
 from longbert.store.manifest import Manifest, Receipt
+from longbert.store.shards import part_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +52,13 @@ def compact_output(context: RunContext) -> Compacted:
 
 def _compact(context: RunContext, lock: Lock) -> Compacted:
     manifest = context.output.finished()
-    receipts = [_receipt(context, name) for name in manifest.part_names]
+    receipts = [_receipt(context, name) for name in part_names(context.output, manifest.shards)]
     earlier = [receipt.planned for receipt in receipts]
-    refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
-    plan = plan_compaction(refs, unit_bytes=context.config.unit_bytes, earlier=earlier)
-    if plan.n_unchanged < plan.n_documents:
+    blocks = (block for files in list_groups(context) for block in scan_group(context, files))
+    plan = plan_compaction(blocks, unit_bytes=context.config.unit_bytes, earlier=earlier)
+    if plan.n_held < plan.n_documents:
         raise InputError(
-            f"{plan.n_documents - plan.n_unchanged:,} of {plan.n_documents:,} documents in the "
+            f"{plan.n_documents - plan.n_held:,} of {plan.n_documents:,} documents in the "
             f"inputs are new or have changed since {context.output.path} was made: run longbert "
             "again, then compact"
         )
@@ -76,7 +78,7 @@ def _compact(context: RunContext, lock: Lock) -> Compacted:
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
     publish(
         context,
-        plan.parts,
+        gather(context, plan.parts),
         _prepared(context, manifest),
         manifest,
         afresh=True,

@@ -14,6 +14,9 @@ _NOT_FINITE_REMEDIES = {
     "float32": "no --precision holds more, so check the model's weights, or leave the document out",
 }
 
+MODEL_REMEDY = "leave it out, or if memory was short, lower --batch-tokens and run again"
+"""For a document at which a model or its tokenizer raised an error."""
+
 
 @contextmanager
 def tokenizing() -> Iterator[None]:
@@ -24,7 +27,9 @@ def tokenizing() -> Iterator[None]:
         raise
     except Exception as error:
         raise DocumentError(
-            "tokenize", type(error).__name__, "the tokenizer failed on this document"
+            "tokenize",
+            type(error).__name__,
+            f"the tokenizer failed on this document: {MODEL_REMEDY}",
         ) from None
 
 
@@ -40,7 +45,7 @@ def finishing(precision: str) -> Iterator[None]:
         raise DocumentError(error.stage, error.error, message) from None
     except Exception as error:
         raise DocumentError(
-            "encode", type(error).__name__, "a head failed on this document"
+            "encode", type(error).__name__, f"a head failed on this document: {MODEL_REMEDY}"
         ) from None
 
 

@@ -106,7 +106,7 @@ class _DocumentStream:
         """The rows of the heads, those of one head after those of another."""
         for one in self._passes:
             for spool in one.spools:
-                for found in spool.items():
+                for found in spool:
                     yield replace(
                         self._no_rows, entities=found.entities, window_scores=found.window_scores
                     )

@@ -41,6 +41,8 @@ def encode_documents(
 ) -> Iterator[DocumentResult | DocumentError]:
     """Run all passes over some documents, which share batches but not results.
 
+    Documents of the same text, such as messages of one template, are encoded once.
+
     Args:
         models: as loaded.
         documents: any number; the windows of all are in memory at once.
@@ -52,15 +54,19 @@ def encode_documents(
         For each document, in order, its result or the error.
     """
     meter = meter or NullMeter()
-    states = [DocumentState(document) for document in documents]
+    by_text: dict[str, DocumentState] = {}
+    for document in documents:
+        by_text.setdefault(document.text, DocumentState(document))
+    states = list(by_text.values())
     for pass_ in models.passes:
         _run_pass(pass_, states, meter, n_bytes / len(models.passes))
     if not models.passes:
         _only_cut(models.segmenter, states, meter, n_bytes)
-    for state in states:
+    for document in documents:
+        state = by_text[document.text]
         if state.error is None:
             try:
-                yield _result(models, state, passage_tokens)
+                yield _result(models, state, document, passage_tokens)
                 continue
             except DocumentError as error:
                 state.error = error
@@ -215,13 +221,15 @@ def _finish_document(pass_: Pass, state: DocumentState, partials: Sequence[list[
         state.results.append(head.finish(state.document.text, tokens, merged))
 
 
-def _result(models: Models, state: DocumentState, passage_tokens: int) -> DocumentResult:
-    """Assemble the heads' results for a document.
+def _result(
+    models: Models, state: DocumentState, document: Document, passage_tokens: int
+) -> DocumentResult:
+    """Assemble the heads' results for a document, which has the text of the one that was encoded.
 
     Raises:
         DocumentError: the windows do not span the text.
     """
-    text = state.document.text
+    text = document.text
     tokens = state.tokens[models.segmenter.digest]
     embedding = next((r.embedding for r in state.results if r.embedding is not None), None)
     vectors = next(
@@ -234,7 +242,7 @@ def _result(models: Models, state: DocumentState, passage_tokens: int) -> Docume
     starts = passage_starts(tokens.offsets, size=passage_tokens)
     spans = passage_spans(tokens.offsets, starts, len(text)).tolist()
     return DocumentResult(
-        document=state.document,
+        document=document,
         content_sha256=hashlib.sha256(text.encode()).hexdigest(),
         n_chars=len(text),
         n_tokens=len(tokens),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import zip_longest
 
 import pyarrow as pa
 
@@ -19,18 +20,19 @@ from longbert.engine.prepare import Prepared
 from longbert.errors import LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST
 from longbert.store.manifest import (
     FORMAT,
+    Claim,
     Environment,
     IndexDescription,
     IndexEntry,
     IndexSettings,
     Manifest,
-    PartEntry,
-    Receipt,
+    ShardEntry,
     to_json,
 )
+from longbert.store.shards import part_names, read_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class RunResult:
 def finish(
     context: RunContext,
     summary: PlanSummary,
+    shards: Sequence[ShardEntry],
     prepared: Prepared,
     info: RunInfo,
     *,
@@ -81,20 +84,21 @@ def finish(
     Args:
         context: the run.
         summary: of its plan.
+        shards: of its parts, in order.
         prepared: the run's fingerprints and models.
         info: about the run.
         check: called before anything is changed; raises if the output is another run's.
 
     Raises:
         LockError: another run has written the manifest since this one was planned.
-        OutputError: a part has no receipt, or a file cannot be written.
+        OutputError: a file cannot be read or written.
     """
     before = context.output.manifest()
     if manifest_digest(context) != summary.manifest_sha256 and not _is_own(
-        before, summary, prepared
+        before, shards, prepared
     ):
         raise _overtaken(context)
-    published = publish(context, summary.parts, prepared, before, check=check)
+    published = publish(context, shards, prepared, before, check=check)
     manifest = published.manifest
     totals = context.meter.totals()
     entry = RunEntry(
@@ -104,14 +108,14 @@ def finish(
         workers=info.workers,
         device=prepared.device,
         settings=flat_settings(context.config),
-        documents=summary.n_documents,
-        unchanged=summary.n_unchanged,
-        removed=summary.n_removed,
-        missing=0 if summary.keeps_missing else summary.n_missing,
-        kept=summary.n_missing if summary.keeps_missing else 0,
-        units=summary.n_units,
-        units_copied=summary.n_units_copied,
-        units_reindexed=summary.n_units_reindexed,
+        documents=summary.counts.documents,
+        unchanged=summary.counts.unchanged,
+        removed=summary.counts.removed,
+        missing=0 if summary.keeps_missing else summary.counts.missing,
+        kept=summary.counts.missing if summary.keeps_missing else 0,
+        units=summary.counts.units,
+        units_copied=summary.counts.copied,
+        units_reindexed=summary.counts.reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=published.is_indexed,
         reindexed=published.built.reason,
@@ -147,7 +151,7 @@ class Published:
 
 def publish(
     context: RunContext,
-    parts: Sequence[str],
+    shards: Sequence[ShardEntry],
     prepared: Prepared,
     before: Manifest | None,
     *,
@@ -158,7 +162,7 @@ def publish(
 
     Args:
         context: the run.
-        parts: names, in order.
+        shards: of the parts, in order.
         prepared: the run's fingerprints and models.
         before: the manifest so far.
         afresh: whether the index has to be that of a first run, of one segment.
@@ -166,17 +170,11 @@ def publish(
 
     Raises:
         LockError: another run has written the manifest.
-        OutputError: a part has no receipt, or a file cannot be written or removed.
+        OutputError: a file cannot be read, written or removed.
     """
     output = context.output
-    receipts = []
-    for name in parts:
-        receipt = output.receipt(name)
-        if receipt is None:
-            raise OutputError(f"part {name} has no receipt: run again to create it")
-        receipts.append(receipt)
-    built, is_indexed = _index(context, parts, prepared, before, afresh=afresh, check=check)
-    manifest = _manifest(context, receipts, built.entry, prepared, before)
+    built, is_indexed = _index(context, shards, prepared, before, afresh=afresh, check=check)
+    manifest = _manifest(context, shards, built.entry, prepared, before)
     if manifest != before:
         check()
         expected = output.read(MANIFEST)
@@ -185,18 +183,24 @@ def publish(
         # This step may be done twice at once.
         if not is_ours and output.manifest() != manifest:
             raise _overtaken(context)
-    files = [] if built.entry is None else index_files(output, built.entry)
-    unnamed = [*output.unnamed(manifest.parts, files)]
+    if output.read(CLAIM) is None:
+        # It was removed since the first run.
+        check()
+        output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
+    files = [shard.file for shard in shards]
+    if built.entry is not None:
+        files += index_files(output, built.entry)
+    unnamed = [*output.unnamed(read_parts(output, shards), files)]
     if unnamed:
         check()
         output.remove_all(unnamed)
     return Published(manifest, built, is_indexed)
 
 
-def _is_own(before: Manifest | None, summary: PlanSummary, prepared: Prepared) -> bool:
+def _is_own(before: Manifest | None, shards: Sequence[ShardEntry], prepared: Prepared) -> bool:
     """Whether the manifest is what this step made when it was done before."""
-    return before is not None and (before.part_names, before.fingerprint) == (
-        tuple(summary.parts),
+    return before is not None and (before.shards, before.fingerprint) == (
+        tuple(shards),
         prepared.fingerprint,
     )
 
@@ -214,10 +218,17 @@ def read_result(context: RunContext) -> RunResult:
 
 
 def kept_index(
-    context: RunContext, before: Manifest | None, parts: Sequence[str], prepared: Prepared
+    context: RunContext, before: Manifest | None, parts: Iterable[str], prepared: Prepared
 ) -> IndexEntry | None:
-    """The existing index, if it is complete and belongs to these parts and settings."""
-    if before is None or prepared.index is None or [*before.part_names] != [*parts]:
+    """The existing index, if it is complete and belongs to these parts and settings.
+
+    Args:
+        parts: names, in order.
+    """
+    if before is None or prepared.index is None:
+        return None
+    known = part_names(context.output, before.shards)
+    if any(one != other for one, other in zip_longest(known, parts)):
         return None
     found = _usable_index(context.output, before, prepared.index)
     return None if found is None else before.index
@@ -225,7 +236,7 @@ def kept_index(
 
 def _index(
     context: RunContext,
-    parts: Sequence[str],
+    shards: Sequence[ShardEntry],
     prepared: Prepared,
     before: Manifest | None,
     *,
@@ -236,6 +247,8 @@ def _index(
     if prepared.index is None:
         return BuiltIndex(None), False
     output = context.output
+    # Building an index takes more than the names of its parts.
+    parts = [*part_names(output, shards)]
     found = None if before is None else _usable_index(output, before, prepared.index)
     if found is not None and afresh and not found.is_fresh(parts):
         found = None
@@ -265,42 +278,33 @@ def _usable_index(
 
 def _manifest(
     context: RunContext,
-    receipts: Sequence[Receipt],
+    shards: Sequence[ShardEntry],
     index: IndexEntry | None,
     prepared: Prepared,
     before: Manifest | None,
 ) -> Manifest:
     counts: Counter[str] = Counter()
-    for receipt in receipts:
-        counts.update(receipt.counts)
+    for shard in shards:
+        counts.update(shard.counts)
     return Manifest(
         format=FORMAT,
         fingerprint=prepared.fingerprint,
         rows=prepared.rows,
-        environments=_environments(context, receipts, prepared, before),
+        environments=_environments(context, shards, prepared, before),
         readers=dict(prepared.readers),
         index_settings=prepared.index,
         lexical_settings=prepared.lexical,
         written_with={"pyarrow": pa.__version__, "unit_bytes": str(context.config.unit_bytes)},
         models=prepared.models,
         counts=dict(counts),
-        parts=tuple(
-            PartEntry(
-                name=receipt.part,
-                fingerprint=receipt.fingerprint,
-                lexical=receipt.lexical,
-                counts=receipt.counts,
-                files=receipt.files,
-            )
-            for receipt in receipts
-        ),
+        shards=tuple(shards),
         index=index,
     ).sealed()
 
 
 def _environments(
     context: RunContext,
-    receipts: Sequence[Receipt],
+    shards: Sequence[ShardEntry],
     prepared: Prepared,
     before: Manifest | None,
 ) -> dict[str, Environment]:
@@ -312,5 +316,5 @@ def _environments(
         claim = context.output.claim()
         if claim is not None:
             known = {claim.rows.digest: claim.rows.environment} | known
-    used = {prepared.fingerprint, *(receipt.fingerprint for receipt in receipts)}
+    used = {prepared.fingerprint}.union(*(shard.fingerprints for shard in shards))
     return {digest: known[digest] for digest in sorted(used)}

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from longbert.core.plan_counts import PlanCounts
 from longbert.core.units import Unit
 from longbert.engine.context import RunContext
 from longbert.engine.finish import kept_index
-from longbert.engine.plan import is_done, needs_consent
+from longbert.engine.plan import check_failing, check_missing, is_done, needs_consent
+from longbert.engine.planner import Planned
 from longbert.engine.run import RunModels, plan_run, refuse_file
+from longbert.errors import LongbertError
+from longbert.store.lock import Lock
 from longbert.store.manifest import Record
-
-_NAMED = 10
 
 
 class Work(Record, frozen=True, kw_only=True):
@@ -42,6 +42,10 @@ class Forecast(Record, frozen=True, kw_only=True):
         keeps_missing: whether they keep their rows.
         asks: whether the run would stop and ask for ``--prune`` or ``--keep-missing``.
         builds_index: whether the index would be built.
+        errors: documents that would be in the table ``errors``, as far as that is known before
+            any is encoded.
+        refused: why the run would be refused or stopped; empty if nothing speaks against it.
+        status: exit status that the run would have, as far as that is known.
     """
 
     documents: int
@@ -56,42 +60,90 @@ class Forecast(Record, frozen=True, kw_only=True):
     keeps_missing: bool
     asks: bool
     builds_index: bool
+    errors: int
+    refused: str
+    status: int
 
 
 def forecast_run(context: RunContext) -> Forecast:
     """Plan a run and change nothing.
 
     Raises:
-        LongbertError: the run would be refused.
+        LongbertError: the run would be refused before it has a plan.
     """
     refuse_file(context)
     planned, prepared, _ = plan_run(context, RunModels(context))
-    left = [unit for unit in planned.units if not is_done(context, unit)]
-    encode = [unit for unit in left if not unit.copy_from]
-    copy = [unit for unit in left if unit.copy_from and not unit.keeps_rows]
+    counts = planned.counts
+    refusal = _refusal(context, counts)
+    n_errors = _n_errors(context, planned)
+    n_planned = n_left = n_reindexed = 0
+    encode, copy = _NO_WORK, _NO_WORK
+    for unit in planned.units:
+        n_planned += len(unit.part.documents)
+        if is_done(context, unit):
+            continue
+        n_left += len(unit.part.documents)
+        if not unit.copy_from:
+            encode = _more(encode, unit, unit.n_bytes)
+        elif unit.keeps_rows:
+            n_reindexed += 1
+        else:
+            copy = _more(copy, unit, _bytes_to_copy(context, unit))
     index = kept_index(context, context.output.manifest(), planned.parts, prepared)
     return Forecast(
-        documents=planned.n_documents,
-        unchanged=planned.n_unchanged,
-        resumed=_n_documents(planned.units) - _n_documents(left),
-        encode=_work(encode, n_bytes=sum(unit.n_bytes for unit in encode)),
-        copy=_work(copy, n_bytes=sum(_bytes_to_copy(context, unit) for unit in copy)),
-        reindexed_parts=sum(unit.keeps_rows for unit in left),
-        dropped=planned.n_removed,
-        missing=len(planned.missing),
-        missing_ids=planned.missing[:_NAMED],
-        keeps_missing=planned.keeps_missing,
-        asks=needs_consent(context, planned),
+        documents=counts.documents,
+        unchanged=counts.unchanged,
+        resumed=n_planned - n_left,
+        encode=encode,
+        copy=copy,
+        reindexed_parts=n_reindexed,
+        dropped=counts.removed,
+        missing=counts.missing,
+        missing_ids=tuple(one.name for one in counts.first_missing),
+        keeps_missing=context.config.keep_missing,
+        asks=needs_consent(context, counts),
         builds_index=prepared.index is not None and index is None,
+        errors=n_errors,
+        refused="" if refusal is None else str(refusal),
+        status=(3 if n_errors else 0) if refusal is None else refusal.exit_status,
     )
 
 
-def _work(units: Sequence[Unit], *, n_bytes: int) -> Work:
-    return Work(documents=_n_documents(units), units=len(units), n_bytes=n_bytes)
+def _refusal(context: RunContext, counts: PlanCounts) -> LongbertError | None:
+    """With what the run would end although it could be planned."""
+    try:
+        Lock(context.output).check_is_free()
+        check_missing(context, counts)
+        check_failing(context, counts)
+    except LongbertError as error:
+        return error
+    return None
 
 
-def _n_documents(units: Sequence[Unit]) -> int:
-    return sum(len(unit.part.documents) for unit in units)
+def _n_errors(context: RunContext, planned: Planned) -> int:
+    """Errors in the parts that are there, and documents that planning has shown to fail."""
+    n_errors = 0
+    units = iter(planned.units)
+    unit = next(units, None)
+    for name in planned.parts:
+        n_failing = 0
+        if unit is not None and unit.part.name == name:
+            n_failing = sum(one.failed for one in unit.part.documents)
+            unit = next(units, None)
+        receipt = context.output.receipt(name)
+        n_errors += n_failing if receipt is None else receipt.counts["errors"]
+    return n_errors
+
+
+_NO_WORK = Work(documents=0, units=0, n_bytes=0)
+
+
+def _more(work: Work, unit: Unit, n_bytes: int) -> Work:
+    return Work(
+        documents=work.documents + len(unit.part.documents),
+        units=work.units + 1,
+        n_bytes=work.n_bytes + n_bytes,
+    )
 
 
 def _bytes_to_copy(context: RunContext, unit: Unit) -> int:

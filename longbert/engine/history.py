@@ -67,10 +67,18 @@ class History(Record, frozen=True, kw_only=True):
 def read_history(output: OutputFolder) -> History:
     """The history so far; a damaged one starts over, since nothing depends on it."""
     with contextlib.suppress(OutputError):
-        data = output.read(RUNS)
-        if data is not None:
-            return from_json(data, History, path=output.join(RUNS))
+        return recorded_history(output) or History()
     return History()
+
+
+def recorded_history(output: OutputFolder) -> History | None:
+    """The history so far, or None if there is none.
+
+    Raises:
+        OutputError: it is damaged.
+    """
+    data = output.read(RUNS)
+    return None if data is None else from_json(data, History, path=output.join(RUNS))
 
 
 def write_history(output: OutputFolder, history: History) -> None:

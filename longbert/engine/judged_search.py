@@ -80,14 +80,18 @@ class JudgedSearch:
         """Of the output; None if it was not searched."""
         return None if self._index is None else self._index.document_ids
 
-    def search(self, rank: str | None) -> Ranking:
+    def search(
+        self, rank: str | None, *, rerank: str | None = None, rerank_label: str | None = None
+    ) -> Ranking:
         """Rank the documents for every query that has a relevant one.
 
         Args:
             rank: one of :data:`RANKS`; None: the default of the output.
+            rerank, rerank_label: as for :meth:`Index.search_many`.
 
         Raises:
             ConfigError: the texts of the queries are not known, or a setting is wrong.
+            ModelError: the cross-encoder cannot be found or used.
             OutputError: the output is unfinished or damaged.
         """
         if not self._queries.texts:
@@ -99,8 +103,22 @@ class JudgedSearch:
             for query, text in self._queries.texts.items()
             if any(self._queries.grades[query].values())
         }
-        found = self._index.rankings(list(texts.values()), self._k, rank, filter=self._filter)
-        return Ranking(rank or self._index.default_rank, dict(zip(texts, found, strict=True)))
+        name = rank or self._index.default_rank
+        asked = list(texts.values())
+        if rerank is None and rerank_label is None:
+            found = self._index.rankings(asked, self._k, rank, filter=self._filter)
+        else:
+            hits = self._index.search_many(
+                asked,
+                self._k,
+                rank,
+                filter=self._filter,
+                rerank=rerank,
+                rerank_label=rerank_label,
+            )
+            found = [[hit.document_id for hit in own] for own in hits]
+            name = f"{name}, by {rerank}"
+        return Ranking(name, dict(zip(texts, found, strict=True)))
 
     def run(self, path: str, *, option: str = "--run") -> Ranking:
         """Read a run.

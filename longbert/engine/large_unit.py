@@ -111,6 +111,7 @@ def _rows(
     context.meter.add(
         {
             "unknown_script": int(does_not_know_script(result)),
+            "tokenized_whole": int(not all(one.tokenizer.can_be_cut for one in models.passes)),
             "vectors_of_zeros": n_vectors,
             # The document may take more bytes than its text.
             "bytes": unit.n_bytes - n_bytes,

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from longbert.config import RunConfig
-from longbert.core.units import Plan, Unit, plan_units
+from longbert.core.plan_counts import PlanCounts
+from longbert.core.planning import (
+    Block,
+    blocks,
+    file_groups,
+)
+from longbert.core.units import Part, Unit, place_of
 from longbert.engine.context import RunContext
+from longbert.engine.planner import EarlierPart, Planned, plan_pieces
 from longbert.engine.prepare import Prepared
-from longbert.errors import InputError, TooManyErrorsError, shown
+from longbert.errors import InputError, OutputError, TooManyErrorsError, shown
+from longbert.readers.document_files import UnusedEncodings
 from longbert.readers.documents import scan
-from longbert.readers.inputs import Listing, list_inputs
+from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings
-from longbert.records import DocumentRef, InputFile
+from longbert.records import InputFile
 from longbert.store.layout import MANIFEST
 from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
+from longbert.store.shards import read_shard
 
 # Errors caused by the machine rather than the document.
 _PASSING_ERRORS = {
@@ -33,89 +43,82 @@ _MISSING_SHARE = 0.1
 
 _MISSING_NAMED = 3
 
+_NAMES_TOGETHER = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class PlanSummary:
     """What the last step needs to know about the plan.
 
     Attributes:
-        n_missing, keeps_missing: earlier documents that the inputs no longer have, and whether
-            their rows stay.
+        counts: what it comes to.
+        keeps_missing: whether documents that are gone from the inputs keep their rows.
+        n_units_resumed: units that an interrupted run has done.
         manifest_sha256: digest of the manifest that was planned upon; None without one.
     """
 
-    parts: tuple[str, ...]
-    n_documents: int
-    n_unchanged: int
-    n_removed: int
-    n_missing: int
+    counts: PlanCounts
     keeps_missing: bool
-    n_units: int
-    n_units_copied: int
-    n_units_reindexed: int
     n_units_resumed: int = 0
     manifest_sha256: str | None = None
 
 
-def list_files(context: RunContext) -> Listing:
-    """The files that the inputs name, except those of the output folder.
+def list_groups(context: RunContext) -> Iterator[tuple[InputFile, ...]]:
+    """The files that the inputs name, except those of the output folder, in groups to be scanned.
 
     Raises:
         InputError: an input is missing, or holds no documents.
     """
     config = context.config
-    listing = list_inputs(context.filesystem, config.inputs, output=config.output)
-    context.meter.add({f"skipped {what}": n for what, n in listing.skipped.items()})
-    return listing
+    files = InputFiles(context.filesystem, config.inputs, output=config.output)
+    unused = UnusedEncodings(ReadSettings.of_run(config))
+    yield from file_groups(unused.passing(files))
+    context.meter.add({f"skipped {what}": n for what, n in files.skipped.items()})
+    context.meter.add({f"unused encoding {glob}": 1 for glob in unused.globs})
 
 
-def scan_file(context: RunContext, file: InputFile) -> Iterator[DocumentRef]:
-    """The documents of a file, without their texts."""
-    return scan(context.filesystem, file, ReadSettings.of_run(context.config))
+def scan_group(context: RunContext, files: Sequence[InputFile]) -> Iterator[Block]:
+    """The documents of a group of files, without their texts."""
+    settings = ReadSettings.of_run(context.config)
+    refs = (ref for file in files for ref in scan(context.filesystem, file, settings))
+    return blocks(files[0].order, refs)
 
 
-def plan(context: RunContext, refs: Iterable[DocumentRef], prepared: Prepared) -> Plan:
-    """Plan units, given what the output already holds.
-
-    A bad document stays bad until it changes, but a disk may recover, and the next run may have
-    more memory, so that documents whose error came from the machine are tried again.
-    """
-    config = context.config
-    earlier = list(earlier_parts(context, prepared))
-    planned = plan_units(
-        refs,
-        unit_bytes=config.unit_bytes,
+def plan(context: RunContext, groups: Iterable[Sequence[InputFile]], prepared: Prepared) -> Planned:
+    """Read the inputs and plan units, given what the output already holds."""
+    return plan_pieces(
+        (block for files in groups for block in scan_group(context, files)),
+        (
+            part
+            for names in earlier_names(context, prepared)
+            for part in earlier_parts(context, names)
+        ),
+        lambda name: part_named(context, name),
+        unit_bytes=context.config.unit_bytes,
         fingerprint=prepared.fingerprint,
-        earlier=[receipt.planned for receipt in earlier],
-        again={one for receipt in earlier for one in _to_retry(context, receipt)},
-        keep_missing=config.keep_missing,
-        outdated={receipt.part for receipt in earlier if not context.is_indexed(receipt)},
+        keep_missing=context.config.keep_missing,
     )
-    n_bytes = sum(unit.n_bytes for unit in planned.units)
-    n_new = planned.n_documents - planned.n_unchanged
-    context.meter.add({"planned_documents": n_new, "planned_bytes": n_bytes})
-    return planned
 
 
-def needs_consent(context: RunContext, planned: Plan) -> bool:
+def needs_consent(context: RunContext, counts: PlanCounts) -> bool:
     """Whether so many documents are gone from the inputs that someone must say it is meant."""
-    is_meant = context.config.prune or planned.keeps_missing
-    return not is_meant and len(planned.missing) > _MISSING_SHARE * planned.n_earlier
+    is_meant = context.config.prune or context.config.keep_missing
+    return not is_meant and counts.missing > _MISSING_SHARE * counts.earlier
 
 
-def check_missing(context: RunContext, planned: Plan) -> None:
+def check_missing(context: RunContext, counts: PlanCounts) -> None:
     """Refuse to drop many documents unless that was asked for.
 
     Raises:
         InputError: more than a tenth of the documents are gone, and no setting says what to do.
     """
-    if not needs_consent(context, planned):
+    if not needs_consent(context, counts):
         return
-    n_missing = len(planned.missing)
-    named = ", ".join(map(shown, planned.missing[:_MISSING_NAMED]))
-    more = f" and {n_missing - _MISSING_NAMED:,} more" if n_missing > _MISSING_NAMED else ""
+    named = ", ".join(shown(one.name) for one in counts.first_missing[:_MISSING_NAMED])
+    n_more = counts.missing - _MISSING_NAMED
+    more = f" and {n_more:,} more" if n_more > 0 else ""
     raise InputError(
-        f"{n_missing:,} of the {planned.n_earlier:,} documents in output "
+        f"{counts.missing:,} of the {counts.earlier:,} documents in output "
         f"{context.config.output!r} are gone from the inputs ({named}{more}), which is more than a "
         "tenth, and nothing was changed. Check that input names all of them and that every disk "
         "is there; or add --prune to drop their rows, or --keep-missing to keep them"
@@ -165,9 +168,20 @@ def check_errors(context: RunContext) -> None:
         return
     totals = context.meter.totals()
     n_documents = int(totals.get("planned_documents", 0))
-    n_errors = int(totals.get("errors", 0))
-    limit = context.config.error_limit(n_documents)
-    if n_errors > limit:
+    _refuse_errors(context, int(totals.get("errors", 0)), n_documents)
+
+
+def check_failing(context: RunContext, counts: PlanCounts) -> None:
+    """As :func:`check_errors`, for the documents that planning has shown to fail.
+
+    Raises:
+        TooManyErrorsError: more than ``max_errors``.
+    """
+    _refuse_errors(context, counts.failing, counts.documents - counts.unchanged)
+
+
+def _refuse_errors(context: RunContext, n_errors: int, n_documents: int) -> None:
+    if n_errors > context.config.error_limit(n_documents):
         raise TooManyErrorsError(
             f"{n_errors:,} of the {n_documents:,} documents to do are in errors, and max_errors is "
             f"{context.config.max_errors}. What is done is kept, each error with its reason in "
@@ -176,18 +190,13 @@ def check_errors(context: RunContext) -> None:
         )
 
 
-def summarize(context: RunContext, planned: Plan) -> PlanSummary:
-    """A plan without its units, of which there may be many."""
+def summarize(context: RunContext, counts: PlanCounts) -> PlanSummary:
+    """A plan as the last step gets it; its documents count as planned."""
+    n_new = counts.documents - counts.unchanged
+    context.meter.add({"planned_documents": n_new, "planned_bytes": counts.n_bytes})
     return PlanSummary(
-        parts=planned.parts,
-        n_documents=planned.n_documents,
-        n_unchanged=planned.n_unchanged,
-        n_removed=planned.n_removed,
-        n_missing=len(planned.missing),
-        keeps_missing=planned.keeps_missing,
-        n_units=len(planned.units),
-        n_units_copied=sum(bool(unit.copy_from) and not unit.keeps_rows for unit in planned.units),
-        n_units_reindexed=sum(unit.keeps_rows for unit in planned.units),
+        counts=counts,
+        keeps_missing=context.config.keep_missing,
         manifest_sha256=manifest_digest(context),
     )
 
@@ -198,29 +207,52 @@ def manifest_digest(context: RunContext) -> str | None:
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
-def earlier_parts(context: RunContext, prepared: Prepared) -> Iterator[Receipt]:
-    """Receipts of the complete parts of the output; one that lost a table is made again."""
-    for name in _earlier_names(context, prepared):
-        receipt = context.output.whole_receipt(name, context.tables)
-        if receipt is not None:
-            yield receipt
-
-
-def _earlier_names(context: RunContext, prepared: Prepared) -> list[str]:
-    manifest = context.output.manifest()
+def earlier_names(context: RunContext, prepared: Prepared) -> Iterator[tuple[str, ...]]:
+    """Names of the parts of the output that is there, in order, a thousand or fewer at a time."""
+    output = context.output
+    manifest = output.manifest()
     if manifest is not None:
-        return list(manifest.part_names)
-    claim = context.output.claim()
+        for shard in manifest.shards:
+            yield tuple(part.name for part in read_shard(output, shard))
+        return
+    claim = output.claim()
     if claim is None or claim.rows == prepared.rows:
         # A first run that was stopped is planned the same way again and finds its parts by name.
-        return []
+        return
     # It was stopped in another environment, whose rows the user accepts.
-    made = ((name, context.output.receipt(name)) for name in context.output.complete_parts())
-    return [
-        name
-        for name, receipt in made
-        if receipt is not None and receipt.fingerprint == claim.rows.digest
-    ]
+    made = iter(sorted(output.complete_parts(), key=place_of))
+    while names := tuple(islice(made, _NAMES_TOGETHER)):
+        receipts = ((name, output.receipt(name)) for name in names)
+        yield tuple(
+            name
+            for name, receipt in receipts
+            if receipt is not None and receipt.fingerprint == claim.rows.digest
+        )
+
+
+def earlier_parts(context: RunContext, names: Iterable[str]) -> Iterator[EarlierPart]:
+    """The complete ones of some parts of the output; one that lost a table is made again.
+
+    A bad document stays bad until it changes, but a disk may recover, and the next run may have
+    more memory, so that documents whose error came from the machine are tried again.
+    """
+    for name in names:
+        receipt = context.output.whole_receipt(name, context.tables)
+        if receipt is not None:
+            again = frozenset(_to_retry(context, receipt))
+            yield EarlierPart(receipt.planned, again, not context.is_indexed(receipt))
+
+
+def part_named(context: RunContext, name: str) -> Part:
+    """A part of the output that was found to be complete.
+
+    Raises:
+        OutputError: it is no longer.
+    """
+    receipt = context.output.receipt(name)
+    if receipt is None:
+        raise OutputError(f"part {name} has lost its receipt: run again")
+    return receipt.planned
 
 
 def _to_retry(context: RunContext, receipt: Receipt) -> set[str]:

@@ -14,6 +14,7 @@ from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
 from longbert.store.manifest import PartEntry
 from longbert.store.parquet import from_parquet
+from longbert.store.shards import read_parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def read_predictions(output: OutputFolder, wanted: Collection[str]) -> Predictio
     classifications: dict[str, dict[str, list[Classification]]] = {}
     entities: dict[str, dict[str, list[ScoredSpan]]] = {}
     entity_labels: dict[str, set[str]] = {}
-    for entry in manifest.parts:
+    for entry in read_parts(output, manifest.shards):
         documents = _table(output, entry, "documents", ("document_id", "content_sha256"))
         if documents.num_rows and example_id is None:
             example_id = documents["document_id"][0].as_py()

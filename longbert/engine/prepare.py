@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 _UNITS_ON_GPU = 3
 """One on the device, one before it and one behind it."""
+
+_DIGEST = re.compile(r"passes\[(?P<pass>\d+)\](\.heads\[(?P<head>\d+)\])?\.digest: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +225,7 @@ def _check_rows(
     """
     now = prepared.rows
     more = f"\nThese also differ, and are handled automatically:{_listed(also)}" if also else ""
-    settings = _listed(differences(to_builtins(before.settings), to_builtins(now.settings)))
+    settings = _listed(_setting_changes(before.settings, now.settings))
     if settings:
         raise FingerprintError(
             f"output {config.output!r} holds rows made with other models or settings:{settings}\n"
@@ -239,6 +242,20 @@ def _check_rows(
         "and changed documents only and records the mixture; or name another folder with "
         f"--output, which encodes every document again{more}"
     )
+
+
+def _setting_changes(before: RowSettings, now: RowSettings) -> Iterator[str]:
+    """Which settings differ; a digest with what it is the digest of."""
+    for line in differences(to_builtins(before), to_builtins(now)):
+        found = _DIGEST.match(line)
+        if found is None:
+            yield line
+            continue
+        own = before.passes[int(found["pass"])].heads
+        if found["head"] is not None:
+            own = own[int(found["head"]) :][:1]
+        what = "weights" if found["head"] is not None else "weights or tokenizer of the model"
+        yield f"{what} of {', '.join(head.name for head in own)}: {line}"
 
 
 def _listed(lines: Iterable[str]) -> str:

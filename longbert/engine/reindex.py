@@ -15,6 +15,7 @@ from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
 from longbert.store.lock import locked
 from longbert.store.manifest import IndexSettings, Manifest, TableIndex, to_builtins
+from longbert.store.shards import part_names, read_parts
 
 
 def rebuild_index(
@@ -43,14 +44,16 @@ def rebuild_index(
         settings = index_settings(
             before.metric, type=type, memory=memory, recall=recall, before=before
         )
-        built = build_index(output, manifest.part_names, settings)
+        built = build_index(output, [*part_names(output, manifest.shards)], settings)
         manifest = msgspec.structs.replace(manifest, index=built.entry, index_settings=settings)
         lock.check()
         output.write_record(MANIFEST, manifest.sealed())
         history = read_history(output)
         write_history(output, msgspec.structs.replace(history, index=built.report))
-        files = () if built.entry is None else index_files(output, built.entry)
-        output.remove_all(output.unnamed(manifest.parts, files))
+        files = [shard.file for shard in manifest.shards]
+        if built.entry is not None:
+            files += index_files(output, built.entry)
+        output.remove_all(output.unnamed(read_parts(output, manifest.shards), files))
 
 
 def describe_index(output: OutputFolder) -> dict[str, Any]:
@@ -62,10 +65,12 @@ def describe_index(output: OutputFolder) -> dict[str, Any]:
     """
     manifest, settings = _with_vectors(output)
     if manifest.index is None:
-        raise OutputError(f"{output.path} has no index, since it holds no document")
+        raise OutputError(
+            f"{output.path} has no index, since it holds no document: run longbert on some first"
+        )
     description = output.index_description(manifest.index)
     report = read_history(output).index
-    parts = {*manifest.part_names}
+    parts = {*part_names(output, manifest.shards)}
     return {
         "settings": to_builtins(settings),
         "metric": description.metric,

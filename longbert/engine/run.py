@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from longbert.core.units import Plan, Unit
+from longbert.core.threads import in_order
+from longbert.core.units import Unit
 from longbert.engine.context import RunContext, load_models, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
+from longbert.engine.gather import gather
 from longbert.engine.plan import (
     check_errors,
     check_missing,
     is_resumed,
-    list_files,
+    list_groups,
     plan,
-    scan_file,
     summarize,
 )
+from longbert.engine.planner import Planned
 from longbert.engine.prepare import (
     Prepared,
     check_machine,
@@ -29,6 +31,7 @@ from longbert.engine.prepare import (
     row_fingerprint,
 )
 from longbert.engine.remembered import models_key, remembered
+from longbert.engine.spool import Spool
 from longbert.errors import ConfigError
 from longbert.index.lexical.languages import read_ahead
 from longbert.store.lock import locked
@@ -89,7 +92,7 @@ class DoUnits(Protocol):
     def __call__(
         self,
         context: RunContext,
-        units: Sequence[Unit],
+        units: Spool[Unit],
         prepared: Prepared,
         models: RunModels,
     ) -> None:
@@ -97,17 +100,17 @@ class DoUnits(Protocol):
 
 
 def do_units_here(
-    context: RunContext, units: Sequence[Unit], prepared: Prepared, models: RunModels
+    context: RunContext, units: Spool[Unit], prepared: Prepared, models: RunModels
 ) -> None:
     """Make the parts of units in this process, one after another or a few at a time."""
     # Torch is imported for work only.
-    from longbert.encoders.runtime.parallel import in_order
     from longbert.engine.unit import process_unit
 
     def do(unit: Unit) -> None:
         process_unit(context, unit, lambda: models.checked(prepared))
 
-    for _ in in_order(do, units, n_threads=prepared.units_at_once):
+    n_threads = prepared.units_at_once
+    for _ in in_order(do, units, n_threads=n_threads, at_most=2 * n_threads):
         pass
 
 
@@ -129,21 +132,28 @@ def run_in_process(
     with locked(context.output) as lock:
         models = RunModels(context)
         planned, prepared, key = plan_run(context, models)
-        check_missing(context, planned)
-        summary = summarize(context, planned)
-        if planned.units:
+        check_missing(context, planned.counts)
+        summary = summarize(context, planned.counts)
+        if len(planned.units):
             lock.check()
             claim_output(context, prepared)
-            left = [unit for unit in planned.units if not is_resumed(context, unit)]
+            left = Spool(unit for unit in planned.units if not is_resumed(context, unit))
             check_errors(context)
-            if left:
+            if len(left):
                 read_ahead(context.config.language)
                 do_units(context, left, prepared, models)
             summary = replace(summary, n_units_resumed=len(planned.units) - len(left))
-        return finish(context, summary, prepared, replace(info, models=key), check=lock.check)
+        return finish(
+            context,
+            summary,
+            gather(context, planned.parts),
+            prepared,
+            replace(info, models=key),
+            check=lock.check,
+        )
 
 
-def plan_run(context: RunContext, models: RunModels) -> tuple[Plan, Prepared, str | None]:
+def plan_run(context: RunContext, models: RunModels) -> tuple[Planned, Prepared, str | None]:
     """Read the inputs and plan what is to be done, changing nothing.
 
     Args:
@@ -157,14 +167,13 @@ def plan_run(context: RunContext, models: RunModels) -> tuple[Plan, Prepared, st
         LongbertError: see the steps.
     """
     # Inputs that are not there are told before models are looked for.
-    listing = list_files(context)
+    groups = Spool(list_groups(context))
     # Another loader may load anything.
     key = models_key(context.config) if context.load is load_models else None
     prepared = remembered(context, key)
     if prepared is None:
         prepared = fingerprints(context, models.get())
-    refs = [ref for file in listing.files for ref in scan_file(context, file)]
-    return plan(context, refs, prepared), prepared, key
+    return plan(context, groups, prepared), prepared, key
 
 
 def refuse_file(context: RunContext) -> None:

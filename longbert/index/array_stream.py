@@ -25,7 +25,8 @@ class Writable(Protocol):
 class ArrayOnDisk:
     """Unsigned whole numbers that are appended to and then read once, in order.
 
-    They are in a file without a name, of which nothing is left however the process ends.
+    They are in a file without a name, of which nothing is left however the process ends; a
+    ``with`` block closes it.
     """
 
     def __init__(self) -> None:
@@ -50,8 +51,10 @@ class ArrayOnDisk:
         while len(values := np.fromfile(self._file, "<u8", CHUNK_ITEMS)):
             yield values.astype(self.kind)
 
-    def close(self) -> None:
-        """Remove them."""
+    def __enter__(self) -> ArrayOnDisk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
 

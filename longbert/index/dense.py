@@ -113,12 +113,21 @@ class DenseSearch:
         scored.add(np.flatnonzero(may), np.full(np.count_nonzero(may), np.inf))
         return scored.top()
 
-    def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
-        """Score some documents. Shape: (documents,)."""
+    def document_scores(self, queries: FloatArray, documents: IntArray, rank: str) -> FloatArray:
+        """Score some documents, whose vectors are read once for all queries.
+
+        Args:
+            queries: shape (..., width).
+            documents: their positions.
+            rank: as for :meth:`top`.
+
+        Returns:
+            Shape: (..., documents).
+        """
         if rank == "document":
-            return self._vectors.documents.scores(query, documents)
+            return self._vectors.documents.scores(queries, documents)
         rows, sizes = self._snapshot.rows_of(documents)
-        return document_scores(self._vectors.passages.scores(query, rows), sizes, rank=rank)
+        return document_scores(self._vectors.passages.scores(queries, rows), sizes, rank=rank)
 
     def passage_scores(self, query: FloatArray, document: int) -> FloatArray:
         """Score the passages of a document, by ordinal. Shape: (passages of the document,)."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -39,6 +40,7 @@ class HitPassage:
         text: the document's text at that span.
         words: where the words of the query stand in ``text``, half-open.
         strongest: the sentence of ``text`` with most of them; None without any.
+        is_cut: whether its first sentence begins before it, and its last one ends behind it.
     """
 
     char_start: int
@@ -47,6 +49,7 @@ class HitPassage:
     text: str
     words: tuple[tuple[int, int], ...] = ()
     strongest: tuple[int, int] | None = None
+    is_cut: tuple[bool, bool] = (False, False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +116,19 @@ def read_excerpts(snapshot: IndexSnapshot, documents: Sequence[Wanted]) -> list[
             ScoredPassage(int(one), int(starts[one]), int(ends[one]), float(found.scores[one]))
             for one in best
         )
-        passages = _without_overlap([_cut(span, own, starts) for span in spans])
+        passages = _without_overlap([_widened(span, own, starts) for span in spans])
         excerpts.append(
             Excerpt(
                 title=_first_line(own.get(0, "")),
                 n_chars=int(ends[-1]) if len(ends) else 0,
-                passages=tuple(_marked(*one, found.weights, languages) for one in passages),
+                passages=tuple(_marked(one, found.weights, languages) for one in passages),
             )
         )
     return excerpts
 
 
-def _cut(span: Span, texts: Mapping[int, str], starts: IntArray) -> tuple[int, float, str]:
-    """The start, score and text of a span that is widened to the borders of sentences."""
+def _widened(span: Span, texts: Mapping[int, str], starts: IntArray) -> HitPassage:
+    """A span widened to the borders of sentences, as far as these can be seen."""
     first, last = span.first_ordinal, span.last_ordinal
     while first - 1 in texts and span.first_ordinal - first < _NEIGHBOURS:
         first -= 1
@@ -136,24 +139,41 @@ def _cut(span: Span, texts: Mapping[int, str], starts: IntArray) -> tuple[int, f
     begin, stop = widened(
         around, span.char_start - base, span.char_end - base, limit_chars=WIDENED_CHARS
     )
-    return base + begin, span.score, around[begin:stop]
+    sentences = sentence_spans(around)
+    # A sentence at either end of what was read may go on beyond it.
+    begins = {one for one, _ in sentences[first > 0 :]}
+    ends = {one for _, one in sentences[: len(sentences) - (last + 1 < len(starts))]}
+    return HitPassage(
+        char_start=base + begin,
+        char_end=base + stop,
+        score=span.score,
+        text=around[begin:stop],
+        is_cut=(begin < stop and begin not in begins, begin < stop and stop not in ends),
+    )
 
 
-def _without_overlap(passages: Sequence[tuple[int, float, str]]) -> list[tuple[int, float, str]]:
+def _without_overlap(passages: Sequence[HitPassage]) -> list[HitPassage]:
     """Join those that widening made touch; best first."""
-    joined: list[tuple[int, float, str]] = []
-    for start, score, text in sorted(passages):
-        if joined and start <= joined[-1][0] + len(joined[-1][2]):
-            before, best, had = joined[-1]
-            joined[-1] = before, max(best, score), had + text[before + len(had) - start :]
-        else:
-            joined.append((start, score, text))
-    return sorted(joined, key=lambda one: (-one[1], one[0]))
+    joined: list[HitPassage] = []
+    for one in sorted(passages, key=lambda one: one.char_start):
+        if not joined or one.char_start > joined[-1].char_end:
+            joined.append(one)
+            continue
+        before = joined[-1]
+        joined[-1] = replace(
+            before,
+            char_end=max(before.char_end, one.char_end),
+            score=max(before.score, one.score),
+            text=before.text + one.text[before.char_end - one.char_start :],
+            is_cut=(before.is_cut[0], max(before, one, key=lambda one: one.char_end).is_cut[1]),
+        )
+    return sorted(joined, key=lambda one: (-one.score, one.char_start))
 
 
 def _marked(
-    start: int, score: float, text: str, weights: Mapping[int, float], languages: Sequence[str]
+    passage: HitPassage, weights: Mapping[int, float], languages: Sequence[str]
 ) -> HitPassage:
+    text = passage.text
     least = _MARKED_FROM * max(weights.values(), default=0.0)
     found = [*words_of(text), *characters_of(text)] if weights else []
     places = [(begin, begin + len(word)) for begin, word in found]
@@ -164,7 +184,8 @@ def _marked(
         gains = np.maximum(gains, [weights.get(term, 0.0) for term in terms])
     sentences = sentence_spans(text)
     place = strongest(
-        sum(
+        # A sum that does not depend on the order, which a set does not keep from run to run.
+        math.fsum(
             gain
             for gain, word in {
                 (gain, text[begin:end].casefold())
@@ -174,11 +195,8 @@ def _marked(
         )
         for first, last in sentences
     )
-    return HitPassage(
-        char_start=start,
-        char_end=start + len(text),
-        score=score,
-        text=text,
+    return replace(
+        passage,
         words=tuple(
             where
             for where, gain in zip(places, gains.tolist(), strict=True)

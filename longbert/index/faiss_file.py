@@ -7,6 +7,7 @@ tables. What is inside knows vectors by their rows.
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -81,20 +82,16 @@ def write_index_file(
     index.ntotal, n_rows = 0, index.ntotal
     with_ids = faiss.IndexIDMap(index)
     index.ntotal = with_ids.ntotal = n_rows
-    faiss.copy_array_to_vector(np.ascontiguousarray(ids, np.int64), with_ids.id_map)
-    digest = hashlib.sha256()
     with tempfile.TemporaryFile(prefix="longbert-index-") as file:
-
-        def write(piece: bytes) -> None:
-            digest.update(piece)
-            file.write(piece)
-
-        faiss.write_index(with_ids, faiss.PyCallbackIOWriter(write))
+        faiss.write_index(with_ids, faiss.PyCallbackIOWriter(file.write))
+        # What comes last is the number of ids, of which FAISS would hold a copy.
+        file.seek(-8, os.SEEK_END)
+        file.write(len(ids).to_bytes(8, "little"))
+        file.write(np.ascontiguousarray(ids, "<i8").data)
         file.flush()
-        sha256 = digest.hexdigest()
-        name = index_file(table, sha256=sha256, suffix="faiss")
         with mmap(file.fileno(), 0, access=ACCESS_READ) as mapped, memoryview(mapped) as content:
-            n_bytes = len(content)
+            sha256, n_bytes = hashlib.sha256(content).hexdigest(), len(content)
+            name = index_file(table, sha256=sha256, suffix="faiss")
             output.write(name, content)
     return name, sha256, n_bytes
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import numpy as np
 
-from longbert.index.array_file import pack, smallest
+from longbert.index.array_stream import ArrayOnDisk, Writable, write_arrays
 from longbert.store.folder import OutputFolder
 from longbert.store.parquet import read_batches
 
 
-def large_catalog(output: OutputFolder, part: str) -> bytes:
+def write_large_catalog(file: Writable, *, output: OutputFolder, part: str) -> None:
     """Make the catalog that :func:`longbert.index.catalog.catalog_file` makes of the same part.
 
     Args:
+        file: open for writing.
         output: where the part is.
         part: its name; it holds one document.
 
@@ -25,15 +28,14 @@ def large_catalog(output: OutputFolder, part: str) -> bytes:
         for document_id in batch.column("document_id").to_pylist()
     )
     encoded = document_id.encode()
-    passage_ids, char_ends = np.empty(0, np.int64), np.empty(0, np.int64)
-    for _, batch in read_batches(output, "passages", [part], ("passage_id", "char_end")):
-        passage_ids = np.append(passage_ids, batch.column("passage_id").to_numpy())
-        char_ends = np.append(char_ends, batch.column("char_end").to_numpy())
-    arrays = {
-        "passages": np.array([0, len(passage_ids)], np.int64),
-        "passage_ids": passage_ids,
-        "char_ends": smallest(char_ends),
-        "id_starts": np.array([0, len(encoded)], np.int64),
-        "ids": np.frombuffer(encoded, np.uint8),
-    }
-    return pack(arrays, {})
+    with ExitStack() as stack:
+        names = ("passages", "passage_ids", "char_ends", "id_starts", "ids")
+        arrays = {name: stack.enter_context(ArrayOnDisk()) for name in names}
+        for _, batch in read_batches(output, "passages", [part], ("passage_id", "char_end")):
+            arrays["passage_ids"].append(batch.column("passage_id").to_numpy())
+            arrays["char_ends"].append(batch.column("char_end").to_numpy())
+        arrays["passages"].append(np.array([0, arrays["passage_ids"].n_items], np.int64))
+        arrays["id_starts"].append(np.array([0, len(encoded)], np.int64))
+        arrays["ids"].append(np.frombuffer(encoded, np.uint8))
+        kinds = dict.fromkeys(("passages", "passage_ids", "id_starts"), np.int64)
+        write_arrays(file, arrays, {**kinds, "ids": np.uint8}, {})

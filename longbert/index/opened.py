@@ -27,7 +27,7 @@ def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> Vect
     Raises:
         OutputError: a file is damaged, or of other rows than the tables.
     """
-    parts = snapshot.manifest.part_names
+    parts = [part.entry.name for part in snapshot.parts]
     passages = OpenTable.open(snapshot.index_files, description.passages, parts)
     documents = OpenTable.open(snapshot.index_files, description.documents, parts)
     named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from longbert.arrays import FloatArray
+from longbert.core.fusion import lowered
 from longbert.index.excerpts import Hit
 
 Rerank = Callable[[str, Sequence[str]], FloatArray]
@@ -15,11 +18,14 @@ LoadReranker = Callable[[str, str | None], Rerank]
 """The name of a model, and that of its label for relevant, to what scores with it."""
 
 RERANKED = 50
-"""Documents that are put into a new order, or as many as are wanted, if that is more."""
+"""Documents that are put into a new order; then the next as many, which follow them."""
 
 
 def reranked(query: str, hits: Sequence[Hit], k: int, rerank: Rerank) -> list[Hit]:
     """The best ``k`` hits by their best passages of those that are shown.
+
+    Hits are put into a new order fifty by fifty, so that the first ones do not depend on how many
+    there are. The scores of each fifty are shifted, if need be, to be below those before them.
 
     Args:
         query: its text.
@@ -32,11 +38,19 @@ def reranked(query: str, hits: Sequence[Hit], k: int, rerank: Rerank) -> list[Hi
     """
     passages = [passage for hit in hits for passage in hit.passages]
     scores = iter(rerank(query, [passage.text for passage in passages]).tolist())
-    found = []
-    for hit in hits:
-        own = [replace(passage, score=next(scores)) for passage in hit.passages]
-        own.sort(key=lambda passage: (-passage.score, passage.char_start))
-        if own:
-            found.append(replace(hit, score=own[0].score, passages=tuple(own)))
-    found.sort(key=lambda hit: (-hit.score, hit.document_id))
+    found: list[Hit] = []
+    for start in range(0, len(hits), RERANKED):
+        block = []
+        for hit in hits[start : start + RERANKED]:
+            own = [replace(passage, score=next(scores)) for passage in hit.passages]
+            own.sort(key=lambda passage: (-passage.score, passage.char_start))
+            if own:
+                block.append(replace(hit, passages=tuple(own)))
+        best = np.array([hit.passages[0].score for hit in block], np.float32)
+        bound = found[-1].score if found else np.inf
+        block = [
+            replace(hit, score=score)
+            for hit, score in zip(block, lowered(best, bound).tolist(), strict=True)
+        ]
+        found += sorted(block, key=lambda hit: (-hit.score, hit.document_id))
     return [replace(hit, rank=rank) for rank, hit in enumerate(found[:k], start=1)]

@@ -31,7 +31,7 @@ class Rows:
     Attributes:
         path: of a file that holds ``head`` bytes for others to fill, then the vectors.
         vectors: mapped from it. Shape: (rows, width).
-        ids: for FAISS. Shape: (rows,).
+        ids: for FAISS, mapped from another file. Shape: (rows,).
         parts: with rows.
         longest: Euclidean length.
     """
@@ -62,16 +62,16 @@ def gathered_rows(
     Raises:
         OutputError: a table is missing or damaged.
     """
-    gathering = _Gathering(table, metric)
     with tempfile.TemporaryDirectory(prefix="longbert-index-") as folder:
-        path = Path(folder, "vectors")
-        with path.open("wb") as file:
+        path, path_of_ids = Path(folder, "vectors"), Path(folder, "ids")
+        with path.open("wb") as file, path_of_ids.open("wb") as file_of_ids:
             file.write(bytes(head))
-            entries = tuple(_entries(output, table, parts, gathering, file))
+            gathering = _Gathering(table, metric, file, file_of_ids)
+            entries = tuple(_entries(output, table, parts, gathering))
         if not gathering.width:
             yield None
             return
-        ids = np.concatenate(gathering.ids)
+        ids = np.memmap(path_of_ids, np.int64, "r")
         shape = len(ids), gathering.width
         vectors = np.memmap(path, np.float32, "r+", offset=head, shape=shape)
         yield Rows(path, vectors, ids, entries, gathering.longest)
@@ -82,10 +82,9 @@ def _entries(
     table: str,
     parts: Iterable[str],
     gathering: _Gathering,
-    file: BinaryIO,
 ) -> Iterator[PartRows]:
     for part in parts:
-        entry = digested(output, table, part, lambda batch: gathering.add(batch, file))
+        entry = digested(output, table, part, gathering.add)
         if entry.n_rows:
             yield entry
 
@@ -116,25 +115,26 @@ def digested(
 
 
 class _Gathering:
-    """Checks batches and writes their vectors."""
+    """Checks batches and writes their vectors and ids."""
 
-    def __init__(self, table: str, metric: str) -> None:
+    def __init__(self, table: str, metric: str, vectors: BinaryIO, ids: BinaryIO) -> None:
         self.width = 0
         self.longest = 0.0
-        self.ids: list[IntArray] = []
         self._table = table
         self._metric = metric
+        self._vectors_file = vectors
+        self._ids_file = ids
         self._n_rows = 0
 
-    def add(self, batch: VectorBatch, file: BinaryIO) -> None:
+    def add(self, batch: VectorBatch) -> None:
         vectors = self._checked(batch)
         self._n_rows += len(batch.ids)
         if vectors is None:
             return
         stored = unit_vectors(vectors) if self._metric == "cosine" else vectors
         self.longest = max(self.longest, float(lengths(stored).max()))
-        self.ids.append(batch.ids)
-        file.write(np.ascontiguousarray(stored, "<f4").data)
+        self._ids_file.write(np.ascontiguousarray(batch.ids, np.int64).data)
+        self._vectors_file.write(np.ascontiguousarray(stored, "<f4").data)
 
     def _checked(self, batch: VectorBatch) -> FloatMatrix | None:
         vectors = batch.vectors

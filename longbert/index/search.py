@@ -16,11 +16,11 @@ from longbert.core.ranks import DENSE_RANKS, LEXICAL_RANKS, check_rank
 from longbert.errors import ConfigError, OutputError, shown
 from longbert.index.dense import DenseSearch
 from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
-from longbert.index.hybrid import Query, candidate_scores, fused
+from longbert.index.hybrid import DEPTH, Kinds, Query, fused
 from longbert.index.lexical.corpus import LexicalMatch
 from longbert.index.opened import open_vectors
 from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
-from longbert.index.sentences import SentenceSearch, query_parts
+from longbert.index.sentences import SentenceSearch, query_parts, with_whole
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
@@ -188,8 +188,9 @@ class Index:
                 ``best`` together; None: :attr:`default_rank`.
             filter: which documents may be found, as in ``"label = 'neg' and score > 0.8"``; it
                 is applied before the documents are ranked. None: all.
-            rerank: a cross-encoder, a folder or hub id, that puts the first 50 documents, or
-                ``k``, into a new order by the passages that are shown; None: none does.
+            rerank: a cross-encoder, a folder or hub id, that puts the first 50 documents into a
+                new order by the passages that are shown, then the next 50, and so on; None: none
+                does.
             rerank_label: of a cross-encoder of several labels, the one that means relevant.
 
         Raises:
@@ -201,7 +202,7 @@ class Index:
         """
         rank = self._checked(k, rank)
         model = self._reranker(rerank, rerank_label)
-        depth = k if model is None else max(k, RERANKED)
+        depth = k if model is None else -(-k // RERANKED) * RERANKED
         hits: list[list[Hit]] = []
         for queries in self._queries(texts, rank, filter):
             hits.extend(self._hits([self._found(query, depth, rank) for query in queries]))
@@ -209,21 +210,20 @@ class Index:
             return hits
         return [reranked(text, own, k, model) for text, own in zip(texts, hits, strict=True)]
 
-    def kind_scores(self, text: str, k: int = 10) -> tuple[list[str], dict[str, FloatArray]]:
+    def kind_scores(self, text: str) -> tuple[list[str], dict[str, FloatArray]]:
         """What each kind of search says of a query, before their scores are fused.
 
         Args:
             text: of any length.
-            k: documents wanted, which decides how many are candidates.
 
         Returns:
-            The ids of the candidates, and their scores by kind (a key of
+            The ids of the candidates that are fused first, and their scores by kind (a key of
             :data:`longbert.core.fusion.WEIGHTS`). Shape of each: (candidates,).
         """
         ((query,),) = self._queries([text], self.default_rank, None)
-        ids = self._snapshot.ids
-        candidates, by_kind = candidate_scores(query, k, self._sentences_of(query), ids)
-        return ids(candidates), by_kind
+        kinds = self._kinds(query)
+        candidates, _ = kinds.best(DEPTH)
+        return self._snapshot.ids(candidates), kinds.scores(candidates)
 
     def rankings(
         self,
@@ -329,7 +329,9 @@ class Index:
         parts = [[text] if rank == "document" else query_parts(text) for text in texts]
         flat = [part for of_text in parts for part in of_text]
         vectors = self._dense.queries(self._encode(flat), n_texts=len(flat))
-        return np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
+        by_text = np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
+        whole = map(with_whole, by_text, parts, texts)
+        return [self._dense.queries(vectors, n_texts=len(vectors)) for vectors in whole]
 
     def _match(self, text: str, rank: str) -> LexicalMatch | None:
         return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
@@ -338,10 +340,11 @@ class Index:
         """The best ``k`` documents and their scores."""
         if query.vectors is not None and rank not in LEXICAL_RANKS:
             return self._by_sentence.top(query.vectors, k, rank, allowed=query.allowed)
-        return fused(query, k, self._sentences_of(query), self._snapshot.ids)
+        return fused(self._kinds(query), k, self._snapshot.ids)
 
-    def _sentences_of(self, query: Query) -> SentenceSearch | None:
-        return None if query.vectors is None else self._by_sentence
+    def _kinds(self, query: Query) -> Kinds:
+        dense = None if query.vectors is None else self._by_sentence
+        return Kinds(query, dense, self._snapshot.ids)
 
     def _passage_scores(self, query: Query, document: int) -> FloatArray:
         by_kind = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
@@ -12,14 +14,38 @@ from longbert.index.dense import DenseSearch
 AT_LEAST = 50
 _GROWTH = 4
 
+LONG_CHARS = 20_000
+"""Length of a query from which on the vector of the whole is that of its parts."""
+
 
 def query_parts(text: str) -> list[str]:
-    """What of a query has a vector: its sentences, if there are several, and the whole, last.
+    """What of a query is encoded: its sentences, if there are several, and the whole, last.
 
-    One vector of several statements lies near none of the passages that make them.
+    One vector of several statements lies near none of the passages that make them. A whole of
+    more than :data:`LONG_CHARS` is not read a second time: see :func:`with_whole`.
     """
     spans = query_sentences(text)
-    return [*(text[start:end] for start, end in spans), text] if len(spans) > 1 else [text]
+    if len(spans) == 1:
+        return [text]
+    parts = [text[start:end] for start, end in spans]
+    return parts if len(text) > LONG_CHARS else [*parts, text]
+
+
+def with_whole(vectors: FloatArray, parts: Sequence[str], text: str) -> FloatArray:
+    """Vectors of the parts of a query, that of the whole last.
+
+    A text of many windows has the mean of their vectors, and nearly the same is the mean over its
+    parts, by their lengths.
+
+    Args:
+        vectors: shape (parts, width).
+        parts: as :func:`query_parts` gives them.
+        text: the query.
+    """
+    if parts[-1] == text:
+        return vectors
+    whole = np.average(vectors, axis=0, weights=[len(part) for part in parts])
+    return np.vstack([vectors, whole.astype(np.float32)])
 
 
 class SentenceSearch:
@@ -70,9 +96,7 @@ class SentenceSearch:
 
     def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
         """Score some documents. Shape: (documents,)."""
-        if len(query) == 1:
-            return self._dense.document_scores(query[0], documents, rank)
-        return _mean(np.array([self._dense.document_scores(one, documents, rank) for one in query]))
+        return _mean(self._dense.document_scores(query, documents, rank))
 
 
 def _mean(scores: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
 from longbert.store.layout import CATALOG, LEXICAL
 from longbert.store.manifest import IndexDescription, Manifest, PartEntry
+from longbert.store.shards import read_parts
 
 HELD_TABLES = ("passages", "documents", "classifications", "entities")
 """Tables that texts and filters are read from; a snapshot holds their files."""
@@ -199,7 +200,7 @@ def open_snapshot(output: OutputFolder, *, before: IndexSnapshot | None = None) 
 def _open(output: OutputFolder, manifest: Manifest, before: IndexSnapshot | None) -> IndexSnapshot:
     held = {} if before is None else {part.entry.name: part for part in before.parts}
     parts = []
-    for entry in manifest.parts:
+    for entry in read_parts(output, manifest.shards):
         known = held.get(entry.name)
         parts.append(known if known and known.entry == entry else _open_part(output, entry))
     description = None

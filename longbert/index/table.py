@@ -216,16 +216,23 @@ class OpenTable:
             found[here] = self._segments[number].vectors(inside[here])
         return found
 
-    def scores(self, query: FloatVector, rows: IntArray) -> FloatArray:
-        """Score rows exactly, independent of which rows come together. Shape: (rows,).
+    def scores(self, queries: FloatArray, rows: IntArray) -> FloatArray:
+        """Score rows exactly, independent of which rows and queries come together.
+
+        Args:
+            queries: shape (..., width).
+            rows: whose vectors are read once for all queries.
+
+        Returns:
+            Shape: (..., rows).
 
         Raises:
             OutputError: a vector is not finite.
         """
-        scores = np.empty(len(rows), np.float32)
+        scores = np.empty((*queries.shape[:-1], len(rows)), np.float32)
         for start in range(0, len(rows), ROWS_AT_ONCE):
             block = rows[start : start + ROWS_AT_ONCE]
-            scores[start : start + len(block)] = similarities(self.vectors(block), query)
+            scores[..., start : start + len(block)] = similarities(self.vectors(block), queries)
         if not np.isfinite(scores).all():
             raise OutputError(
                 "the index holds a vector with NaN or infinity, so it is damaged: remove the "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from longbert.errors import DocumentError
 from longbert.readers.encodings import is_over_ascii, named_encoding
@@ -12,7 +12,7 @@ from longbert.readers.fields import (
     printable,
     replace_surrogates,
 )
-from longbert.readers.kinds import DocumentReader, Kind
+from longbert.readers.kinds import DocumentReader, Kind, kind_of
 from longbert.readers.pieces import DocumentPieces
 from longbert.readers.piecewise import Codec, DigestedStream, codec_of, decoded_pieces, survey
 from longbert.readers.refs import (
@@ -123,6 +123,30 @@ def _pieces(
         raise settings.too_large(
             "the text", n_bytes, "max_text_bytes", remedy="split the document", stage="read"
         )
+
+
+class UnusedEncodings:
+    """Globs for which an encoding was named, and which no file fits that has an encoding.
+
+    Args:
+        settings: that name the encodings.
+    """
+
+    def __init__(self, settings: ReadSettings) -> None:
+        self._left = [one for one in settings.encodings if one.glob]
+
+    def passing(self, files: Iterable[InputFile]) -> Iterator[InputFile]:
+        """The same files, which are looked at as they go by."""
+        for file in files:
+            kind, _ = kind_of(file.path) if self._left else (None, None)
+            if kind is not None and kind.detectors:
+                self._left = [one for one in self._left if not one.fits(file)]
+            yield file
+
+    @property
+    def globs(self) -> tuple[str, ...]:
+        """Those that no file has fitted so far."""
+        return tuple(one.glob for one in self._left)
 
 
 def _encoding(file: InputFile, kind: Kind, settings: ReadSettings) -> str | None:

@@ -9,6 +9,8 @@ from typing import Any
 from longbert.errors import DocumentError, InputError, shown
 from longbert.readers.values import DECODER
 
+_EXAMPLE = '{"id": "1", "text": "what was agreed?"}'
+
 
 @dataclass(frozen=True, slots=True)
 class Query:
@@ -54,10 +56,7 @@ def read_queries(data: bytes, *, name: str) -> list[Query]:
         queries[query.query_id] = query
         lines[query.query_id] = number
     if not queries:
-        raise InputError(
-            f"{name} has no queries: "
-            'write one JSON object a line, such as {"id": "1", "text": "what was agreed?"}'
-        )
+        raise InputError(f"{name} has no queries: write one JSON object a line, such as {_EXAMPLE}")
     return list(queries.values())
 
 
@@ -94,7 +93,8 @@ def _parsed(line: bytes, where: str) -> Query:
         raise InputError(f"{where}: {error.message}") from None
     if not isinstance(record, dict):
         raise InputError(
-            f"{where} must be a JSON object with id and text, is a {type(record).__name__}"
+            f"{where} must be a JSON object with id and text, is a {type(record).__name__}: write "
+            f"{_EXAMPLE}"
         )
     for field in ("id", "text"):
         if field not in record:
@@ -104,9 +104,13 @@ def _parsed(line: bytes, where: str) -> Query:
     if isinstance(query_id, int) and not isinstance(query_id, bool):
         query_id = str(query_id)
     if not isinstance(query_id, str) or not query_id:
-        raise InputError(f"{where}: id must be a string or whole number that is not empty")
+        raise InputError(
+            f"{where}: id must be a string or whole number that is not empty: write {_EXAMPLE}"
+        )
     if not isinstance(text, str):
-        raise InputError(f"{where}: text must be a string, is a {type(text).__name__}")
+        raise InputError(
+            f"{where}: text must be a string, is a {type(text).__name__}: write {_EXAMPLE}"
+        )
     return Query(
         where,
         check_query(query_id, f"{where}: id"),

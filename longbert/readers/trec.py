@@ -61,7 +61,9 @@ def parse_qrels(data: bytes, *, name: str) -> dict[str, dict[str, int]]:
         try:
             own[unquote(document)] = checked_grade(max(0, int(grade)), where)
         except ValueError:
-            raise InputError(f"{where}: grade must be a whole number, is {shown(grade)}") from None
+            raise InputError(
+                f"{where}: grade must be a whole number, is {shown(grade)}: write 1 for relevant"
+            ) from None
     return grades
 
 
@@ -90,7 +92,7 @@ def _score(written: str, where: str) -> np.float32:
     except ValueError:
         score = math.nan
     if math.isnan(score):
-        raise InputError(f"{where}: score must be a number, is {shown(written)}")
+        raise InputError(f"{where}: score must be a number, is {shown(written)}: write it as 12.5")
     with np.errstate(over="ignore"):
         return np.float32(score)
 

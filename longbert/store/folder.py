@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from tempfile import NamedTemporaryFile
 from typing import IO, Any
 
 import msgspec
 import pyarrow as pa
 
-from longbert.errors import ConfigError, OutputError
+from longbert.errors import ConfigError, OutputError, UnfinishedError
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
 from longbert.store.layout import (
     CLAIM,
     INDEX,
+    LEXICAL,
     LOCK,
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
+    SHARDS,
     TOP_FILES,
     is_own,
     receipt_file,
@@ -38,6 +42,9 @@ from longbert.store.manifest import (
     from_json,
     to_json,
 )
+
+IN_MEMORY_BYTES = 32 << 20
+"""Of a file on another machine, beyond which it is read by way of the disk."""
 
 _PIECE_BYTES = 1 << 20
 
@@ -103,16 +110,27 @@ class OutputFolder:
         self._compare(name, digest.hexdigest(), sha256)
 
     def open_source(self, name: str) -> Any:
-        """A file as Arrow reads it: mapped into memory where it is local; raises OSError."""
+        """A file as Arrow reads it: mapped into memory where it is local; raises OSError.
+
+        One that is not is read first: a large one into a temporary file, which goes with the map.
+        """
         path = self.join(name)
         local = self.filesystem.local_path(path)
         if local is not None:
             return pa.memory_map(local)
         with self.filesystem.open(path) as file:
-            return pa.BufferReader(file.read())
+            beginning = file.read(IN_MEMORY_BYTES)
+            if len(beginning) < IN_MEMORY_BYTES:
+                return pa.BufferReader(beginning)
+            with NamedTemporaryFile(prefix="longbert-") as copy:
+                copy.write(beginning)
+                del beginning
+                shutil.copyfileobj(file, copy, _PIECE_BYTES)
+                copy.flush()
+                return pa.memory_map(copy.name)
 
     def open_mapped(self, name: str) -> memoryview:
-        """Content of a file, mapped into memory where it is local; raises OSError."""
+        """Content of a file, as :meth:`open_source` maps it; raises OSError."""
         source = self.open_source(name)
         return memoryview(source.read_buffer())
 
@@ -182,7 +200,8 @@ class OutputFolder:
 
         Raises:
             ConfigError: there is no such folder, or it is not an output of longbert.
-            OutputError: its first run has not finished, or the manifest is damaged.
+            UnfinishedError: its first run has not finished, or the manifest was removed.
+            OutputError: the manifest is damaged or of another format.
         """
         manifest = self.manifest()
         if manifest is not None:
@@ -195,9 +214,9 @@ class OutputFolder:
             raise ConfigError(
                 f"{self.path!r} holds no longbert output: name the output folder of `longbert run`"
             )
-        raise OutputError(
-            f"the first run into {self.path!r} has not finished: run it again to continue "
-            "where it stopped"
+        raise UnfinishedError(
+            f"{self.join(MANIFEST)} is missing, since the first run into {self.path!r} has not "
+            "finished: run it again to continue where it stopped"
         )
 
     def claim(self) -> Claim | None:
@@ -266,25 +285,38 @@ class OutputFolder:
                 if name.endswith(suffix) and not is_own(folder, name):
                     yield f"{folder}/{name}"
 
-    def unnamed(self, parts: Iterable[PartEntry], index_files: Iterable[str]) -> Iterator[str]:
+    def unnamed(self, parts: Iterable[PartEntry], others: Iterable[str]) -> Iterator[str]:
         """Longbert's own files that a manifest does not name, relative to the output.
 
         This includes the unfinished files of killed processes.
 
         Args:
-            parts: that it names.
-            index_files: that it names.
+            parts: that its shards list.
+            others: files of shards and index that it names.
         """
-        kept = {part.path(folder) for part in parts for folder in PART_SUFFIXES}
-        kept |= {*index_files}
-        for folder in (*PART_SUFFIXES, INDEX):
+        kept = {*others}
+        names: set[str] = set()
+        lexical: set[str] = set()
+        for part in parts:
+            names.add(part.name)
+            lexical.add(part.path(LEXICAL))
+
+        def is_named(folder: str, name: str) -> bool:
+            if folder in (SHARDS, INDEX):
+                return f"{folder}/{name}" in kept
+            if folder == LEXICAL:
+                return f"{folder}/{name}" in lexical
+            suffix = PART_SUFFIXES[folder]
+            return name.endswith(suffix) and name.removesuffix(suffix) in names
+
+        for folder in (*PART_SUFFIXES, SHARDS, INDEX):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
-                if is_own(folder, name) and f"{folder}/{name}" not in kept:
+                if is_own(folder, name) and not is_named(folder, name):
                     yield f"{folder}/{name}"
         beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
-        names = sorted(info.path.rpartition("/")[2] for info in beside)
-        yield from (name for name in names if finished_name(name) in (*TOP_FILES, LOCK))
+        on_top = sorted(info.path.rpartition("/")[2] for info in beside)
+        yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Remove files.

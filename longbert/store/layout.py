@@ -22,6 +22,7 @@ LOCK = "lock.json"
 """Names the run that is writing; there only while it does."""
 
 RECEIPTS = "receipts"
+SHARDS = "manifest"
 LEXICAL = "lexical"
 CATALOG = "catalog"
 INDEX = "index"
@@ -37,7 +38,9 @@ PART_SUFFIXES = {
 """Folders in which every part has one file, and the suffix of that file."""
 
 _PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}(-[0-9a-f]{12})?\.\w+")
+_SHARD_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.json")
 _INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")
+_OTHER_FILES = {SHARDS: _SHARD_FILE, INDEX: _INDEX_FILE}
 
 
 def part_file(folder: str, part: str) -> str:
@@ -65,7 +68,12 @@ def index_file(name: str, *, sha256: str, suffix: str) -> str:
     return f"{INDEX}/{name}-{sha256[:_DIGEST_CHARS]}.{suffix}"
 
 
+def shard_file(number: int, sha256: str) -> str:
+    """Name of a shard of the manifest, which holds the digest of its content."""
+    return f"{SHARDS}/{number:06d}-{sha256[:_DIGEST_CHARS]}.json"
+
+
 def is_own(folder: str, name: str) -> bool:
     """Whether longbert wrote the file ``name`` of a folder, finished or not."""
-    pattern = _INDEX_FILE if folder == INDEX else _PART_FILE
+    pattern = _OTHER_FILES.get(folder, _PART_FILE)
     return pattern.fullmatch(finished_name(name)) is not None

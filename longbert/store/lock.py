@@ -106,6 +106,25 @@ class Lock:
             "it has ended"
         )
 
+    def holder(self) -> Holder | None:
+        """Who holds the lock, running or not; None if nobody does.
+
+        Raises:
+            LockError: its file is damaged.
+        """
+        found = self._output.read(LOCK)
+        return None if found is None else self._parse(found)
+
+    def check_is_free(self) -> None:
+        """Make sure that a run could take the lock now.
+
+        Raises:
+            LockError: another run holds it, or its file is damaged.
+        """
+        found = self._output.read(LOCK)
+        if found is not None:
+            self._refuse_unless_gone(found)
+
     def check(self) -> None:
         """Make sure that the lock is still held, before something that cannot be undone.
 

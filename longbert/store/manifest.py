@@ -14,10 +14,10 @@ import msgspec
 
 from longbert.core.fingerprint import fingerprint
 from longbert.core.units import Part, PlannedDocument
-from longbert.errors import OutputError
+from longbert.errors import DamagedError, OutputError
 from longbert.store.layout import LEXICAL, lexical_file, part_file
 
-FORMAT = 3
+FORMAT = 4
 """Version of the layout; any other is refused."""
 
 INDEX_VERSION = 2
@@ -234,6 +234,27 @@ class PartEntry(Record, frozen=True, kw_only=True):
         return _path(self.name, folder, self.lexical)
 
 
+class Shard(Record, frozen=True, kw_only=True):
+    """Parts of an output, in order; see :mod:`longbert.store.shards`."""
+
+    parts: tuple[PartEntry, ...]
+
+
+class ShardEntry(Record, frozen=True, kw_only=True):
+    """A shard as the manifest names it.
+
+    Attributes:
+        counts: sums over its parts.
+        fingerprints: that its parts were made with.
+    """
+
+    file: str
+    sha256: str
+    n_parts: int
+    counts: dict[str, int]
+    fingerprints: tuple[str, ...]
+
+
 class IndexEntry(Record, frozen=True, kw_only=True):
     """The file that describes an index."""
 
@@ -360,7 +381,7 @@ class Manifest(Record, frozen=True, kw_only=True):
         lexical_settings: of the lexical index.
         written_with: what changes bytes but not rows.
         counts: sums over the parts.
-        parts: in order.
+        shards: files that list the parts, in order.
         index: None without vectors.
         seal: digest of everything else, by which a change by hand is found.
     """
@@ -375,14 +396,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     written_with: dict[str, str]
     models: NamedModels
     counts: dict[str, int]
-    parts: tuple[PartEntry, ...]
+    shards: tuple[ShardEntry, ...]
     index: IndexEntry | None
     seal: str = ""
-
-    @property
-    def part_names(self) -> tuple[str, ...]:
-        """In order."""
-        return tuple(part.name for part in self.parts)
 
     @property
     def is_sealed(self) -> bool:
@@ -417,7 +433,8 @@ def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
         path: for messages.
 
     Raises:
-        OutputError: it is of another format, or damaged.
+        DamagedError: it is not what longbert writes.
+        OutputError: it is of another format.
     """
     try:
         content = msgspec.json.decode(data)
@@ -425,7 +442,7 @@ def from_json(data: bytes, kind: type[RecordType], *, path: str) -> RecordType:
             _check_format(content.get("format"), path)
         return msgspec.convert(content, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise OutputError(
+        raise DamagedError(
             f"{path} is damaged ({error}): restore it, or remove it and run longbert again, which "
             "keeps the parts that are complete"
         ) from None

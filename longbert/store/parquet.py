@@ -7,7 +7,7 @@ interpreter shuts down ends the process with an abort.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -118,7 +118,7 @@ def read_rows(output: OutputFolder, table: str, part: str) -> Iterator[pa.Table]
 
 
 def read_batches(
-    output: OutputFolder, table: str, parts: Sequence[str], columns: Sequence[str]
+    output: OutputFolder, table: str, parts: Iterable[str], columns: Sequence[str]
 ) -> Iterator[tuple[str, Any]]:
     """Some columns of a table, part after part: the file and a batch of its rows.
 

@@ -1,12 +1,17 @@
-"""Which process wrote something, and whether it is still there."""
+"""Which process wrote something, whether it is still there, and how it ends at once."""
 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
+
+_helpers: list[Callable[[], Iterable[int]]] = []
 
 
 def host_name() -> str:
@@ -52,3 +57,35 @@ def start_from_ps(pid: int) -> str | None:
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     found = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     return found.stdout.strip() or None
+
+
+@contextmanager
+def with_helpers(pids: Callable[[], Iterable[int]]) -> Iterator[None]:
+    """Have :func:`end_at_once` end other processes as well during the block.
+
+    Args:
+        pids: gives their numbers.
+    """
+    _helpers.append(pids)
+    try:
+        yield
+    finally:
+        _helpers.remove(pids)
+
+
+def end_at_once(status: int) -> NoReturn:
+    """End this process and its helpers without any more ado.
+
+    Args:
+        status: exit status.
+    """
+    for pids in _helpers:
+        kill_all(pids())
+    os._exit(status)
+
+
+def kill_all(pids: Iterable[int]) -> None:
+    """End processes, those that have ended already aside."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ import pytest
 
 from longbert.beam import worker
 from longbert.beam.failures import RunFolder
-from longbert.beam.local import _as_planned
+from longbert.beam.local import as_planned
 from longbert.config import run_config
 from longbert.encoders.runtime import machine
 from longbert.encoders.runtime.machine import visible_gpus
@@ -33,14 +33,14 @@ def variable(monkeypatch: pytest.MonkeyPatch) -> None:
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int) -> None:
     for number in range(n):
         (tmp_path / "nvidia" / "gpus" / f"0000:0{number}:00.0").mkdir(parents=True)
-    monkeypatch.setattr(machine, "_NVIDIA", tmp_path / "nvidia")
+    monkeypatch.setattr(machine, "NVIDIA", tmp_path / "nvidia")
     monkeypatch.delenv(VARIABLE)
 
 
 def taken(folder: Path) -> str | None:
     """What a worker that starts now sees."""
     before = os.environ.get(VARIABLE)
-    worker._take_gpu(RunFolder(str(folder)))
+    worker.take_gpu(RunFolder(str(folder)))
     found = os.environ.get(VARIABLE)
     if before is None:
         os.environ.pop(VARIABLE, None)
@@ -102,5 +102,5 @@ def test_workers_take_batches_of_the_planned_size(planned: int | None) -> None:
     config = run_config({"input": ["in"], "output": "out"})
     settings = SimpleNamespace(batch_tokens=planned)
     prepared = cast(Prepared, SimpleNamespace(rows=SimpleNamespace(settings=settings)))
-    found = _as_planned(RunContext(config, LocalFileSystem()), prepared).config
+    found = as_planned(RunContext(config, LocalFileSystem()), prepared).config
     assert found == replace(config, models=replace(config.models, batch_tokens=planned))

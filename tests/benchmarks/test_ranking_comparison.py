@@ -7,7 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from compare_rankings import Fused, cross_validate, gain, interval, is_answered, is_first
+from compare_rankings import (
+    Found,
+    Fused,
+    compare_ranks,
+    cross_validate,
+    gain,
+    interval,
+    is_answered,
+    kept,
+)
 from corpora import Query, read_articles, read_meetings
 
 from longbert.index.excerpts import Hit, HitPassage
@@ -49,8 +58,6 @@ def test_measures() -> None:
 
     assert gain(["y", "x"], "x") == pytest.approx(1 / math.log2(3))
     assert gain(["y"], "x") == 0
-    assert not is_first(hits, query)
-    assert is_first(hits[1:], query)
     assert not is_answered(hits, query)
     assert is_answered([Hit(1, "x", 2.0, (HitPassage(2, 5, 1.0, ""),))], query)
     assert not is_answered([Hit(1, "x", 2.0, (HitPassage(3, 9, 1.0, ""),))], query)
@@ -73,3 +80,32 @@ def test_weights_are_fitted_on_one_half_and_tested_on_the_other(
     # What is best for one half is wrong for the other.
     assert "held out: 0.631 [0.631, 0.631]" in capsys.readouterr().out
     assert by_sentences.gain({"runs": 1.0, "sentences": 1.5}) == 1
+
+
+def test_what_was_found_is_kept(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def compute() -> list[int]:
+        asked.append(1)
+        return [1, 2]
+
+    assert [kept(tmp_path / "a.json", compute) for _ in range(3)] == [[1, 2]] * 3
+    assert asked == [1]
+
+
+def test_rankings_are_compared_with_the_first(capsys: pytest.CaptureFixture[str]) -> None:
+    queries = [Query("who?", "x", ((2, 5),)), Query("what?", "y", ((0, 1),))]
+
+    compare_ranks(
+        {
+            "one": [Found(["x"], is_answered=True), Found(["y"])],
+            "other": [Found(["y", "x"]), Found(["y"])],
+        },
+        queries,
+    )
+
+    *_, one, other = capsys.readouterr().out.splitlines()
+    assert one.startswith("| `one` | 1.000 [1.000, 1.000] | 1.000 [1.000, 1.000] | 0.500 [")
+    assert one.endswith("| 0.000 [0.000, 0.000] |")
+    # Half of the queries lose what the second place is worth less than the first.
+    assert f"| {(1 / math.log2(3) - 1) / 2:.3f} [" in other

@@ -115,6 +115,32 @@ def test_a_filter_is_measured(call: Call, output: Path, queries: Path) -> None:
     assert by_id["3"]["mrr@10"] == 1.0
 
 
+def test_a_reordered_ranking_is_measured(
+    call: Call, output: Path, queries: Path, models: Callable[..., Path]
+) -> None:
+    model = models("bert", task="classify", labels=("no", "yes"), seed=5)
+    options = ["--rank", "lexical", "--index", output]
+    rerank = ["--rerank", model, "--rerank-label", "yes"]
+    found = call("query", "--queries", queries, "--format", "jsonl", "-k", 100, *options, *rerank)
+    first = {row["query_id"]: row for row in map(json.loads, reversed(found.stdout.splitlines()))}
+
+    result = call(
+        "evaluate", "--queries", queries, *options, *rerank, "--against", "lexical",
+        "--format", "json",
+    )  # fmt: skip
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    record = json.loads(result.stdout)
+    assert record["ranking"] == f"lexical, by {model}"
+    assert record["against"]["ranking"] == "lexical"
+    for row, given in zip(record["per_query"], ROWS, strict=True):
+        is_first = first[given["id"]]["document_id"] in {
+            one for one in given["relevant"] if one != "lease.txt" or given["id"] != "2"
+        }
+        assert (row["mrr@10"] == 1.0) == is_first
+    assert record["mrr@10"] != record["against"]["mrr@10"]
+
+
 def test_what_does_not_count_is_told_on_stderr(call: Call, output: Path, tmp_path: Path) -> None:
     rows = [*ROWS, {"id": "4", "text": "nobody knows", "relevant": []}]
     rows[0] = {**rows[0], "relevant": ["lease.txt", "nowhere.txt"]}
@@ -150,6 +176,14 @@ def test_what_does_not_count_is_told_on_stderr(call: Call, output: Path, tmp_pat
         (
             ("--queries", "{queries}", "--index", "{output}", "--filter", "lable = 'x'"),
             "no field 'lable'; did you mean 'label'",
+        ),
+        (
+            ("--qrels", "{qrels}", "--run", "{qrels}", "--rerank", "x"),
+            "run is a ranking that is read, and rank, rerank and rerank_label",
+        ),
+        (
+            ("--queries", "{queries}", "--index", "{output}", "--rerank-label", "x"),
+            "rerank names no model",
         ),
         (("--qrels", "{qrels}", "--index", "{output}"), "a search needs the texts of the queries"),
     ],

@@ -128,4 +128,4 @@ def test_no_metric_tells_a_text(bad: Path, tmp_path: Path, small: Path) -> None:
     found = list(folder.iterdir())
     assert found
     for path in found:
-        assert MARKER not in path.read_text()
+        assert MARKER.encode() not in path.read_bytes()

@@ -217,9 +217,11 @@ def test_the_summary_of_other_runs() -> None:
             **MEASURED,
             "resumed_documents": 40,
             "unknown_script": 1,
+            "tokenized_whole": 2,
             "vectors_of_zeros": 2_000,
             "skipped .png": 2,
             "skipped ": 1,
+            "unused encoding dso/*": 1,
         },
         "out",
     )
@@ -228,9 +230,11 @@ def test_the_summary_of_other_runs() -> None:
         "(40 of them done by an earlier run); 0 in errors -> out"
     )
     assert "skipped 3 files that longbert does not read: no suffix 1, .png 2" in lines
-    assert lines[-4].endswith("overlap 63; results depend on the batch here)")
-    assert lines[-2].startswith("warning: 1 document with over a tenth of the characters under")
-    assert lines[-1].startswith("warning: 2,000 vectors of documents or passages with nothing but")
+    assert lines[-6].endswith("overlap 63; results depend on the batch here)")
+    assert lines[-4].startswith("warning: 1 document with over a tenth of the characters under")
+    assert lines[-3].startswith("warning: 2 documents larger than a unit in memory as a whole")
+    assert lines[-2].startswith("warning: 2,000 vectors of documents or passages with nothing but")
+    assert lines[-1].startswith("warning: --encoding 'dso/*=...' names no text file or page of")
 
 
 def test_the_summary_says_what_was_indexed_again() -> None:

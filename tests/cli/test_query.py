@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+import longbert.cli.query as query_module
+import longbert.cli.results as results_module
+import longbert.cli.streams as streams_module
 from longbert import api
 from longbert.cli.query import query
 from longbert.cli.results import FORMATS, write_results
@@ -24,7 +30,7 @@ from longbert.index.excerpts import Hit, HitPassage
 
 HITS = [
     Hit(1, "notes/May 3%.txt", float(np.float32(0.7)), (HitPassage(3, 9, 0.75, "[b]ö\n\tx"),)),
-    Hit(2, "b", 0.5, (HitPassage(0, 300, 0.5, "word " * 60), HitPassage(400, 402, 0.25, "\x1b["))),
+    Hit(2, "b", 0.5, (HitPassage(0, 450, 0.5, "word " * 90), HitPassage(400, 402, 0.25, "\x1b["))),
     Hit(3, "c", 0.5, ()),
 ]
 
@@ -198,6 +204,33 @@ def test_warnings_of_queries_are_told(index: FakeIndex, monkeypatch: pytest.Monk
     assert run("--like", "a", "--format", "trec").stderr == "longbert: warning: it means little\n"
 
 
+def test_a_search_that_takes_long_tells_what_it_does(
+    index: FakeIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(query_module, "DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(streams_module, "say", told.append)
+    search = index.search_many
+
+    def slow(*arguments: Any, **options: Any) -> list[list[Hit]]:
+        until = time.monotonic() + 20
+        while not told and time.monotonic() < until:
+            time.sleep(0.01)
+        return search(*arguments, **options)
+
+    monkeypatch.setattr(index, "search_many", slow)
+    run("word " * 3_000, "--rerank", "org/model")
+
+    assert told == [
+        "still searching for 1 query: all of 15,000 characters is read, and org/model reads it "
+        "beside each passage"
+    ]
+    monkeypatch.setattr(index, "search_many", search)
+    monkeypatch.setattr(query_module, "DELAY_SECONDS", 1e6)
+    assert run("word " * 3_000).stderr == ""
+    assert len(told) == 1
+
+
 def test_like_gives_the_document_as_query_id(index: FakeIndex) -> None:
     output = run("--like", "a/b.txt", "--index", "out", "--rank", "document", "--format", "jsonl")
     assert index.asked == [("out",), ("a/b.txt", 10, "document")]
@@ -290,16 +323,56 @@ def test_the_table_marks_words_and_the_strongest_sentence(monkeypatch: pytest.Mo
     assert "\x1b[4mThe \x1b[0m\x1b[1;4mprice\x1b[0m\x1b[4m is due.\x1b[0m" in table
 
 
-def test_a_long_passage_is_shown_from_its_strongest_sentence(
+def text_shown(passage: HitPassage, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What the table shows of a passage, without its place and score."""
+    monkeypatch.setenv("COLUMNS", "2000")
+    table = written([("query", [Hit(1, "a", 1.0, (passage,))])], "table")
+    (line,) = (line for line in table.splitlines() if "0.50" in line)
+    return line.partition("0.50")[2].strip(" │")
+
+
+@settings(derandomize=True, deadline=None, max_examples=80)
+@given(st.lists(st.integers(1, 400), min_size=1, max_size=12), st.data())
+def test_whole_sentences_are_shown_around_the_strongest(
+    lengths: list[int], data: st.DataObject
+) -> None:
+    sentences = [f"{chr(65 + number)}{'y' * length}." for number, length in enumerate(lengths)]
+    text = " ".join(sentences)
+    number = data.draw(st.integers(0, len(sentences) - 1))
+    start = len(" ".join([*sentences[:number], ""]))
+    passage = HitPassage(0, len(text), 0.5, text, (), (start, start + len(sentences[number])))
+
+    with pytest.MonkeyPatch.context() as patch:
+        shown = text_shown(passage, patch)
+
+    room = results_module.PASSAGE_CHARS
+    if len(sentences[number]) > room:
+        assert shown == sentences[number][:room] + "…"
+        return
+    runs = [
+        (first, last)
+        for first in range(number + 1)
+        for last in range(number, len(sentences))
+        if shown == " ".join(sentences[first : last + 1])
+    ]
+    assert runs
+    assert len(shown) <= room
+    ((first, last),) = runs
+    around = [*sentences[max(first - 1, 0) : first], *sentences[last + 1 : last + 2]]
+    assert all(len(shown) + 1 + len(one) > room for one in around)
+
+
+def test_a_sentence_that_is_cut_ends_with_a_word_and_is_marked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
-    text = "Filler words. " * 40 + "The price is due."
-    passage = HitPassage(0, len(text), 0.5, text, (), (len(text) - 17, len(text)))
+    text = "word " * 200
 
-    table = written([("query", [Hit(1, "a.txt", 1.0, (passage,))])], "table")
+    shown = text_shown(HitPassage(0, len(text), 0.5, text), monkeypatch)
 
-    assert "…The price is due." in table
+    assert shown.replace("word", "").strip() == "…"
+    assert 0 <= results_module.PASSAGE_CHARS - (len(shown) - 1) < len("word ")
+    cut = HitPassage(0, 9, 0.5, "in a half", is_cut=(True, True))
+    assert text_shown(cut, monkeypatch) == "…in a half…"
 
 
 def test_a_model_that_reorders_is_handed_on(index: FakeIndex) -> None:

@@ -46,6 +46,18 @@ class TestOptions:
         output = tmp_path / "out"
         refuse(call, [*run_arguments(docs, output, small), *options], message, output=output)
 
+    def test_a_dry_run_refuses_a_runner_as_the_run_does(
+        self, docs: Path, tmp_path: Path, call: Call, small: Path
+    ) -> None:
+        output = tmp_path / "out"
+        options = ["--runner", "DaskRunner", "--dry-run"]
+        refuse(
+            call,
+            [*run_arguments(docs, output, small), *options],
+            "runner DaskRunner is refused: it loses data silently",
+            output=output,
+        )
+
     def test_a_window_over_the_limit_of_one_of_several_heads_names_it(
         self, docs: Path, tmp_path: Path, call: Call, small: Path, models: Callable[..., Path]
     ) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +19,10 @@ from support.commands import run_arguments
 from support.runs import command_line, files_of, run, some_texts, write_texts
 
 from longbert.cli.signals import stopping
-from longbert.errors import Stopped
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.lock import locked
+from longbert.store.processes import process_start
 
 N_DOCUMENTS = 24
 DEADLINE_SECONDS = 200
@@ -151,7 +153,10 @@ def test_a_second_run_is_refused_with_the_name_of_the_first(
         rf"another run is writing output '\S+': process {os.getpid()} on \S+, since \S+: wait",
         refused.stderr,
     )
-    assert forecast.exit_code == 0, "it changes nothing, so it need not wait"
+    assert forecast.exit_code == 5, "as the run would"
+    told = json.loads(forecast.stdout)
+    assert told["encode"]["documents"] > 0, "it changes nothing, so it need not wait"
+    assert told["refused"] in refused.stderr
 
 
 def test_readers_are_not_kept_waiting(
@@ -164,19 +169,49 @@ def test_readers_are_not_kept_waiting(
         assert call("verify", output).exit_code == 0
 
 
-def test_a_first_signal_raises_and_a_second_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(os, "_exit", ended.append)
+_SECOND_SIGNAL = """
+import hashlib, subprocess, sys, threading, time
+from longbert.cli.signals import stopping
+from longbert.errors import Stopped
+from longbert.store.processes import with_helpers
+
+event = threading.Event()
+helper = subprocess.Popen(["sleep", "1000"])
+with stopping(), with_helpers(lambda: [helper.pid]):
+    print(helper.pid, flush=True)
+    try:
+        while True:
+            time.sleep(0.01)
+    except Stopped:
+        print("stopped", flush=True)
+    # Nothing between two steps of Python comes to an end here.
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1) if sys.argv[1] == "busy" else event.wait()
+"""
+
+
+@pytest.mark.parametrize("what", ["busy", "waiting"])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_all_processes_at_once(what: str, number: int, status: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", _SECOND_SIGNAL, what], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    helper = int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "stopped\n"
+    process.send_signal(number)
+    assert process.wait(timeout=DEADLINE_SECONDS) == status
+    process.stdout.close()
+    wait_for(lambda: process_start(helper) is None)
+
+
+def test_signals_are_as_before_once_the_block_has_ended() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with stopping() as signals:
-        with pytest.raises(Stopped):
-            signal.raise_signal(signal.SIGTERM)
-        assert signals.status == 143
-        assert ended == []
-        with pytest.raises(Stopped):
-            signal.raise_signal(signal.SIGINT)
-        assert ended == [130]
+        assert signal.getsignal(signal.SIGTERM) is not before
+    assert signals.status == 130
     assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:

@@ -16,12 +16,11 @@ from longbert.core.lexical import (
     RUN_K1,
     SENTENCE_BLOCK_PASSAGES,
     Layout,
-    Postings,
+    Occurrences,
     Totals,
-    document_frequency,
+    TotalsStream,
     highest_score,
     inverse_frequency,
-    merge_postings,
     score_documents,
     score_passages,
 )
@@ -38,10 +37,17 @@ def layout_of(documents: list[Document]) -> Layout:
     return Layout(starts, words)
 
 
-def postings_of(documents: list[Document], term: int) -> Postings:
-    counts = np.array([one.count(term) for document in documents for one in document])
-    passages = np.flatnonzero(counts)
-    return Postings(passages, counts[passages])
+def occurrences_of(documents: list[Document], terms: list[int]) -> Occurrences:
+    """Where terms stand; a negative number is another way to write the term before it."""
+    lists = []
+    place = -1
+    for term in terms:
+        place += term >= 0
+        counts = np.array([one.count(abs(term)) for document in documents for one in document])
+        passages = np.flatnonzero(counts)
+        lists.append((np.full(len(passages), place), passages, counts[passages]))
+    found = (np.concatenate(one).astype(np.int64) for one in zip(*lists, strict=True))
+    return Occurrences.of(*found, layout_of(documents))
 
 
 def runs_of(document: Document, block_passages: int = BLOCK_PASSAGES) -> list[Document]:
@@ -77,7 +83,7 @@ def mean_length(texts: list[list[int]]) -> float:
 def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
     layout = layout_of(documents)
     totals = Totals.of(layout)
-    postings = [postings_of(documents, term) for term in range(N_TERMS)]
+    occurrences = occurrences_of(documents, [*range(N_TERMS)])
     frequencies = [sum(term in flat(one) for one in documents) for term in range(N_TERMS)]
     idf = [math.log1p((len(documents) - n + 0.5) / (n + 0.5)) for n in frequencies]
     weights = inverse_frequency(np.array(frequencies), totals.documents)
@@ -93,9 +99,12 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
         for share in (shares * idf).tolist()
     ]
 
-    found = score_documents(postings, shares * weights, layout, totals)
+    found = score_documents(occurrences, shares * weights, layout, totals)
 
-    assert [document_frequency(one, layout) for one in postings] == frequencies
+    assert occurrences.document_frequencies(N_TERMS).tolist() == frequencies
+    assert occurrences.passage_frequencies(N_TERMS).tolist() == [
+        sum(term in one for one in passages) for term in range(N_TERMS)
+    ]
     np.testing.assert_allclose(
         found.documents,
         slow_bm25(whole, idf, mean_length(whole), k1=DOCUMENT_K1, b=DOCUMENT_B),
@@ -110,7 +119,7 @@ def test_scores_equal_the_obvious_loops(documents: list[Document]) -> None:
     )
     np.testing.assert_allclose(found.sentences, np.sum(by_sentence, axis=0), rtol=1e-5, atol=1e-7)
     for number, document in enumerate(documents):
-        scores = score_passages(postings, weights, layout, totals, document=number)
+        scores = score_passages(occurrences, weights, layout, totals, document=number)
         slow = slow_bm25(document, idf, mean_length(passages), k1=RUN_K1, b=RUN_B)
         np.testing.assert_allclose(scores, slow, rtol=1e-5, atol=1e-7)
         assert scores.max() <= highest_score(weights) + 1e-5
@@ -125,15 +134,13 @@ def test_parts_score_as_the_whole(documents: list[Document], data: st.DataObject
     weights = np.array([[1.0, 0.5, 0.0, 2.0], [0.0, 0.0, 0.25, 0.5]])
 
     whole = score_documents(
-        [postings_of(documents, term) for term in range(N_TERMS)],
+        occurrences_of(documents, [*range(N_TERMS)]),
         weights,
         layout_of(documents),
         totals,
     )
     found = [
-        score_documents(
-            [postings_of(one, term) for term in range(N_TERMS)], weights, layout, totals
-        )
+        score_documents(occurrences_of(one, [*range(N_TERMS)]), weights, layout, totals)
         for one, layout in zip(parts, layouts, strict=True)
     ]
 
@@ -144,12 +151,15 @@ def test_parts_score_as_the_whole(documents: list[Document], data: st.DataObject
 
 
 @given(st.lists(PASSAGE, min_size=1, max_size=9))
-def test_merged_postings_add_the_counts_of_variants(document: Document) -> None:
-    merged = merge_postings([postings_of([document], term) for term in (0, 1, 9)])
+def test_counts_of_the_ways_a_term_is_written_add_up(document: Document) -> None:
+    merged = occurrences_of([document], [0, -1, 2, 9])
 
-    counts = [one.count(0) + one.count(1) for one in document]
-    assert merged.passages.tolist() == [row for row, count in enumerate(counts) if count]
-    assert merged.counts.tolist() == [count for count in counts if count]
+    both = [one.count(0) + one.count(1) for one in document]
+    other = [one.count(2) for one in document]
+    rows = [(term, row) for term, counts in enumerate([both, other]) for row in range(len(counts))]
+    expected = [(term, row, [both, other][term][row]) for term, row in rows]
+    found = zip(merged.terms, merged.passages, merged.counts, strict=True)
+    assert list(found) == [one for one in expected if one[2]]
 
 
 @pytest.mark.parametrize("total", [1, 10, 10**6])
@@ -158,3 +168,13 @@ def test_inverse_frequency_falls_and_stays_positive(total: int) -> None:
 
     assert (np.diff(weights) < 0).all() or total == 1
     assert (weights > 0).all()
+
+
+@given(st.lists(st.lists(st.integers(0, 300), max_size=20), max_size=5))
+def test_totals_of_passages_that_come_in_pieces(pieces: list[list[int]]) -> None:
+    stream = TotalsStream()
+    for piece in pieces:
+        stream.add(np.array(piece, np.uint64))
+    words = [one for piece in pieces for one in piece]
+    layout = Layout(np.array([0, len(words)]), np.array(words, np.uint64))
+    assert stream.finish() == Totals.of(layout)

@@ -38,6 +38,22 @@ def test_document_scores_equal_the_obvious_loop(documents: list[list[float]], ra
 
 
 @settings(derandomize=True, deadline=None)
+@given(DOCUMENTS, st.sampled_from(["best", "best-mean"]), st.integers(1, 3))
+def test_several_queries_score_as_each_alone(
+    documents: list[list[float]], rank: str, n_queries: int
+) -> None:
+    sizes = np.array([len(one) for one in documents], np.int64)
+    draw = np.random.default_rng(len(documents))
+    scores = draw.integers(-2, 3, (n_queries, int(sizes.sum()))).astype(np.float32)
+
+    found = document_scores(scores, sizes, rank=rank)
+
+    assert found.shape == (n_queries, len(documents))
+    for of_query, row in zip(scores, found, strict=True):
+        assert row.tolist() == document_scores(of_query, sizes, rank=rank).tolist()
+
+
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.one_of(SCORE, st.just(-np.inf)), max_size=12), st.integers(1, 15), st.data())
 def test_top_documents_break_ties_by_id(scores: list[float], k: int, data: st.DataObject) -> None:
     documents = data.draw(st.permutations(range(len(scores))))
@@ -120,3 +136,21 @@ def test_a_similarity_does_not_depend_on_the_other_vectors(width: int) -> None:
     alone = [similarities(vectors[row : row + 1], query)[0] for row in range(len(vectors))]
     assert together.tolist() == [float(score) for score in alone]
     np.testing.assert_allclose(together, vectors @ query, rtol=1e-5, atol=1e-5)
+
+
+def test_similarities_are_those_of_one_sum_after_another() -> None:
+    draw = np.random.default_rng(0)
+    vectors, queries = (draw.standard_normal((n, 100)).astype(np.float32) for n in (400, 5))
+    # Sums of terms that cancel each other are rounded the more, and so differ by their order.
+    vectors = np.hstack([1e4 * vectors, -1e4 * vectors, vectors[::-1]])
+    queries = np.hstack([queries, queries, queries])
+    slow = np.array([np.multiply(vectors, one, dtype=np.float64).sum(axis=1) for one in queries])
+    expected = slow.astype(np.float32)
+
+    together = similarities(vectors, queries)
+
+    product = (queries.astype(np.float64) @ vectors.astype(np.float64).T).astype(np.float32)
+    assert (product != expected).any()
+    assert together.tolist() == expected.tolist()
+    assert similarities(vectors, queries[1]).tolist() == expected[1].tolist()
+    assert similarities(vectors[:0], queries).shape == (5, 0)

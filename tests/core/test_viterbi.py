@@ -88,6 +88,56 @@ def test_cuts_anywhere_change_nothing(
     assert in_pieces.finish().tolist() == whole.finish().tolist()
 
 
+def plain_viterbi(rows: np.ndarray, transitions: Transitions) -> list[int]:
+    """The textbook's algorithm, element by element."""
+    table = np.where(transitions.next, transitions.scores, -np.inf)
+    best = np.where(transitions.first, 0.0, -np.inf) + rows[0]
+    paths = [[label] for label in range(len(table))]
+    for row in rows[1:]:
+        came_from = (best[:, None] + table).argmax(axis=0)
+        best = (best[:, None] + table).max(axis=0) + row
+        paths = [[*paths[before], label] for label, before in enumerate(came_from.tolist())]
+    return paths[int((best + np.where(transitions.last, 0.0, -np.inf)).argmax())]
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(SCHEMES),
+    st.sampled_from([0.0, 4.0, 12.0]),
+    st.sampled_from([0.0, 1.0, 4.0]),
+    st.lists(st.integers(1, 60), max_size=3),
+)
+def test_what_is_passed_at_once_changes_no_label(
+    seed: int, labels: tuple[str, ...], outside: float, learned: float, cuts: list[int]
+) -> None:
+    generator = np.random.default_rng(seed)
+    rows = generator.normal(size=(60, len(labels))) * 4
+    scheme = scheme_of(labels)
+    rows[generator.random(60) < 0.8, labels.index("O")] += outside
+    scores = (generator.normal(size=(len(labels), len(labels))) * learned).astype(np.float32)
+    transitions = replace(scheme.transitions(), scores=scores)
+    decoder = ViterbiDecoder(transitions)
+    found: list[int] = []
+    for piece in np.split(rows, sorted(cuts)):
+        decoder.feed(piece)
+        found += decoder.settled().tolist()
+    assert [*found, *decoder.finish().tolist()] == plain_viterbi(rows, transitions)
+
+
+@pytest.mark.parametrize("cut", range(1, 5))
+def test_an_entity_may_begin_before_a_cut_and_be_worth_it_only_behind(cut: int) -> None:
+    """Its first three words score less than outside, its last one much more."""
+    rows = np.zeros((5, len(BIO)))
+    rows[:, 1::2] = -30.0
+    rows[:, 2::2] = -3.0
+    rows[0, BIO.index("B-PER")] = -5.0
+    rows[3, BIO.index("I-PER")] = 20.0
+    decoder = ViterbiDecoder(replace(scheme_of(BIO).transitions(), scores=np.zeros((5, 5))))
+    for piece in np.split(rows, [cut]):
+        decoder.feed(piece)
+    assert decoder.finish().tolist() == [1, 2, 2, 2, 0]
+
+
 @pytest.mark.parametrize("labels", SCHEMES)
 def test_transitions_are_those_of_the_scheme(labels: tuple[str, ...]) -> None:
     transitions = scheme_of(labels).transitions()

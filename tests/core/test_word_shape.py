@@ -11,7 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.texts import HOSTILE_TEXTS, long_text
 
-from longbert.core.word_shape import FLAGS, N_BUCKETS, N_STRINGS, WordShapes, word_shapes
+from longbert.core.word_shape import (
+    FLAGS,
+    IS_SPACE,
+    N_BUCKETS,
+    N_STRINGS,
+    WordShapes,
+    word_shapes,
+)
 
 # Letters of both cases and none, digits, marks that flags tell of, white space, wide characters.
 ALPHABET = "aZéß0٣.!'“-@#:/w \n\r\t\u00a0\u0301北\U0001f389\ufffd\u200b"
@@ -252,6 +259,10 @@ def test_shapes_are_runs_of_kinds() -> None:
 
 def surface_of_word(word: str) -> WordShapes:
     return word_shapes(word, np.array([[0, len(word)]]), np.array([True]))
+
+
+def test_no_white_space_lies_behind_the_table() -> None:
+    assert not any(chr(code).isspace() for code in range(len(IS_SPACE) - 1, 0x110000))
 
 
 def test_no_tokens() -> None:

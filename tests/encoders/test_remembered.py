@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from longbert.encoders import remembered as rem
 from longbert.encoders.remembered import OFF, identities, remembered
 
 Ask = Callable[..., Any]
@@ -85,7 +86,9 @@ def test_an_error_is_not_remembered(folder: Path) -> None:
     assert remembered("what", {}, Oracle()) is True
 
 
-def test_identities_change_with_the_file(tmp_path: Path) -> None:
+def test_identities_change_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The time of the last change cannot be set back.
+    monkeypatch.setattr(rem, "SETTLED_NS", 0)
     file = tmp_path / "weights"
     file.write_bytes(b"one")
     long_ago = time.time() - 100
@@ -99,6 +102,23 @@ def test_identities_change_with_the_file(tmp_path: Path) -> None:
     os.utime(other, (long_ago, long_ago))
     os.replace(other, file)
     assert identities([file]) != first
+
+
+def test_a_file_that_is_written_over_is_another_although_its_time_is_set_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rem, "SETTLED_NS", 0)
+    file = tmp_path / "weights"
+    file.write_bytes(b"one")
+    before, about = identities([file]), file.stat()
+    # The clock of files has ticks of some milliseconds.
+    time.sleep(0.02)
+    with open(file, "r+b") as stream:
+        stream.write(b"two")
+    os.utime(file, ns=(about.st_atime_ns, about.st_mtime_ns))
+    now = file.stat()
+    assert (now.st_size, now.st_mtime_ns, now.st_ino) == (3, about.st_mtime_ns, about.st_ino)
+    assert identities([file]) != before is not None
 
 
 def test_files_changed_just_now_have_no_identity(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from fakes.encoder import fake_models
+from fakes.encoder import FakeTokenizer, fake_models
 from fakes.local_files import WatchedFiles
+from support.manifests import part_names_of
 from support.runs import files_of, problems, rows, rows_by_document, run_on, some_texts, write_texts
 from support.texts import long_text
 
@@ -20,10 +21,13 @@ from longbert.core.units import Part, Unit
 from longbert.encoders.batch import TokenWindow
 from longbert.engine import unit
 from longbert.engine.context import RunContext
-from longbert.engine.finish import RunResult
+from longbert.engine.finish import RunInfo, RunResult
+from longbert.engine.meter import FileMeter
+from longbert.engine.run import run_in_process
 from longbert.readers import pieces, piecewise
 from longbert.store import parquet
 from longbert.store.filesystem import LocalFileSystem
+from longbert.store.shards import n_parts
 
 HEADS: dict[str, Any] = {
     "embed": "fake",
@@ -77,8 +81,27 @@ def test_a_large_document_among_small_ones(tmp_path: Path) -> None:
     docs = write_texts(tmp_path / "docs", texts)
     run_fake(docs, tmp_path / "whole", unit_bytes=10**6)
     outcome = run_fake(docs, tmp_path / "large", unit_bytes=2_000)
-    assert len(outcome.manifest.parts) > 4
+    assert n_parts(outcome.manifest.shards) > 4
     assert rows_by_document(tmp_path / "large") == rows_by_document(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("can_be_cut", [True, False])
+def test_documents_in_memory_for_their_tokenizer_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, can_be_cut: bool
+) -> None:
+    monkeypatch.setattr(FakeTokenizer, "can_be_cut", can_be_cut)
+    texts = {"a.txt": long_text(500), "b.txt": "small"}
+    docs = write_texts(tmp_path / "docs", texts)
+    (tmp_path / "meter").mkdir()
+    settings = {"input": [str(docs)], "output": str(tmp_path / "out"), "unit_bytes": 1_000}
+    context = RunContext(
+        run_config({**HEADS, **settings}),
+        LocalFileSystem(),
+        meter=FileMeter(str(tmp_path / "meter")),
+        load=fake_models,
+    )
+    entry = run_in_process(context, RunInfo("none")).entry
+    assert entry.measured["tokenized_whole"] == int(not can_be_cut)
 
 
 def test_a_large_part_is_copied_and_indexed_again_in_pieces(
@@ -86,8 +109,8 @@ def test_a_large_part_is_copied_and_indexed_again_in_pieces(
 ) -> None:
     docs = write_texts(tmp_path / "docs", {"a.txt": long_text(3_000)})
     output = tmp_path / "out"
-    outcome = run_fake(docs, output, unit_bytes=1_000)
-    (name,) = outcome.manifest.part_names
+    run_fake(docs, output, unit_bytes=1_000)
+    (name,) = part_names_of(output)
     before = files_of(output)
     config = run_config({"input": [str(docs)], "output": str(output), **HEADS})
     context = RunContext(config, LocalFileSystem(), load=fake_models)

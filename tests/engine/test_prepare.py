@@ -15,7 +15,8 @@ from longbert.config import run_config
 from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.finish import RunInfo, RunResult, finish
-from longbert.engine.plan import list_files, plan, scan_file, summarize
+from longbert.engine.gather import gather
+from longbert.engine.plan import list_groups, plan, summarize
 from longbert.engine.prepare import check_machine, prepare, row_fingerprint
 from longbert.engine.unit import process_unit
 from longbert.engine.verify.output import environments_of
@@ -45,11 +46,16 @@ def context_of(docs: Path, output: Path, embed: str, **settings: Any) -> RunCont
 def run_with(context: RunContext, models: Models) -> RunResult:
     """A run in an environment of the test's own."""
     prepared = prepare(context, models)
-    refs = [ref for file in list_files(context).files for ref in scan_file(context, file)]
-    planned = plan(context, refs, prepared)
+    planned = plan(context, list_groups(context), prepared)
     for unit in planned.units:
         process_unit(context, unit, lambda: models)
-    return finish(context, summarize(context, planned), prepared, RunInfo("none"))
+    return finish(
+        context,
+        summarize(context, planned.counts),
+        gather(context, planned.parts),
+        prepared,
+        RunInfo("none"),
+    )
 
 
 def in_another_environment(models: Models, **libraries: str) -> Models:
@@ -89,11 +95,11 @@ def test_accepted_drift_keeps_rows_and_records_the_mixture(
     second = run_with(context, other)
 
     assert second.entry.unchanged == 2
-    made = {part.fingerprint for part in second.manifest.parts}
+    made = {one for shard in second.manifest.shards for one in shard.fingerprints}
     assert made == {first.manifest.fingerprint, second.manifest.fingerprint}
     assert second.manifest.environments.keys() == made
     assert problems(output) == []
-    lines = list(environments_of(context.output))
+    lines = list(environments_of(context.output, context.output.finished()))
     assert len(lines) == 2
     assert any("torch 99.0" in line for line in lines)
 
@@ -125,6 +131,19 @@ def test_drift_is_never_accepted_for_settings(docs: Path, tmp_path: Path, embed:
     other = context_of(docs, tmp_path / "out", embed, accept_drift=True, passage=7)
     with pytest.raises(FingerprintError, match="passage: 64 -> 7"):
         run_with(other, load_run_models(other))
+
+
+def test_other_weights_are_named_with_what_reads_them(
+    docs: Path, tmp_path: Path, embed: str
+) -> None:
+    context = context_of(docs, tmp_path / "out", embed)
+    models = load_run_models(context)
+    run_with(context, models)
+    (settings,) = models.settings
+    other = msgspec.structs.replace(settings, digest="0" * 64)
+    told = r'weights or tokenizer of the model of embedding: passes\[0\]\.digest: "\w+" -> "0+"'
+    with pytest.raises(FingerprintError, match=told):
+        run_with(context, replace(models, settings=(other,)))
 
 
 def test_parts_of_a_first_run_that_was_stopped_are_kept_when_drift_is_accepted(

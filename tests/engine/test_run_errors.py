@@ -28,6 +28,7 @@ from longbert.engine.meter import FileMeter
 from longbert.engine.run import run_in_process
 from longbert.errors import TooManyErrorsError
 from longbert.store.filesystem import LocalFileSystem
+from longbert.store.shards import n_parts
 
 BAD = "spoilt"
 (BAD_ID,) = FakeTokenizer().tokenize(BAD).ids.tolist()
@@ -162,7 +163,7 @@ def without(lines: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_lines(folder: Path, lines: list[str], load: ModelLoader) -> Path:
     docs = write_texts(folder / "docs", {"rows.jsonl": "\n".join(lines)})
     result = run(docs, folder / "out", load, unit_bytes=10**9)
-    assert len(result.manifest.parts) == 1
+    assert n_parts(result.manifest.shards) == 1
     return folder / "out"
 
 

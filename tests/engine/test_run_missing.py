@@ -162,8 +162,11 @@ def test_a_forecast_tells_what_the_run_does(docs: Path, output: Path) -> None:
 
 def test_a_forecast_tells_that_the_run_would_ask(docs: Path, output: Path) -> None:
     lose(docs, 1, 2)
-    assert forecast(docs, output).asks
-    assert not forecast(docs, output, prune=True).asks
+    told = forecast(docs, output)
+    assert (told.asks, told.status) == (True, 2)
+    assert told.refused.startswith("2 of the 10 documents in output ")
+    pruned = forecast(docs, output, prune=True)
+    assert (pruned.asks, pruned.status, pruned.refused) == (False, 0, "")
     kept = forecast(docs, output, keep_missing=True)
     assert (kept.asks, kept.keeps_missing, kept.dropped, kept.missing) == (False, True, 0, 2)
 
@@ -180,3 +183,14 @@ def test_a_forecast_knows_what_a_stopped_run_has_done(docs: Path, output: Path) 
     told = forecast(docs, output)
     assert told.resumed + told.encode.documents == 10
     assert (told.encode.units, told.unchanged) == (1, 0)
+
+
+def test_a_forecast_tells_of_documents_that_will_fail(docs: Path, output: Path) -> None:
+    write_texts(docs, {"empty.txt": "", "broken.jsonl": "{"})
+    told = forecast(docs, output)
+    assert (told.errors, told.status) == (2, 3)
+    limited = forecast(docs, output, max_errors=1)
+    assert (limited.errors, limited.status) == (2, 1)
+    assert "2 of the 2 documents to do are in errors, and max_errors is 1" in limited.refused
+    run(docs, output)
+    assert (forecast(docs, output).errors, forecast(docs, output).status) == (2, 3)

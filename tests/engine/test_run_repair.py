@@ -4,7 +4,6 @@ import pytest
 from support.runs import run, some_texts, write_texts
 
 from longbert.engine.verify.output import verify_output
-from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 
@@ -68,6 +67,7 @@ def test_verify_names_files_that_are_not_of_the_output(finished):
 def test_verify_tells_of_a_manifest_that_lacks_something(finished):
     output, _ = finished
     path = output / "manifest.json"
-    path.write_text(path.read_text().replace('"files"', '"flies"'))
-    with pytest.raises(OutputError, match=r"manifest.json is damaged"):
-        list(verify_output(OutputFolder(LocalFileSystem(), str(output))))
+    path.write_text(path.read_text().replace('"shards"', '"shreds"'))
+    (problem,) = verify_output(OutputFolder(LocalFileSystem(), str(output)))
+    assert "manifest.json is damaged" in problem.message
+    assert problem.file == "manifest.json"

@@ -128,14 +128,14 @@ class FakeDriver:
         with _disable_current_modes():
             tensor = torch.from_numpy(np.array(array))
         self.made(tensor)
-        self._log("upload", [tensor])
+        self.note("upload", [tensor])
         return tensor
 
     def download(self, tensors: Sequence[Tensor]) -> FakeLanding:
         """Copies that nobody sees before waiting for them."""
         self._refuse_while_recording("download")
         self.used(tensors)
-        self._log("download", tensors)
+        self.note("download", tensors)
         with _disable_current_modes():
             return FakeLanding([tensor.detach().numpy().copy() for tensor in tensors])
 
@@ -149,7 +149,7 @@ class FakeDriver:
         for output in outputs:
             # Recording computes nothing.
             output.fill_(float("nan"))
-        self._log("record", outputs)
+        self.note("record", outputs)
         return FakeRecording(self, work, outputs)
 
     def free_bytes(self) -> int:
@@ -164,7 +164,7 @@ class FakeDriver:
 
     def release(self) -> None:
         """Nothing to give back."""
-        self._log("release", [])
+        self.note("release", [])
 
     def made(self, tensor: Tensor) -> None:
         """Note that the current stream has written a tensor."""
@@ -194,7 +194,7 @@ class FakeDriver:
     def waited(self) -> None:
         """Note that this thread waits for all that it has asked for."""
         self._refuse_while_recording("wait for the device")
-        self._log("wait for the device", [])
+        self.note("wait for the device", [])
 
     def check_thread(self) -> None:
         """Refuse work of other threads while one records."""
@@ -210,7 +210,7 @@ class FakeDriver:
         if self._recording is not None:
             raise RuntimeError(f"{what} cannot be recorded")
 
-    def _log(self, kind: str, tensors: Sequence[Tensor]) -> None:
+    def note(self, kind: str, tensors: Sequence[Tensor]) -> None:
         shapes = tuple(tuple(one.shape) for one in tensors)
         self.log.append(Event(kind, self.current_stream().name, shapes))
 
@@ -236,7 +236,7 @@ class FakeRecording:
 
     def replay(self) -> None:
         """Do it again, into the same places."""
-        self.driver._log("replay", self.outputs)
+        self.driver.note("replay", self.outputs)
         for output, found in zip(self.outputs, self.work(), strict=True):
             output.copy_(found)
 

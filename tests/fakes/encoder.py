@@ -66,6 +66,7 @@ class FakeTokenizer:
     max_tokens = LIMIT_TOKENS
     n_ids = _N_IDS
     splits_at_spaces = True
+    can_be_cut = True
     digest = "fake tokenizer"
 
     def tokenize(self, text: str) -> TokenizedText:

@@ -14,6 +14,7 @@ from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
 from longbert.store.lock import Holder
 from longbert.store.manifest import Manifest, from_json
+from longbert.store.shards import read_parts
 
 Write = Callable[[str, bytes], None]
 
@@ -83,7 +84,9 @@ def _removal_before_the_manifest() -> None:
     def writing(write: Write, path: str, data: bytes) -> None:
         if path.endswith(MANIFEST):
             output = OutputFolder(LocalFileSystem(), os.path.dirname(path))
-            output.remove_all([*output.unnamed(from_json(data, Manifest, path=path).parts, [])])
+            shards = from_json(data, Manifest, path=path).shards
+            named = [shard.file for shard in shards]
+            output.remove_all([*output.unnamed(read_parts(output, shards), named)])
         write(path, data)
 
     _instead(writing)
@@ -134,6 +137,7 @@ BREAKS: dict[str, Break] = {
     "a lexical file is not written": Break(lambda: _drop("/lexical/")),
     "a receipt is not written": Break(lambda: _drop("/receipts/")),
     "an index file is not written": Break(lambda: _drop("/index/passages")),
+    "a shard of the manifest is not written": Break(lambda: _drop("/manifest/")),
     "the manifest is not written": Break(lambda: _drop(MANIFEST)),
     "the manifest is written in place": Break(_manifest_in_place, "write manifest.json"),
     "the manifest comes before the index": Break(

@@ -5,22 +5,31 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from support.runs import damage, files_of, last_run, problems, write_texts
+from support.runs import damage, files_of, problems, write_texts
 from support.texts import long_text
 
 from faults.steps import Fault
 from longbert.errors import OutputError
+from longbert.store.processes import process_start
+
+EVERY_FAULT = os.environ.get("LONGBERT_FAULTS") == "all"
+"""Whether all kills are wanted that were ever planned; the usual ones take a tenth of the time."""
 
 TESTS = Path(__file__).parent.parent
-_TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 120
+_POLL_SECONDS = 0.02
 
 
 class Harm(AssertionError):
@@ -35,11 +44,43 @@ class Ended:
         status: exit status; negative for a signal.
         stderr: what it said.
         steps: names of the changes it made.
+        begun: units that it began to make.
+        seconds: that it took.
     """
 
     status: int
     stderr: str
     steps: list[str]
+    begun: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL from outside, at some moment.
+
+    Attributes:
+        after_seconds: of the run.
+        whole_group: kill its workers as well, instead of the command alone.
+    """
+
+    after_seconds: float
+    whole_group: bool = True
+
+    @contextmanager
+    def of(self, pid: int) -> Iterator[None]:
+        """Kill a process during the block, if it lasts that long."""
+
+        def kill() -> None:
+            with suppress(ProcessLookupError):
+                (os.killpg if self.whole_group else os.kill)(pid, signal.SIGKILL)
+
+        timer = threading.Timer(self.after_seconds, kill)
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 class Commands:
@@ -51,31 +92,42 @@ class Commands:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "PYTHONPATH": _python_path()},
+            env={**os.environ, "PYTHONPATH": python_path()},
         )
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate(timeout=_TIMEOUT_SECONDS)
+        self._process.communicate(timeout=TIMEOUT_SECONDS)
 
-    def run(self, arguments: Sequence[str | Path], fault: Fault) -> Ended:
-        """Run ``longbert`` to its end.
+    def run(
+        self, arguments: Sequence[str | Path], fault: Fault, *, kill: Kill | None = None
+    ) -> Ended:
+        """Run ``longbert`` to its end, and that of all its processes.
 
         Args:
             arguments: of the command.
             fault: that it suffers.
+            kill: that it suffers as well.
+
+        Raises:
+            Harm: a process is left.
         """
-        Path(fault.log).unlink(missing_ok=True)
+        fault.forget()
         with tempfile.NamedTemporaryFile("r") as stderr:
             self._send(
                 {
                     "arguments": [str(one) for one in arguments],
-                    "environment": fault.environment | {"PYTHONPATH": _python_path()},
+                    "environment": fault.environment | {"PYTHONPATH": python_path()},
                     "stderr": stderr.name,
                 }
             )
-            status = int(self._line())
-            return Ended(status, stderr.read(), fault.steps())
+            pid = int(self._line())
+            began = time.monotonic()
+            with kill.of(pid) if kill is not None else nullcontext():
+                status = int(self._line())
+            seconds = time.monotonic() - began
+            _wait_for_group(pid)
+            return Ended(status, stderr.read(), fault.steps(), fault.begun(), seconds)
 
     def _send(self, request: dict[str, Any]) -> None:
         assert self._process.stdin is not None
@@ -88,7 +140,29 @@ class Commands:
         return stdout.readline()
 
 
-def _python_path() -> str:
+def _wait_for_group(group: int) -> None:
+    """Wait until no process of a group is left; workers look for their parent twice a second."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while left := [pid for pid in _running() if _group_of(pid) == group]:
+        if time.monotonic() > deadline:
+            raise Harm(f"processes are left: {left}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _running() -> list[int]:
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    return [pid for pid in pids if process_start(pid) is not None]
+
+
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def python_path() -> str:
+    """Of processes that are to suffer faults."""
     package = TESTS.parent if (TESTS.parent / "longbert").is_dir() else None
     folders = [TESTS / "faults" / "site", TESTS, *([package] if package else [])]
     return os.pathsep.join(map(str, folders))
@@ -99,54 +173,63 @@ class Scene:
     """Inputs, an output of earlier inputs, and the output that a run over them must end in.
 
     Attributes:
-        docs: the inputs as they are now: one file new, one changed, one gone, two bad ones.
+        docs: the inputs as they are now: some new, one changed, one gone, two bad ones.
         before: the output of the inputs as they were.
         wanted: files of the output, ``run.json`` aside.
-        n_encoded: units that the undisturbed run encodes.
-        steps: names of the changes that the undisturbed run makes.
+        undisturbed: the run that made it.
         options: of the command.
     """
 
     docs: Path
     before: Path
     wanted: dict[str, bytes]
-    n_encoded: int
-    steps: list[str]
+    undisturbed: Ended
     options: tuple[str, ...]
 
-    def arguments(self, output: Path) -> list[str | Path]:
+    def arguments(self, output: Path, *, options: Sequence[str] | None = None) -> list[str | Path]:
         """Of the command."""
-        return ["run", "--input", self.docs, "--output", output, *self.options]
+        own = self.options if options is None else (*_EVERY, *options)
+        return ["run", "--input", self.docs, "--output", output, *own]
 
 
-def make_scene(commands: Commands, place: Path, *, options: Sequence[str]) -> Scene:
-    """Make inputs and outputs."""
+_EVERY = ("--unit-bytes", "1700", "--precision", "float32")
+
+
+def make_scene(
+    commands: Commands,
+    place: Path,
+    *,
+    options: Sequence[str],
+    new: Mapping[str, str] | None = None,
+    kind: str = "none",
+) -> Scene:
+    """Make inputs and outputs.
+
+    Args:
+        commands: to run it.
+        place: folder for all of it.
+        options: of the command.
+        new: further new documents.
+        kind: of the fault that runs suffer; see :class:`Fault`.
+    """
     docs, before, after = place / "docs", place / "before", place / "after"
     texts = {f"{i:02}.txt": long_text(30, seed=i) for i in range(8)}
     write_texts(docs, texts | {"empty.txt": " ", "broken.jsonl": "{"})
-    every = (
-        *("--unit-bytes", "1700", "--precision", "float32"),
-        *options,
-    )
-    scene = Scene(docs, before, {}, 0, [], every)
-    ended = commands.run(scene.arguments(before), Fault(str(before), str(place / "log")))
-    if ended.status != 3:
-        raise Harm(f"the undisturbed run ended with {ended.status}: {ended.stderr}")
+    arguments = ["run", "--input", docs, *_EVERY, *options, "--output"]
+
+    def run(output: Path) -> Ended:
+        ended = commands.run([*arguments, output], Fault(str(output), str(place / "log"), kind))
+        if ended.status != 3 or problems(output):
+            raise Harm(f"the undisturbed run ended with {ended.status}: {ended.stderr}")
+        return ended
+
+    run(before)
     write_texts(docs, {"00.txt": long_text(30, seed=50), "new.txt": long_text(40, seed=51)})
+    write_texts(docs, new or {})
     (docs / "02.txt").unlink()
     shutil.copytree(before, after)
-    ended = commands.run(scene.arguments(after), Fault(str(after), str(place / "log")))
-    if ended.status != 3 or problems(after):
-        raise Harm(f"the undisturbed run ended with {ended.status}: {ended.stderr}")
-    entry = last_run(after)
-    return Scene(
-        docs=docs,
-        before=before,
-        wanted=files_of(after),
-        n_encoded=entry["units"] - entry["units_copied"],
-        steps=ended.steps,
-        options=every,
-    )
+    ended = run(after)
+    return Scene(docs, before, files_of(after), ended, (*_EVERY, *options))
 
 
 def check_torn(output: Path) -> None:
@@ -155,6 +238,8 @@ def check_torn(output: Path) -> None:
     Raises:
         Harm: they do not.
     """
+    if not (output / "manifest.json").exists():
+        return
     try:
         torn = damage(output)
     except OutputError as error:
@@ -164,7 +249,14 @@ def check_torn(output: Path) -> None:
 
 
 def check_mended(
-    commands: Commands, scene: Scene, output: Path, fault: Fault, *, n_in_flight: int
+    commands: Commands,
+    scene: Scene,
+    output: Path,
+    fault: Fault,
+    *,
+    killed: Ended,
+    n_in_flight: int,
+    options: Sequence[str] | None = None,
 ) -> None:
     """What must hold after the command was run again: the bytes of an undisturbed run.
 
@@ -173,14 +265,16 @@ def check_mended(
         scene: whose inputs it reads.
         output: as the fault left it.
         fault: with what is broken still broken.
-        n_in_flight: units that may be encoded a second time.
+        killed: how the run ended that suffered it.
+        n_in_flight: units that may be made a second time.
+        options: of the command; None: those of the scene.
 
     Raises:
-        Harm: bytes differ, or too much was encoded again.
+        Harm: bytes differ, or too much was made again.
     """
     again = Fault(fault.output, fault.log, broken=fault.broken)
-    done = len(_new_receipts(scene, output))
-    ended = commands.run(scene.arguments(output), again)
+    complete = {path.stem for path in output.glob("receipts/*.json")}
+    ended = commands.run(scene.arguments(output, options=options), again)
     if ended.status != 3:
         raise Harm(f"the run that goes on ended with {ended.status}: {ended.stderr}")
     found = files_of(output)
@@ -190,12 +284,11 @@ def check_mended(
         raise Harm(f"files differ from those of an undisturbed run: {names} {other}")
     if problems(output):
         raise Harm(f"verify finds {problems(output)}")
-    entry = last_run(output)
-    n_again = entry["units"] - entry["units_resumed"] + done - entry["units"]
-    if entry["units"] and n_again > n_in_flight:
-        raise Harm(f"{n_again} units that were complete were made again")
-
-
-def _new_receipts(scene: Scene, output: Path) -> set[str]:
-    names = {path.name for path in output.glob("receipts/*.json")}
-    return names - {path.name for path in scene.before.glob("receipts/*.json")}
+    if twice := complete & {*ended.begun}:
+        raise Harm(f"units that were complete were made again: {twice}")
+    every = sorted([*killed.begun, *ended.begun])
+    n_again = len(every) - len({*every})
+    if n_again > n_in_flight:
+        raise Harm(f"{n_again} units were made twice, and {n_in_flight} were in flight")
+    if {*every} != {*scene.undisturbed.begun}:
+        raise Harm(f"units were made that an undisturbed run does not make: {every}")

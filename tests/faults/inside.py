@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Sequence
 from types import ModuleType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from fakes.encoder import fake_models, word_id
 
@@ -14,23 +15,46 @@ from faults import breaks
 from faults.steps import Fault
 from longbert.store.filesystem import LocalFileSystem
 
+if TYPE_CHECKING:
+    from longbert.core.units import Unit
+    from longbert.engine.context import RunContext
+
 MEMORY = "MEMORY"
 """The word at which a document runs out of memory."""
 
+_BATCH_SECONDS = 0.02
 
-def install(context: ModuleType, fault: Fault) -> None:
+
+def install_models(context: ModuleType, fault: Fault) -> None:
     """Let the engine's models be fake ones, which need no torch.
 
     Args:
         context: the module :mod:`longbert.engine.context`, before others import from it.
         fault: of this process.
     """
-    watch = _run_out if fault.kind == "memory" else None
+    watch = {"memory": _run_out, "slow": _take_time}.get(fault.kind)
     if fault.kind == "unreadable":
         _fail_to_read("disk.txt")
     context.load_run_models = lambda run: fake_models(run.config.models, watch=watch)
     if fault.broken:
         breaks.BREAKS[fault.broken].make()
+
+
+def install_notes(unit: ModuleType, fault: Fault) -> None:
+    """Note the units that are begun.
+
+    Args:
+        unit: the module :mod:`longbert.engine.unit`.
+        fault: of this process.
+    """
+    for name in ("encode_unit", "copy_unit"):
+        make = getattr(unit, name)
+
+        def making(context: RunContext, unit: Unit, *others: Any, make: Any = make) -> None:
+            fault.begin(unit.part.name)
+            make(context, unit, *others)
+
+        setattr(unit, name, making)
 
 
 def _fail_to_read(name: str) -> None:
@@ -47,6 +71,10 @@ def _fail_to_read(name: str) -> None:
         return read(self, path)
 
     LocalFileSystem.open = reading  # type: ignore[method-assign]
+
+
+def _take_time(windows: Sequence[Any]) -> None:
+    time.sleep(_BATCH_SECONDS)
 
 
 def _run_out(windows: Sequence[Any]) -> None:

@@ -35,7 +35,8 @@ class Fault:
             ``full`` is a full disk and ``read-only`` a disk that takes nothing; ``unreadable`` is a
             disk error of the input ``disk.txt`` once it is planned; ``clock`` lets the clock jump a
             day back and forth; ``memory`` raises MemoryError where a document that says ``MEMORY``
-            is encoded.
+            is encoded; ``slow`` lets a batch take some time, so that a moment drawn at random
+            finds a unit at work.
         at: the step, from 0.
         broken: name of what is made wrong on purpose; see ``breaks.py``.
     """
@@ -59,8 +60,27 @@ class Fault:
 
     def steps(self) -> list[str]:
         """Names of the steps so far."""
-        path = Path(self.log)
-        return [line.strip() for line in path.read_text().splitlines()] if path.exists() else []
+        return _lines(self.log)
+
+    def begin(self, unit: str) -> None:
+        """Note that a unit is being made."""
+        with open(f"{self.log}.units", "a") as file:
+            file.write(f"{unit}\n")
+
+    def begun(self) -> list[str]:
+        """Units that were begun, as often as they were."""
+        return _lines(f"{self.log}.units")
+
+    def forget(self) -> None:
+        """Begin the notes anew."""
+        for path in (self.log, f"{self.log}.units"):
+            Path(path).unlink(missing_ok=True)
+
+
+def _lines(path: str) -> list[str]:
+    if not os.path.exists(path):
+        return []
+    return [line.strip() for line in Path(path).read_text().splitlines()]
 
 
 class _Steps:

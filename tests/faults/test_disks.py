@@ -46,7 +46,7 @@ def test_a_disk_that_takes_no_more(
     reason: str,
     share: float,
 ) -> None:
-    at = int(share * len(scene.steps))
+    at = int(share * len(scene.undisturbed.steps))
     fault = Fault(str(output), str(tmp_path / "log"), kind, at)
     ended = commands.run(scene.arguments(output), fault)
     assert ended.status == 1
@@ -54,7 +54,7 @@ def test_a_disk_that_takes_no_more(
     assert str(output) in ended.stderr
     assert "run again" in ended.stderr
     check_torn(output)
-    check_mended(commands, scene, output, fault, n_in_flight=1)
+    check_mended(commands, scene, output, fault, killed=ended, n_in_flight=1)
 
 
 def test_a_clock_that_jumps(commands: Commands, scene: Scene, output: Path, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Catalogs say what the tables say."""
 
+import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,10 @@ from hypothesis import strategies as st
 from longbert.errors import OutputError
 from longbert.index.array_file import pack
 from longbert.index.catalog import catalog_file, is_catalog_of, open_catalog
+from longbert.index.large_catalog import write_large_catalog
+from longbert.store.filesystem import LocalFileSystem
+from longbert.store.folder import OutputFolder
+from longbert.store.part_writer import write_part
 
 IDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 DOCUMENTS = st.dictionaries(IDS, st.lists(st.integers(0, 300), max_size=4), max_size=6)
@@ -58,6 +64,17 @@ def test_a_catalog_says_what_the_tables_say(documents: dict[str, list[int]]) -> 
     assert built(documents) == data
     assert is_catalog_of(data, tables(documents))
     assert not is_catalog_of(data, tables({**documents, "one more": [3]}))
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [7], [100, 0, 200], [70_000, 9]])
+def test_that_of_a_large_document_has_the_same_bytes(tmp_path: Path, lengths: list[int]) -> None:
+    found = tables({"aé": lengths})
+    output = OutputFolder(LocalFileSystem(), str(tmp_path))
+    with write_part(output, "x", {name: one.schema for name, one in found.items()}) as written:
+        written.add(found)
+    file = io.BytesIO()
+    write_large_catalog(file, output=output, part="x")
+    assert file.getvalue() == built({"aé": lengths})
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 2, 1], [2, 0, 1], [0, 0, 1, 2], [1, 2]])

@@ -77,6 +77,7 @@ def test_an_excerpt_grows_to_the_sentences_around() -> None:
     whole = [one.text for one in excerpt.passages]
     # The two others of the best three are neighbours.
     assert whole == ["First one. Then the price was agreed on."]
+    assert excerpt.passages[0].is_cut == (False, False)
 
 
 def test_an_excerpt_without_ends_of_sentences_grows_by_so_many_characters() -> None:
@@ -86,6 +87,17 @@ def test_an_excerpt_without_ends_of_sentences_grows_by_so_many_characters() -> N
 
     assert "price" in best.text
     assert len(best.text) <= len("price ") + 2 * excerpts_module.WIDENED_CHARS
+    assert best.is_cut == (True, True)
+
+
+def test_a_sentence_that_goes_on_beyond_what_is_read_is_known_to_be_cut() -> None:
+    sentence = ["It goes ", *["on and "] * 10, "to here."]
+
+    middle = shown(sentence, [0] * 5 + [1, 0.5, 0.5] + [0] * 4).passages[0]
+    begins = shown(sentence, [1, 0.5, 0.5] + [0] * 9).passages[0]
+
+    assert middle.is_cut == (True, True)
+    assert begins.is_cut == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -109,6 +121,16 @@ def test_slight_words_are_not_marked_and_the_strongest_sentence_has_the_most() -
     assert passage.strongest is not None
     start, end = passage.strongest
     assert text[start:end] == "The price and the rent of it."
+
+
+def test_of_equally_strong_sentences_the_first_is_the_strongest() -> None:
+    # A sum of floats depends on the order, and words in a set have none.
+    weights = {f"w{sentence}x{word}": word / 10 for sentence in range(9) for word in (1, 2, 3)}
+    sentences = [f"Ah w{number}x1 w{number}x2 w{number}x3." for number in range(9)]
+
+    (passage,) = shown([" ".join(sentences)], [1.0], weights).passages
+
+    assert passage.strongest == (0, len(sentences[0]))
 
 
 def test_without_words_of_the_query_nothing_is_marked() -> None:

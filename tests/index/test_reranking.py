@@ -73,7 +73,14 @@ def test_the_first_fifty_documents_are_put_into_a_new_order() -> None:
     more = index.search("q", RERANKED + 5, "best", rerank="model")
 
     assert [one.document_id for one in found] == ["d049", "d048"]
-    assert [one.document_id for one in more] == [f"d{n:03}" for n in range(54, -1, -1)]
+    # The next ones follow them, whatever the model says.
+    numbers = [*range(49, -1, -1), *range(59, 54, -1)]
+    assert [one.document_id for one in more] == [f"d{n:03}" for n in numbers]
+    assert more[:2] == found
+    scores = [one.score for one in more]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[RERANKED - 1] > scores[RERANKED]
+    assert more[RERANKED].passages[0].score == 59
     assert loaded == [("model", "yes"), ("model", None)]
 
 

@@ -21,6 +21,8 @@ from support.written_tables import (
 )
 
 import longbert.index.dense as dense_module
+import longbert.index.hybrid as hybrid_module
+import longbert.index.reranking as reranking_module
 import longbert.index.search as search_module
 import longbert.index.table as table_module
 from longbert.core.fusion import combined
@@ -55,6 +57,10 @@ def random_docs(seed: int, n: int, *, distinct: int | None, normal: bool) -> lis
         passages = pool[draw.integers(len(pool), size=draw.integers(1, 10))]
         docs.append(Doc(f"d{number:03}", pool[draw.integers(len(pool))], passages))
     return docs
+
+
+def hash_of(text: str) -> int:
+    return sum(map(ord, text)) % 7
 
 
 def found(hits: Sequence[Hit]) -> list[tuple[str, float]]:
@@ -231,17 +237,17 @@ def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 3}', b"\xff"])
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"format": 4}', b"\xff"])
 def test_a_damaged_manifest_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
     with pytest.raises(OutputError, match=r"manifest.json is damaged.*run longbert again"):
         opened(files)
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"format": 1, "parts": []}'])
+@pytest.mark.parametrize("data", [b"{}", b'{"format": 3, "parts": []}'])
 def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -> None:
     files.data["out/manifest.json"] = data
-    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 3"):
+    with pytest.raises(OutputError, match=r"manifest.json has format .*reads and writes format 4"):
         opened(files)
 
 
@@ -391,6 +397,49 @@ def test_hybrid_agrees_with_the_sum_of_standardised_scores() -> None:
     # A mean of standardised scores has a mean of 0.
     assert abs(sum(hit.score for hit in hits)) < 1e-5
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 1_000),
+    n=st.integers(1, 40),
+    depth=st.integers(1, 6),
+    rank=st.sampled_from(RANKS),
+    rerank=st.sampled_from([None, "model"]),
+)
+def test_what_is_found_first_does_not_depend_on_how_much_is_wanted(
+    seed: int, n: int, depth: int, rank: str, rerank: str | None
+) -> None:
+    draw = np.random.default_rng(seed)
+    words = [f"word{number}" for number in range(9)]
+    texts = {
+        f"d{number:02}": [
+            " ".join(draw.choice(words, 4)) + ". " for _ in range(draw.integers(1, 4))
+        ]
+        for number in range(n)
+    }
+    output = OutputFolder(texts_output(texts, vectors=True), "out")
+    index = Index.open(
+        output,
+        encode=lambda some: np.array([[len(one), *range(1, WIDTH)] for one in some], np.float32),
+        load_reranker=lambda *_: lambda _, some: np.array([hash_of(one) for one in some], "f4"),
+    )
+    query = "word1 word2. Then word3!"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hybrid_module, "DEPTH", depth)
+        for module in (reranking_module, search_module):
+            patch.setattr(module, "RERANKED", depth)
+        every = index.search(query, n, rank, rerank=rerank)
+        for k in range(1, n):
+            assert index.search(query, k, rank, rerank=rerank) == every[:k]
+        if rerank is None:
+            assert index.rankings([query], n, rank) == [[hit.document_id for hit in every]]
+
+    if rank != "lexical":
+        assert {hit.document_id for hit in every} == texts.keys()
+    in_order = sorted(every, key=lambda hit: (-hit.score, hit.document_id))
+    assert [hit.document_id for hit in in_order] == [hit.document_id for hit in every]
 
 
 def test_a_query_of_unknown_words_is_ranked_by_vectors_or_not_at_all() -> None:

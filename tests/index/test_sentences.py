@@ -9,7 +9,7 @@ from support.written_tables import Doc, Floats, write_output
 import longbert.index.sentences as sentences_module
 from longbert.core.ranking import document_scores, similarities
 from longbert.index.search import Index
-from longbert.index.sentences import query_parts
+from longbert.index.sentences import LONG_CHARS, query_parts, with_whole
 from longbert.store.folder import OutputFolder
 
 WIDTH = 6
@@ -68,3 +68,39 @@ def test_a_document_scores_the_mean_over_the_parts(
 def test_a_query_has_a_vector_for_each_sentence_and_for_the_whole() -> None:
     assert query_parts(TEXT) == ["One thing.", "Another thing?", "A third.", TEXT]
     assert query_parts(" one thing ") == [" one thing "]
+
+
+def test_the_whole_of_a_long_query_is_the_mean_of_its_parts() -> None:
+    text = "A sentence of so many words. " * (LONG_CHARS // 20)
+    assert text not in query_parts(text)
+    assert "".join(query_parts(text)).count("words") == text.count("words")
+    parts = query_parts("One. Twooo.")[:2]
+    vectors = np.array([[1, 0], [0, 1]], np.float32)
+
+    found = with_whole(vectors, parts, "One. Twooo.")
+
+    assert found[:2].tolist() == vectors.tolist()
+    assert found[2].tolist() == pytest.approx([0.4, 0.6])
+    assert with_whole(vectors[:1], ["One."], "One.").tolist() == [[1, 0]]
+
+
+def test_a_long_query_finds_what_its_parts_are_near() -> None:
+    docs = documents(3, 20, 40)
+    text = "A sentence of so many words. " * (LONG_CHARS // 20)
+    parts = query_parts(text)
+    draw = np.random.default_rng(5).standard_normal((len(parts), WIDTH)).astype(np.float32)
+    asked: list[str] = []
+
+    def encode(texts: list[str]) -> Floats:
+        asked.extend(texts)
+        return draw[: len(texts)]
+
+    index = Index.open(
+        OutputFolder(write_output(docs, width=WIDTH, metric="dot"), "out"), encode=encode
+    )
+    hits = index.search(text, 5, "best")
+
+    assert asked == parts
+    whole = np.average(draw, axis=0, weights=[len(part) for part in parts]).astype(np.float32)
+    expected = slow(docs, np.vstack([draw, whole]), "best")
+    assert [(hit.document_id, hit.score) for hit in hits] == expected[:5]

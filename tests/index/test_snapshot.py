@@ -11,7 +11,14 @@ import pytest
 from fakes.memory_files import MemoryFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.written_tables import Doc, text_of, write_manifest, write_output, write_part
+from support.written_tables import (
+    Doc,
+    text_of,
+    write_manifest,
+    write_output,
+    write_part,
+    write_shard_of,
+)
 
 import longbert.index.snapshot as snapshot_module
 from longbert.errors import OutputError
@@ -19,6 +26,7 @@ from longbert.index.search import Index
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
+from longbert.store.shards import part_names
 
 
 def words_only(names: Sequence[str], n_passages: int = 2) -> list[Doc]:
@@ -73,7 +81,11 @@ def test_opening_reads_catalogs_and_lexical_files_only() -> None:
     opened(files)
 
     folders = [path.split("/")[1] for path in files.opened]
-    assert sorted(folders) == ["catalog"] * 3 + ["lexical"] * 3 + ["manifest.json"]
+    assert sorted(folders) == [
+        *["catalog"] * 3,
+        *["lexical"] * 3,
+        *("manifest", "manifest.json"),
+    ]
 
 
 def test_opening_touches_no_id_and_no_posting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,9 +174,10 @@ def test_parts_that_stay_are_not_opened_again(monkeypatch: pytest.MonkeyPatch) -
 def test_a_part_whose_files_changed_is_opened_again() -> None:
     files = write_output(words_only(["a", "b"]), width=0)
     before = opened(files)
-    entries = before.manifest.parts
+    entries = [part.entry for part in before.parts]
     changed = msgspec.structs.replace(entries[0], counts={"documents": 1})
-    manifest = msgspec.structs.replace(before.manifest, parts=(changed, entries[1]))
+    shard = write_shard_of(files, "out", [changed, entries[1]])
+    manifest = msgspec.structs.replace(before.manifest, shards=(shard,))
     before.output.write_record("manifest.json", manifest)
 
     after = open_snapshot(before.output, before=before)
@@ -193,7 +206,7 @@ def test_an_index_elsewhere_says_how_to_follow_a_run_that_removed_its_texts() ->
     assert index.reload()
     assert not index.reload()
     assert [hit.document_id for hit in index.search("c 1")] == ["c"]
-    assert index.manifest.part_names == ("part-9",)
+    assert [*part_names(OutputFolder(files, "out"), index.manifest.shards)] == ["part-9"]
 
 
 def test_an_index_stays_as_it_was_if_it_cannot_be_reloaded() -> None:

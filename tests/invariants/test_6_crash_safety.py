@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.local_files import Death, FailingFiles
+from support.manifests import part_names_of
 from support.runs import (
     command_line,
     damage,
@@ -99,7 +100,8 @@ class TestInvariant6CrashSafety:
         settings = {**embedding, "unit_bytes": 1700, "prune": True}
         docs = write_texts(tmp_path / "docs", texts)
         finished = tmp_path / "finished"
-        assert len(run(docs, finished, **settings)["parts"]) == 2
+        run(docs, finished, **settings)
+        assert len(part_names_of(finished)) == 2
         # One file changed, one removed, one new: a part copied, two documents encoded.
         (docs / "00.txt").write_text(long_text(30, seed=50))
         (docs / "02.txt").unlink()

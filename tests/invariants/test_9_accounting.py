@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from support.manifests import parts_of
 from support.runs import (
     last_run,
     problems,
@@ -36,7 +37,7 @@ class TestInvariant9Accounting:
         assert counts["windows"] == sum(row["n_windows"] for row in documents)
         assert counts["chars_unknown"] == sum(row["n_chars_unknown"] for row in documents)
         for name in counts:
-            assert counts[name] == sum(part["counts"][name] for part in manifest["parts"])
+            assert counts[name] == sum(part["counts"][name] for part in parts_of(output))
         assert problems(output) == []
 
     def test_documents_in_are_documents_out_errors_and_unchanged(

@@ -9,14 +9,17 @@ from support.reading import documents, errors, items, scanned, write_lines
 
 from longbert.core.units import PlannedDocument
 from longbert.errors import ConfigError
+from longbert.readers.document_files import UnusedEncodings
 from longbert.readers.encodings import (
     NamedEncoding,
     is_over_ascii,
     named_encoding,
     parse_encodings,
 )
+from longbert.readers.inputs import list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import ErrorRow, InputFile
+from longbert.store.filesystem import LocalFileSystem
 
 
 def file(document_id: str, path: str = "") -> InputFile:
@@ -115,3 +118,18 @@ def test_a_file_in_doubt_is_an_error_until_its_encoding_is_named(tmp_path: Path)
     assert isinstance(item, ErrorRow)
     assert item.error == "encoding"
     assert "--encoding" in item.message
+
+
+def test_a_glob_that_no_file_fits_is_told(tmp_path: Path) -> None:
+    for name in ("a.txt", "dos/b.txt", "rows.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    files = list_inputs(LocalFileSystem(), [str(tmp_path)], output="none").files
+
+    def unused(*encodings: str) -> tuple[str, ...]:
+        left = UnusedEncodings(ReadSettings(encodings=parse_encodings(encodings)))
+        assert list(left.passing(files)) == list(files)
+        return left.globs
+
+    assert unused("cp850", "*.txt=cp850", "dos/*=cp850", f"{tmp_path}/dos/*=cp437") == ()
+    assert unused("dso/*=cp850", "*.txt=cp850", "*.jsonl=cp850") == ("dso/*", "*.jsonl")

@@ -22,8 +22,9 @@ from fakes.encoder import fake_models
 from typing_extensions import override
 
 from longbert.beam.filesystem import BeamFileSystem
+from longbert.beam.job import Job
 from longbert.beam.meter import NAMESPACE, CounterMeter
-from longbert.beam.pipeline import Job, RunDocuments
+from longbert.beam.pipeline import RunDocuments
 from longbert.config import run_config
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo

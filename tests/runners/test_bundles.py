@@ -22,11 +22,16 @@ from fakes.encoder import fake_models
 from runners.conformance import SETTINGS, job
 from support.runs import files_of, problems, run_on, some_texts, write_texts
 
-from longbert.beam import pipeline
+from longbert.beam import pipeline, planning
+from longbert.core.plan_counts import PlanCounts, total
+from longbert.core.planning import (
+    found_in,
+    gather_block,
+)
 from longbert.engine.finish import read_result
 from longbert.engine.meter import NullMeter
-from longbert.engine.plan import summarize
 from longbert.store.filesystem import LocalFileSystem
+from longbert.store.shards import shard_of
 
 TOGETHER = 3
 """Bundles at work at the same time."""
@@ -66,6 +71,13 @@ class BadRunner:
                 one.result()
         return [element for result in results for element in result]
 
+    def grouped(self, elements: Sequence[tuple[Any, Any]]) -> list[tuple[Any, list[Any]]]:
+        """What a shuffle makes of keys and values: the values of a key in any order."""
+        groups: dict[Any, list[Any]] = {}
+        for key, value in self._random.sample(elements, len(elements)):
+            groups.setdefault(key, []).append(value)
+        return [*groups.items()]
+
     def _cut(self, elements: list[Any]) -> list[list[Any]]:
         self._random.shuffle(elements)
         bundles = []
@@ -104,15 +116,28 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     runner = BadRunner(seed)
 
     (prepared,) = runner.run(pipeline.Prepare(whole), [None])
-    files = runner.run(pipeline.ListFiles(whole), [None])
-    refs = runner.run(pipeline.ScanFile(whole), files)
-    random.Random(seed).shuffle(refs)
-    (planned,) = runner.run(pipeline.PlanUnits(whole), [None], refs, prepared)
-    assert len(planned.units) >= 4
-    made = runner.run(pipeline.ProcessUnit(whole), planned.units, prepared)
-    assert len(made) == len(planned.units)
-    summary = summarize(whole.context, planned)
-    runner.run(pipeline.Finish(whole), [None], summary, made.count(False), prepared)
+    blocks = runner.run(planning.ScanFiles(whole), runner.run(planning.ListFiles(whole), [None]))
+    names = [row for block in blocks for row in found_in(block)]
+    settled = runner.run(planning.Settle(whole), runner.grouped(names))
+    gathered = [
+        gather_block(block, [one for one in settled if one.block == block.place])
+        for block in blocks
+    ]
+    (starts,) = runner.run(planning.CutStretches(whole), [None], [one.size for one in gathered])
+    assert len(starts) == 1
+    stretches = runner.grouped([(1, one) for one in gathered])
+    units = [unit for _, unit in runner.run(planning.PackStretch(whole), stretches, prepared)]
+    assert len(units) >= 4
+    counts = total(
+        [*map(PlanCounts.of_block, gathered), *map(PlanCounts.of_unit, units)],
+    )
+    (summary,) = runner.run(pipeline.Summarize(whole), [None], counts)
+    made = runner.run(pipeline.ProcessUnit(whole), units, prepared, summary)
+    assert len(made) == len(units)
+    parts = runner.grouped([(shard_of(name), name) for name, _ in made])
+    shards = runner.run(pipeline.GatherShard(whole), parts)
+    n_resumed = sum(not was_made for _, was_made in made)
+    runner.run(pipeline.Finish(whole), [None], summary, n_resumed, shards, prepared)
 
     assert runner.n_lost
     assert runner.n_twice

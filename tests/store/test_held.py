@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from fakes.memory_files import MemoryFiles
 
 from longbert.errors import OutputError
+from longbert.store import folder
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
@@ -57,3 +59,17 @@ def test_a_file_is_checked_against_its_digest(local: OutputFolder) -> None:
     assert bytes(held.read_checked(sha256)) == b"before"
     with pytest.raises(OutputError, match=r"/a is damaged: its SHA-256 is \w{12}\.\.\., but"):
         held.read_checked("0" * 64)
+
+
+def test_a_large_file_elsewhere_is_mapped_from_a_copy_that_is_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(folder, "IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = MemoryFiles()
+    output = OutputFolder(files, "out")
+    for n_bytes in (0, 99, 100, 101, 5_000_000):
+        files.data["out/a"] = bytes(n % 251 for n in range(n_bytes))
+        mapped = output.open_mapped("a")
+        assert bytes(mapped) == files.data["out/a"]
+        assert list(tmp_path.iterdir()) == []

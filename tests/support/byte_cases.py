@@ -30,6 +30,7 @@ import torch
 import longbert
 
 from .exact_models import build_exact_model
+from .manifests import part_names_of
 from .models import build_model
 from .texts import long_text
 
@@ -331,7 +332,7 @@ def _vectors(output: Path) -> str:
 
     manifest = json.loads((output / "manifest.json").read_text())
     description = json.loads((output / manifest["index"]["file"]).read_text())
-    live = {part["name"] for part in manifest["parts"]}
+    live = {*part_names_of(output)}
     contents: list[bytes] = []
     for table in ("documents", "passages"):
         all_ids, all_vectors = [], []

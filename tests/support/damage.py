@@ -11,22 +11,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longbert.core.fingerprint import fingerprint
 from longbert.store.parquet import to_parquet
+
+from .manifests import edit_manifest, edit_parts, part_names_of
 
 
 def part(output: Path, number: int = 0) -> str:
-    name: str = json.loads((output / "manifest.json").read_text())["parts"][number]["name"]
-    return name
+    return part_names_of(output)[number]
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
     """Change a record as a program might that knows how a manifest is sealed."""
+    if path.name == "manifest.json":
+        edit_manifest(path.parent, change)
+        return
     content = json.loads(path.read_text())
     change(content)
-    if path.name == "manifest.json":
-        del content["seal"]
-        content["seal"] = fingerprint(content)
     path.write_text(json.dumps(content))
 
 
@@ -41,7 +41,7 @@ def replace_table(output: Path, table: str, change: Callable[[pa.Table], pa.Tabl
         "n_bytes": len(data),
         "n_rows": pq.read_metadata(path).num_rows,
     }
-    edit(output / "manifest.json", lambda m: m["parts"][0]["files"].update({table: entry}))
+    edit_parts(output, lambda parts: parts[0]["files"].update({table: entry}))
     edit(output / "receipts" / f"{name}.json", lambda r: r["files"].update({table: entry}))
 
 

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from longbert.store.parquet import to_parquet
 
+from .manifests import Entry, edit_parts, parts_of
 from .runs import run
 from .texts import long_text
 
@@ -72,25 +73,26 @@ def run_labelled(folder: Path, models: Callable[..., Path], **settings: Any) -> 
 
 def change_rows(output: Path, table: str, change: Callable[[Rows], Rows]) -> None:
     """Give a table other rows, part by part, with checksums that fit."""
-    manifest = json.loads((output / "manifest.json").read_text())
-    for entry in manifest["parts"]:
+
+    def change_part(entry: Entry) -> None:
         path = output / table / f"{entry['name']}.parquet"
         old = pq.read_table(path)
         data = to_parquet(pa.Table.from_pylist(change(old.to_pylist()), schema=old.schema))
         path.write_bytes(data)
         entry["files"][table]["sha256"] = hashlib.sha256(data).hexdigest()
-    (output / "manifest.json").write_text(json.dumps(manifest))
+
+    edit_parts(output, lambda parts: [change_part(part) for part in parts])
 
 
 def set_entities(output: Path, spans: Mapping[str, Sequence[tuple[int, int, str]]]) -> None:
     """Let the tagger have found exactly these; a document's first one has a score of 0.9, ..."""
     parts = {
         row["document_id"]: entry["name"]
-        for entry in json.loads((output / "manifest.json").read_text())["parts"]
+        for entry in parts_of(output)
         for row in pq.read_table(output / "documents" / f"{entry['name']}.parquet").to_pylist()
     }
     todo = {name: [one for one in spans if parts[one] == name] for name in parts.values()}
-    order = iter(json.loads((output / "manifest.json").read_text())["parts"])
+    order = iter(parts_of(output))
 
     def rows_of_part(_: Rows) -> Rows:
         return [

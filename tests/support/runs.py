@@ -23,6 +23,7 @@ from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.tables import TABLES
 
+from .manifests import part_names_of
 from .texts import long_text
 
 DEFAULT_TABLES = tuple(table.name for table in TABLES.values() if table.setting is None)
@@ -75,11 +76,10 @@ def files_of(output: Path) -> dict[str, bytes]:
 
 def rows(output: Path, table: str) -> list[dict[str, Any]]:
     """Rows of one table in the order of the manifest's parts."""
-    manifest = json.loads((output / "manifest.json").read_text())
     return [
         row
-        for part in manifest["parts"]
-        for row in pq.read_table(output / table / f"{part['name']}.parquet").to_pylist()
+        for part in part_names_of(output)
+        for row in pq.read_table(output / table / f"{part}.parquet").to_pylist()
     ]
 
 

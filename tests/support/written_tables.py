@@ -20,7 +20,7 @@ from longbert.index.catalog import catalog_file
 from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import lexical_file
+from longbert.store.layout import lexical_file, shard_file
 from longbert.store.manifest import (
     FORMAT,
     Environment,
@@ -32,6 +32,9 @@ from longbert.store.manifest import (
     PassSettings,
     RowFingerprint,
     RowSettings,
+    Shard,
+    ShardEntry,
+    to_json,
 )
 
 LEXICAL = lexical_settings("en")
@@ -168,9 +171,18 @@ def a_manifest(*, precision: str = "float32", passes: Sequence[PassSettings] = (
             embed="none", embed_path=None, embed_digest=None, query_prompt=None, heads={}
         ),
         counts={},
-        parts=(),
+        shards=(),
         index=None,
     )
+
+
+def write_shard_of(files: MemoryFiles, folder: str, parts: Sequence[PartEntry]) -> ShardEntry:
+    """List parts of any name in a shard."""
+    data = to_json(Shard(parts=tuple(parts)))
+    sha256 = hashlib.sha256(data).hexdigest()
+    file = shard_file(0, sha256)
+    OutputFolder(files, folder).write(file, data)
+    return ShardEntry(file=file, sha256=sha256, n_parts=len(parts), counts={}, fingerprints=())
 
 
 def write_manifest(
@@ -183,7 +195,8 @@ def write_manifest(
         )
         for part in parts
     )
-    manifest = msgspec.structs.replace(empty, parts=entries, index=index)
+    shard = write_shard_of(files, folder, entries)
+    manifest = msgspec.structs.replace(empty, shards=(shard,), index=index)
     OutputFolder(files, folder).write_record("manifest.json", manifest)
 
 

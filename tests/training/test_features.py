@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.tagger_features import tagger_features
 from support.training import WINDOW, Stopped, with_entities, write_rows
 from torch import Tensor
 
 from longbert.config import ModelConfig
 from longbert.encoders.batch import WindowBatch
 from longbert.encoders.heads.learned.features import FeatureHead, WindowFeatures
-from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.models import LoadedBackbone, load_backbone
 from longbert.engine.encode import WindowPartials, encode_windows
 from longbert.engine.meter import NullMeter

@@ -121,7 +121,7 @@ def check_labels(config: Mapping[str, Any], *, name: str) -> None:
     if problem not in (None, *_PROBLEM_TYPES):
         raise ModelError(
             f"{name}: problem_type in config.json must be one of {', '.join(_PROBLEM_TYPES)}, "
-            f"got {problem!r}"
+            f"got {problem!r}: write what the head was trained for"
         )
 
 
@@ -154,7 +154,7 @@ def check_weight_files(path: Path, *, trust_pickle: bool) -> None:
             f"{path} has pickled weights only, and loading a pickle can run any code: "
             "convert it to safetensors, or pass --trust-pickle if you trust its source"
         )
-    raise ModelError(f"{path} has no weights: model.safetensors is missing")
+    raise ModelError(f"{path} has no weights: model.safetensors is missing, copy it there")
 
 
 def _has_head_for(task: Task, architectures: list[str]) -> bool:

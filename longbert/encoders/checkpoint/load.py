@@ -127,7 +127,10 @@ def with_trained_layers(checkpoint: Checkpoint, file: Path, *, name: str) -> Che
     try:
         unexpected = encoder.replace_weights(load_file(file))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ModelError(f"{name}: {file.name} is damaged ({first_line(error)})") from None
+        raise ModelError(
+            f"{name}: {file.name} is damaged ({first_line(error)}): copy it again, or train the "
+            "head again"
+        ) from None
     if unexpected:
         raise ModelError(
             f"{name}: {file.name} holds weights that the backbone does not have, such as "
@@ -192,7 +195,10 @@ def _digest_of_finite(
     def find_out() -> str:
         for name, weight in _named_weights(model):
             if not torch.isfinite(weight).all():
-                raise ModelError(f"{folder.name}: the weight {name} holds NaN or infinity")
+                raise ModelError(
+                    f"{folder.name}: the weight {name} holds NaN or infinity: get the model's "
+                    "files again"
+                )
         return backbone_digest(model.encoder, tokenizer)
 
     # Weights that are loaded from elsewhere, such as a pickle, are looked at every time.

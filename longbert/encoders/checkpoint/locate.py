@@ -82,7 +82,10 @@ def find_model(
     """
     path = _locate(name, config, with_weights=with_weights)
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path} is no model folder: it has no config.json")
+        raise ModelError(
+            f"{path} is no model folder: it has no config.json. Name the folder that holds it "
+            "beside the weights"
+        )
     folder = ModelFolder(name, path, {})
     folder = replace(folder, config=folder.read_json("config.json"))
     if not isinstance(folder.config, dict):

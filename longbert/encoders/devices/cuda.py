@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from longbert.arrays import Array
+from longbert.core.threads import in_order
 from longbert.encoders.devices.base import Forward, Item, Result, tensors_of, with_arrays
 from longbert.encoders.devices.driver import Driver, Stream
 from longbert.encoders.devices.recordings import Recordings
 from longbert.encoders.devices.room import Room, fitting_rows
-from longbert.encoders.runtime.parallel import in_order
 
 N_LANES = 2
 """While one batch is computed, another one is prepared, copied, or its results are read."""
@@ -53,9 +53,9 @@ class CudaDevice:
         self.torch_device = driver.torch_device
         self._driver = driver
         self._room = Room()
-        self._lanes = [_Lane(driver, self._room) for _ in range(N_LANES)]
+        self.lanes = [_Lane(driver, self._room) for _ in range(N_LANES)]
         self._idle: SimpleQueue[_Lane] = SimpleQueue()
-        for lane in self._lanes:
+        for lane in self.lanes:
             self._idle.put(lane)
         self._here = threading.local()
 
@@ -111,7 +111,7 @@ class CudaDevice:
             self._driver.release()
             return function()
         with self._room.alone():
-            for lane in self._lanes:
+            for lane in self.lanes:
                 lane.recordings.clear()
             self._driver.release()
             return function()

@@ -64,15 +64,31 @@ class Tagger(Protocol):
     needs_all_layers: bool
     needs_word_shapes: bool
 
-    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
-        """Logits on the device; see :class:`longbert.encoders.heads.base.Head`."""
+    def reduce(
+        self,
+        states: Sequence[Tensor],
+        batch: WindowBatch,
+        device: Device,
+        kept: Sequence[slice] | None = None,
+    ) -> Any:
+        """Logits on the device; see :class:`longbert.encoders.heads.base.Head`.
 
-    def content_logits(self, reduced: Any, batch: WindowBatch) -> Iterator[FloatArray]:
-        """Logits of the content tokens of each window. Shape of each: (n_tokens, n_labels).
+        Args:
+            states, batch, device: as a head gets them.
+            kept: content tokens of each window whose logits are asked for; None: all.
+        """
+
+    def content_logits(
+        self, reduced: Any, batch: WindowBatch, kept: Sequence[slice] | None = None
+    ) -> Iterator[FloatArray]:
+        """Logits of content tokens of each window.
 
         Args:
             reduced: as :meth:`reduce` returned it, with arrays in place of tensors.
-            batch: the same.
+            batch, kept: the same.
+
+        Yields:
+            For each window. Shape: (n_kept, n_labels).
         """
 
 
@@ -89,15 +105,24 @@ class CheckpointTagger:
         self.transitions: FloatArray | None = None
         self.temperature = 1.0
 
-    def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Tensor:
-        """Logits of all positions."""
+    def reduce(
+        self,
+        states: Sequence[Tensor],
+        batch: WindowBatch,
+        device: Device,
+        kept: Sequence[slice] | None = None,
+    ) -> Tensor:
+        """Logits of all positions, whichever are kept."""
         return self._model.logits(states[-1], batch, device)
 
-    def content_logits(self, reduced: FloatArray, batch: WindowBatch) -> Iterator[FloatArray]:
-        """Logits of the content tokens of each window."""
+    def content_logits(
+        self, reduced: FloatArray, batch: WindowBatch, kept: Sequence[slice] | None = None
+    ) -> Iterator[FloatArray]:
+        """Logits of content tokens of each window."""
         for row, window in enumerate(batch.windows):
             first = batch.content_starts[row]
-            yield reduced[row, first : first + len(window.ids)]
+            content = reduced[row, first : first + len(window.ids)]
+            yield content if kept is None else content[kept[row]]
 
 
 class EntityHead:
@@ -156,21 +181,31 @@ class EntityHead:
 
     def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
         """Logits, as the tagger has them."""
-        return self.tagger.reduce(states, batch, device)
+        return self.tagger.reduce(states, batch, device, self._kept_of(batch))
 
     def partials(self, reduced: Any, batch: WindowBatch) -> list[EntityPartial]:
         """Label scores of those tokens of each window that the stitching asks for."""
-        partials = []
-        for token_window, logits in zip(
-            batch.windows, self.tagger.content_logits(reduced, batch), strict=True
-        ):
-            partials.append(self.partial_of(logits, token_window.window))
-        return partials
+        kept = self._kept_of(batch)
+        found = self.tagger.content_logits(reduced, batch, kept)
+        return [
+            self._partial(one.window.start + own.start, logits)
+            for one, own, logits in zip(batch.windows, kept, found, strict=True)
+        ]
 
     def partial_of(self, logits: FloatArray, window: Window) -> EntityPartial:
         """The partial of one window from the logits of all its content tokens."""
+        kept = self._kept(window)
+        return self._partial(window.start + kept.start, logits[kept])
+
+    def _kept_of(self, batch: WindowBatch) -> list[slice]:
+        return [self._kept(one.window) for one in batch.windows]
+
+    def _kept(self, window: Window) -> slice:
+        """Content tokens of a window whose scores the stitching asks for."""
         start, stop = kept_tokens(window, stitching=self._stitching)
-        kept = logits[start - window.start : stop - window.start]
+        return slice(start - window.start, stop - window.start)
+
+    def _partial(self, start: int, kept: FloatArray) -> EntityPartial:
         # Emissions are no probabilities before they are seen as a sequence.
         scores = softmax(kept) if self.tagger.transitions is None else kept
         return EntityPartial((ScoredRun(start, scores),))

@@ -10,7 +10,7 @@ import platform
 from pathlib import Path
 
 _CPU = Path("/proc/cpuinfo")
-_NVIDIA = Path("/proc/driver/nvidia")
+NVIDIA = Path("/proc/driver/nvidia")
 _VARIABLES = ("ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """With which people change what torch uses."""
 
@@ -25,7 +25,7 @@ def visible_gpus() -> list[str]:
     """The NVIDIA GPUs that this process may use, each as ``CUDA_VISIBLE_DEVICES`` names it."""
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is None:
-        return [str(number) for number, _ in enumerate(_NVIDIA.glob("gpus/*"))]
+        return [str(number) for number, _ in enumerate(NVIDIA.glob("gpus/*"))]
     names = (name.strip() for name in named.split(","))
     # CUDA itself stops at the first name that is none.
     return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))
@@ -39,12 +39,12 @@ def machine_digest() -> str:
     models = {line for line in _read(_CPU).splitlines() if line.startswith("model name")}
     graphics = [
         "".join(line for line in _read(path).splitlines() if line.startswith("Model"))
-        for path in sorted(_NVIDIA.glob("gpus/*/information"))
+        for path in sorted(NVIDIA.glob("gpus/*/information"))
     ]
     content = [
         *(platform.system(), platform.machine(), platform.processor()),
         *(sorted(models), sorted(processor_flags())),
-        *(graphics, _read(_NVIDIA / "version")),
+        *(graphics, _read(NVIDIA / "version")),
         {name: os.environ.get(name) for name in _VARIABLES},
     ]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()

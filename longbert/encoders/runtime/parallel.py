@@ -8,46 +8,20 @@ same, since kernels do not depend on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
+
+from longbert.core.threads import in_order
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
-) -> Iterator[Result]:
-    """Apply a function to items, several at a time.
-
-    Args:
-        function: takes one item.
-        items: all of which are taken at once.
-        n_threads: 1 calls the function in this thread.
-
-    Yields:
-        Results in the order of the items.
-    """
-    if n_threads <= 1:
-        yield from map(function, items)
-        return
-    pool = ThreadPoolExecutor(n_threads, thread_name_prefix="longbert-batch")
-    try:
-        futures: list[Future[Result]] = [pool.submit(function, item) for item in items]
-        futures.reverse()
-        while futures:
-            yield futures.pop().result()
-    finally:
-        # On an error or a signal, what has not begun shall not.
-        pool.shutdown(cancel_futures=True)
-
-
 def map_in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], *, n_threads: int
 ) -> Iterator[Result]:
-    """Apply a function to items as :func:`in_order` does, with one thread of torch for each.
+    """Apply a function to items in order, several at a time, with one thread of torch for each.
 
     While this goes on torch has one thread in the calling thread, too. With ``n_threads`` 1 torch
     keeps the threads that it has.

@@ -68,6 +68,7 @@ class Tokenizer(Segmenter, Protocol):
         max_tokens: positions that the tokenizer declares; None if it declares none.
         n_ids: one more than the largest id.
         splits_at_spaces: whether text after white space has the tokens that it would have alone.
+        can_be_cut: whether a text in pieces is tokenized as it comes, and not kept to its end.
     """
 
     prefix: tuple[int, ...]
@@ -77,6 +78,7 @@ class Tokenizer(Segmenter, Protocol):
     max_tokens: int | None
     n_ids: int
     splits_at_spaces: bool
+    can_be_cut: bool
 
 
 def around_content(

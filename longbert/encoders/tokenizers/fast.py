@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,22 +21,15 @@ from longbert.encoders.tokenizers.base import (
     around_content,
     declared_by_transformers,
 )
-from longbert.encoders.tokenizers.stream import (
-    WholeTextStream,
-    joined,
-    no_tokens,
-    tokens_of,
+from longbert.encoders.tokenizers.cuts import (
+    PIECE_CHARS,
+    CutStream,
+    normalizers_of,
+    safe_cuts,
+    splits_at_spaces,
 )
+from longbert.encoders.tokenizers.stream import WholeTextStream, tokens_of
 from longbert.errors import ModelError
-
-# Before the last line feed between a visible character and a letter or digit: pre-tokenizers split
-# there, no normaliser reaches across it, and byte-level ones keep that line feed apart from what
-# white space precedes it.
-_SAFE_CUT = re.compile(r"(?<=\S)\r?(?=\n[A-Za-z0-9])")
-_CUT_CHARS = 3
-_LOCAL_NORMALIZERS = frozenset(
-    {"BertNormalizer", "Lowercase", "NFC", "NFD", "NFKC", "NFKD", "StripAccents"}
-)
 
 
 class FastTokenizer:
@@ -60,7 +51,7 @@ class FastTokenizer:
         ModelError: the tokenizer adds special tokens inside a text.
     """
 
-    piece_chars = 20_000
+    piece_chars = PIECE_CHARS
     pieces_at_once = 64
 
     def __init__(
@@ -88,9 +79,10 @@ class FastTokenizer:
         self.n_ids = max(vocabulary.values()) + 1
         description = json.loads(self._backend.to_str())
         self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-        self._has_safe_cuts = _has_safe_cuts(description)
-        self.splits_at_spaces = _splits_at_spaces(description)
-        normalizers = _normalizers(description)
+        self._cuts = safe_cuts(description, self._normalize)
+        self.can_be_cut = self._cuts is not None
+        self.splits_at_spaces = splits_at_spaces(description)
+        normalizers = [one["type"] for one in normalizers_of(description)]
         self._drops_first_chars = "Precompiled" in normalizers
         self._joins_quotes = "Replace" in normalizers
         self._continues_word = _continuing_ids(description["model"], vocabulary, self.n_ids)
@@ -119,9 +111,14 @@ class FastTokenizer:
 
     def stream(self) -> TokenStream:
         """Takes a text in pieces; keeps all of it where no cut is known to be safe."""
-        if self._has_safe_cuts:
-            return _PieceStream(self)
-        return WholeTextStream(lambda text: self.tokenize_pieces(text, [self._first_char(text)]))
+        if self._cuts is None:
+            return WholeTextStream(lambda text: self.tokenize_pieces(text, [0]))
+        return CutStream(
+            self._cuts,
+            size=self.piece_chars,
+            at_once=self.pieces_at_once,
+            tokenize=self.tokenize_pieces,
+        )
 
     def tokenize_pieces(self, text: str, starts: Sequence[int]) -> TokenizedText:
         """Tokenize a text piece by piece.
@@ -131,12 +128,14 @@ class FastTokenizer:
             starts: where each piece begins; the last one ends with the text.
         """
         pieces = [text[start:stop] for start, stop in pairwise([*starts, len(text)])]
+        dropped = list(map(self._n_dropped, pieces))
+        pieces = [piece[n:] for piece, n in zip(pieces, dropped, strict=True)]
         encodings = self._backend.encode_batch(pieces, add_special_tokens=False)
         ids = np.concatenate([np.array(one.ids, dtype=np.int32) for one in encodings])
         offsets = np.concatenate(
             [
-                np.array(one.offsets, dtype=np.int64).reshape(-1, 2) + start
-                for start, one in zip(starts, encodings, strict=True)
+                np.array(one.offsets, dtype=np.int64).reshape(-1, 2) + (start + n)
+                for start, n, one in zip(starts, dropped, encodings, strict=True)
             ]
         )
         offsets = _with_marks(text, offsets)
@@ -152,14 +151,17 @@ class FastTokenizer:
         starts_word = self._starts_word(is_space, ids, offsets) | is_unknown
         return TokenizedText(ids, offsets, starts_apart(offsets, starts_word), is_unknown)
 
-    def _first_char(self, text: str) -> int:
-        """Where to begin: the library loses count of characters dropped at the very start."""
-        start = 0
-        if self._drops_first_chars:
-            normalize = self._backend.normalizer.normalize_str
-            while start < len(text) and not normalize(text[start]):
-                start += 1
-        return start
+    def _n_dropped(self, piece: str) -> int:
+        """Characters to begin behind: of those that are dropped at the start the library loses
+        count."""
+        n = 0
+        while self._drops_first_chars and n < len(piece) and not self._normalize(piece[n]):
+            n += 1
+        return n
+
+    def _normalize(self, text: str) -> str:
+        normalizer = self._backend.normalizer
+        return text if normalizer is None else str(normalizer.normalize_str(text))
 
     def _starts_word(
         self,
@@ -176,46 +178,6 @@ class FastTokenizer:
             (starts == 0) | is_space[starts] | is_space[np.maximum(starts, 1) - 1]
         )
         return starts_word
-
-
-class _PieceStream:
-    """Cuts a text at safe places, each as soon as it is known."""
-
-    def __init__(self, tokenizer: FastTokenizer) -> None:
-        self._tokenizer = tokenizer
-        self._held = ""
-        self._n_chars_before = 0
-        self._n_searched = 0
-
-    def add(self, piece: str) -> TokenizedText:
-        """Take the next characters; the tokens up to the last cut."""
-        self._held += piece
-        size = self._tokenizer.piece_chars
-        cuts = [0]
-        for cut in _SAFE_CUT.finditer(self._held, max(size - 1, self._n_searched)):
-            if cut.end() - cuts[-1] >= size:
-                cuts.append(cut.end())
-        # A cut is known by at most so many characters behind its start.
-        self._n_searched = max(0, len(self._held) - cuts[-1] - _CUT_CHARS)
-        return self._take(cuts)
-
-    def finish(self) -> TokenizedText:
-        """The tokens behind the last cut."""
-        return self._take([0, len(self._held)]) if self._held else no_tokens()
-
-    def _take(self, cuts: list[int]) -> TokenizedText:
-        """Tokens of the pieces between the cuts."""
-        at_once = self._tokenizer.pieces_at_once
-        parts = [no_tokens()]
-        for first in range(0, len(cuts) - 1, at_once):
-            start, *inner = cuts[first : first + at_once + 1]
-            stretch = self._held[start : inner[-1]]
-            starts = [cut - start for cut in (start, *inner[:-1])]
-            part = self._tokenizer.tokenize_pieces(stretch, starts)
-            parts.append(replace(part, offsets=part.offsets + (self._n_chars_before + start)))
-        self._held = self._held[cuts[-1] :]
-        self._n_chars_before += cuts[-1]
-        return joined(parts)
 
 
 def _with_marks(text: str, offsets: IntArray) -> IntArray:
@@ -258,45 +220,6 @@ def _extends(char: str) -> bool:
         or "\ud7b0" <= char <= "\ud7ff"
         or "\uff9e" <= char <= "\uff9f"
     )
-
-
-def _normalizers(description: dict[str, Any]) -> list[str]:
-    """Kinds of the normalisers of a ``tokenizer.json``, those in sequences one by one."""
-    normalizer = description.get("normalizer") or {"normalizers": []}
-    return [part["type"] for part in normalizer.get("normalizers", [normalizer])]
-
-
-def _has_safe_cuts(description: dict[str, Any]) -> bool:
-    pre_tokenizer = description.get("pre_tokenizer") or {}
-    kind = pre_tokenizer.get("type")
-    splits = kind == "BertPreTokenizer" or (
-        kind == "ByteLevel"
-        and not pre_tokenizer["add_prefix_space"]
-        and bool(pre_tokenizer.get("use_regex", True))
-    )
-    return (
-        splits
-        and set(_normalizers(description)) <= _LOCAL_NORMALIZERS
-        and not any(_crosses_lines(token) for token in description.get("added_tokens") or ())
-    )
-
-
-def _splits_at_spaces(description: dict[str, Any]) -> bool:
-    """Whether white space is dropped and neither side of it depends on the other."""
-    return (
-        (description.get("pre_tokenizer") or {}).get("type") == "BertPreTokenizer"
-        and set(_normalizers(description)) <= _LOCAL_NORMALIZERS
-        and not any(
-            any(char.isspace() for char in token["content"])
-            for token in description.get("added_tokens") or ()
-        )
-    )
-
-
-def _crosses_lines(token: dict[str, Any]) -> bool:
-    """Whether an added token may take in a line break between visible characters."""
-    content = token["content"]
-    return "\n" in content or token["rstrip"] or (token["lstrip"] and content[:1].isalnum())
 
 
 def _continuing_ids(

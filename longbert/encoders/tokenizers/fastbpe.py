@@ -25,6 +25,12 @@ from longbert.encoders.tokenizers.base import (
     around_content,
     declared_by_transformers,
 )
+from longbert.encoders.tokenizers.cuts import (
+    BEHIND_LINE,
+    PIECE_CHARS,
+    CutStream,
+    crosses_spaces,
+)
 from longbert.encoders.tokenizers.stream import WholeTextStream
 from longbert.errors import ModelError
 
@@ -58,12 +64,14 @@ class FastBpeTokenizer:
 
     Attributes:
         most_cached: words whose tokens are kept; all are forgotten when there is one more.
+        piece_chars: characters of a text in pieces that are tokenized at once, at least.
 
     Raises:
         ModelError: special tokens do not stand around a text, or an added token must stand alone.
     """
 
     most_cached = 50_000
+    piece_chars = PIECE_CHARS
 
     def __init__(self, tokenizer: Any, *, name: str) -> None:
         self._tokenizer = tokenizer
@@ -88,6 +96,11 @@ class FastBpeTokenizer:
         self._normalizes = bool(getattr(tokenizer, "normalization", False))
         # What is rewritten may reach over white space.
         self.splits_at_spaces = not self._normalizes
+        added = (
+            {"content": one.content, "lstrip": one.lstrip, "rstrip": one.rstrip}
+            for one in self._added.values()
+        )
+        self.can_be_cut = not self._normalizes and not any(map(crosses_spaces, added))
         self.digest = _digest(tokenizer, vocabulary, self._added)
         self._cache: dict[str, tuple[_Piece, ...]] = {}
 
@@ -131,8 +144,15 @@ class FastBpeTokenizer:
         )
 
     def stream(self) -> TokenStream:
-        """Takes a text in pieces, and keeps all of it: no cut is known to be safe."""
-        return WholeTextStream(self.tokenize)
+        """Takes a text in pieces; keeps all of it where no cut is known to be safe."""
+        if not self.can_be_cut:
+            return WholeTextStream(self.tokenize)
+        return CutStream(
+            BEHIND_LINE,
+            size=self.piece_chars,
+            at_once=1,
+            tokenize=lambda text, _: self.tokenize(text),
+        )
 
     def _segments(self, text: str) -> Iterator[tuple[int, int, int | None]]:
         """Half-open spans of added tokens, each with its id, and of what lies between them."""

@@ -39,7 +39,7 @@ def _load_with_transformers(folder: Path, name: str, trust_remote_code: bool) ->
     except Exception as error:
         raise ModelError(
             f"{name}: its tokenizer cannot be loaded from {folder} "
-            f"({type(error).__name__}: {first_line(error)})"
+            f"({type(error).__name__}: {first_line(error)}): get its files again"
         ) from error
     return wrap_tokenizer(loaded, name=name)
 

@@ -52,6 +52,7 @@ class PromptedTokenizer:
         self.max_tokens = tokenizer.max_tokens
         self.n_ids = tokenizer.n_ids
         self.splits_at_spaces = tokenizer.splits_at_spaces
+        self.can_be_cut = tokenizer.can_be_cut
         # Where a text has the same tokens behind the prompt as alone, passes with and without
         # the prompt share them.
         self._is_apart = tokenizer.splits_at_spaces and len(body) < len(prompt)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.errors import OutputError
@@ -37,8 +37,16 @@ def check_file(output: OutputFolder, entry: PartEntry, folder: str) -> bytes | P
     return data
 
 
-def extra_files(output: OutputFolder, manifest: Manifest) -> Iterator[Problem]:
-    """Files among the tables that readers who glob the folder would take for rows."""
+def extra_files(
+    output: OutputFolder, manifest: Manifest, parts: Iterable[PartEntry]
+) -> Iterator[Problem]:
+    """Files among the tables that readers who glob the folder would take for rows.
+
+    Args:
+        output: the folder.
+        manifest: of it.
+        parts: that its shards list.
+    """
     for file in sorted(output.foreign_tables()):
         yield Problem(
             f"{file} does not belong to this output, but readers that glob the folder will pick "
@@ -46,14 +54,14 @@ def extra_files(output: OutputFolder, manifest: Manifest) -> Iterator[Problem]:
             Mend.FILE,
             file=file,
         )
-    of_index: tuple[str, ...] = ()
+    named = [shard.file for shard in manifest.shards]
     if manifest.index is not None:
         try:
-            of_index = index_files(output, manifest.index)
+            named += index_files(output, manifest.index)
         except OutputError:
             # A damaged description is found with the index.
             return
-    for file in sorted(output.unnamed(manifest.parts, of_index)):
+    for file in sorted(output.unnamed(parts, named)):
         yield Problem(
             f"{file} is left from another run: the manifest does not name it, but readers that "
             "glob the folder will pick it up",

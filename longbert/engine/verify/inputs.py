@@ -15,6 +15,7 @@ from longbert.records import Document
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.parquet import read_batches
+from longbert.store.shards import part_names
 
 
 def input_problems(
@@ -73,7 +74,7 @@ def input_problems(
 def _documents(output: OutputFolder) -> dict[str, tuple[str, str]]:
     """Digest of the text and part of every document, by id."""
     found: dict[str, tuple[str, str]] = {}
-    for part in output.finished().part_names:
+    for part in part_names(output, output.finished().shards):
         columns = ("document_id", "content_sha256")
         for _, batch in read_batches(output, "documents", [part], columns):
             ids, digests = (batch.column(name).to_pylist() for name in columns)
@@ -83,7 +84,7 @@ def _documents(output: OutputFolder) -> dict[str, tuple[str, str]]:
 
 def _errors(output: OutputFolder) -> set[str]:
     """Ids of the documents that settled."""
-    parts = output.finished().part_names
+    parts = part_names(output, output.finished().shards)
     batches = read_batches(output, "errors", parts, ("document_id",))
     return {one for _, batch in batches for one in batch.column("document_id").to_pylist()}
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 
 from longbert.engine.verify.files import extra_files
 from longbert.engine.verify.parts import part_problems
 from longbert.engine.verify.problems import Mend, Problem
-from longbert.errors import OutputError
+from longbert.engine.verify.records import record_problems
+from longbert.errors import DamagedError, OutputError, UnfinishedError
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import CLAIM, MANIFEST
-from longbert.store.manifest import Manifest, RowFingerprint
+from longbert.store.layout import MANIFEST
+from longbert.store.manifest import Manifest, PartEntry, RowFingerprint
+from longbert.store.shards import n_parts, read_parts, read_shard, sums_up
 
 
 def verify_output(output: OutputFolder) -> Iterator[Problem]:
@@ -21,43 +24,71 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
     One part at a time is in memory, plus the ids of all documents.
 
     Raises:
-        OutputError: there is no finished output to check.
+        ConfigError: there is no output to check.
+        OutputError: it is of another format.
     """
-    manifest = output.finished()
+    try:
+        manifest = output.finished()
+    except (DamagedError, UnfinishedError) as error:
+        mend = Mend.MANIFEST if isinstance(error, DamagedError) else Mend.RUN
+        yield Problem(f"{error}. Nothing else was checked", mend, file=MANIFEST)
+        return
     yield from (
         Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
         for what in _manifest_problems(manifest)
     )
-    try:
-        output.claim()
-    except OutputError as error:
-        yield Problem(str(error), Mend.FILE, file=CLAIM)
+    yield from record_problems(output)
     seen: set[str] = set()
     damaged: set[str | None] = set()
-    for entry in manifest.parts:
-        for problem in part_problems(output, entry, manifest, seen):
-            damaged.add(problem.part)
-            yield problem
-    yield from extra_files(output, manifest)
+    listed: list[PartEntry] = []
+    for shard in manifest.shards:
+        try:
+            entries = read_shard(output, shard)
+        except OutputError:
+            damaged.add(None)
+            message = f"{shard.file} is missing or does not match its SHA-256 in the manifest"
+            yield Problem(message, Mend.MANIFEST, file=shard.file)
+            continue
+        listed += entries
+        if not sums_up(shard, entries):
+            message = f"{MANIFEST}: {shard.file} does not hold what it says of it"
+            yield Problem(message, Mend.MANIFEST, file=shard.file)
+        for entry in entries:
+            for problem in part_problems(output, entry, manifest, seen):
+                damaged.add(problem.part)
+                yield problem
+    if len(listed) < n_parts(manifest.shards):
+        # Which files belong to the output cannot be said.
+        return
+    yield from extra_files(output, manifest, listed)
     if manifest.index is not None:
         yield from (
             Problem(what, Mend.INDEX, file=manifest.index.file)
             for what in index_problems(
-                output, manifest.part_names, manifest.index, with_tables=not damaged
+                output,
+                [entry.name for entry in listed],
+                manifest.index,
+                with_tables=not damaged,
             )
         )
 
 
-def environments_of(output: OutputFolder) -> Iterator[str]:
-    """A line for each environment that rows were made in, if there are several.
+def readable_manifest(output: OutputFolder) -> Manifest | None:
+    """The manifest, or None where :func:`verify_output` says why it cannot be read."""
+    with suppress(OutputError):
+        return output.manifest()
+    return None
 
-    Raises:
-        OutputError: there is no finished output to check.
-    """
-    manifest = output.finished()
+
+def environments_of(output: OutputFolder, manifest: Manifest) -> Iterator[str]:
+    """A line for each environment that rows were made in, if there are several."""
     if len(manifest.environments) < 2:
         return
-    parts = Counter(entry.fingerprint for entry in manifest.parts)
+    try:
+        parts = Counter(entry.fingerprint for entry in read_parts(output, manifest.shards))
+    except OutputError:
+        # Said as a problem of the shard.
+        return
     for digest, environment in manifest.environments.items():
         libraries = ", ".join(
             f"{name} {version}" for name, version in sorted(environment.libraries.items())
@@ -78,9 +109,9 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
         if made_with.digest != digest:
             yield f"the environment {digest[:12]} does not have that fingerprint"
     totals: Counter[str] = Counter()
-    for entry in manifest.parts:
-        totals.update(entry.counts)
+    for shard in manifest.shards:
+        totals.update(shard.counts)
     if dict(totals) != manifest.counts:
-        yield "the counts are not the sums over the parts"
+        yield "the counts are not the sums over the shards"
     if manifest.index is None and manifest.index_settings is not None and totals["documents"]:
         yield "there is an embedding model, but no index"

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST, receipt_file
+from longbert.store.manifest import Record
 
 
 class Mend(StrEnum):
@@ -47,6 +48,20 @@ class Problem:
 
     def __str__(self) -> str:
         return self.message
+
+
+class Sampled(Record, frozen=True, kw_only=True):
+    """Which documents were encoded again, to compare bits.
+
+    Attributes:
+        n_documents: how many.
+        parts: names of the parts that they were taken from.
+        n_parts_left_out: whose rows were made in another environment than this one.
+    """
+
+    n_documents: int
+    parts: tuple[str, ...]
+    n_parts_left_out: int
 
 
 def mending_commands(

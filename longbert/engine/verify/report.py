@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from longbert.engine.recorded import recorded_command
-from longbert.engine.verify.output import environments_of
-from longbert.engine.verify.problems import Mend, Problem, mending_commands
+from longbert.engine.verify.output import environments_of, readable_manifest
+from longbert.engine.verify.problems import Mend, Problem, Sampled, mending_commands
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import Record, to_builtins
 
@@ -27,11 +27,12 @@ class VerifyReport(Record, frozen=True, kw_only=True):
     Attributes:
         folder: the output.
         is_whole: whether nothing is wrong.
-        counts: what the manifest counts.
+        counts: what the manifest counts; empty if it cannot be read.
         problems: as found.
         parts: that are affected.
         commands: that mend all of it, in order; none if nothing is wrong.
         mixed: a line for each environment, if rows were made in several.
+        sampled: which documents were encoded again; None if that was not asked for.
     """
 
     folder: str
@@ -41,33 +42,36 @@ class VerifyReport(Record, frozen=True, kw_only=True):
     parts: tuple[str, ...]
     commands: tuple[str, ...]
     mixed: tuple[str, ...]
+    sampled: Sampled | None
 
     def for_json(self) -> dict[str, Any]:
         """As plain values."""
         return to_builtins(self)
 
 
-def verify_report(output: OutputFolder, problems: Iterable[Problem]) -> VerifyReport:
+def verify_report(
+    output: OutputFolder, problems: Iterable[Problem], sampled: Sampled | None = None
+) -> VerifyReport:
     """Sum up what was found.
 
     Args:
         output: the folder.
         problems: all of them.
-
-    Raises:
-        OutputError: there is no finished output.
+        sampled: which documents were encoded again.
     """
     found = list(problems)
+    manifest = readable_manifest(output)
     commands = mending_commands(output, found, recorded_command(output)) if found else ()
     return VerifyReport(
         folder=output.path,
         is_whole=not found,
-        counts=output.finished().counts,
+        counts={} if manifest is None else manifest.counts,
         problems=tuple(
             ProblemEntry(message=one.message, mend=one.mend, part=one.part, file=one.file)
             for one in found
         ),
         parts=tuple(dict.fromkeys(one.part for one in found if one.part is not None)),
         commands=tuple(commands),
-        mixed=tuple(environments_of(output)),
+        mixed=() if manifest is None else tuple(environments_of(output, manifest)),
+        sampled=sampled,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
@@ -13,18 +13,25 @@ from longbert.core.fingerprint import differences
 from longbert.engine.context import RunContext, load_run_models
 from longbert.engine.encode import encode_documents
 from longbert.engine.prepare import row_fingerprint
-from longbert.engine.verify.problems import Mend, Problem
+from longbert.engine.verify.problems import Mend, Problem, Sampled
 from longbert.errors import DocumentError, FingerprintError
 from longbert.records import Document
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import to_builtins
 from longbert.store.parquet import read_batches, read_table
+from longbert.store.shards import n_parts, read_parts
 from longbert.store.tables import build_tables
 
 _NOT_FROM_THE_MODEL = ("errors",)
 
 
-def sample_problems(output: OutputFolder, config: RunConfig, n_documents: int) -> Iterator[Problem]:
+def sample_problems(
+    output: OutputFolder,
+    config: RunConfig,
+    n_documents: int,
+    *,
+    notify: Callable[[Sampled], None] = lambda _: None,
+) -> Iterator[Problem]:
     """Encode some documents again from the texts in the output, and compare all their rows.
 
     The documents are the same in every call: those whose ids have the smallest digests.
@@ -33,6 +40,7 @@ def sample_problems(output: OutputFolder, config: RunConfig, n_documents: int) -
         output: the folder.
         config: the settings of the run that made it.
         n_documents: how many, at most.
+        notify: told which ones, once all of them are compared.
 
     Raises:
         FingerprintError: models, versions or processor are not those that the rows were made with.
@@ -52,8 +60,11 @@ def sample_problems(output: OutputFolder, config: RunConfig, n_documents: int) -
             f"models, settings or versions, or on another processor:{changes}\n"
             "Verify on a machine like the one that made them, or leave out --sample"
         )
-    parts = [one.name for one in manifest.parts if one.fingerprint == own.digest]
-    for part, ids in _sampled(output, parts, n_documents).items():
+    parts = [
+        one.name for one in read_parts(output, manifest.shards) if one.fingerprint == own.digest
+    ]
+    sampled = _sampled(output, parts, n_documents)
+    for part, ids in sampled.items():
         tables = {
             name: read_table(output, name, part)
             for name in context.tables
@@ -75,6 +86,13 @@ def sample_problems(output: OutputFolder, config: RunConfig, n_documents: int) -
             if differing:
                 tables_text = ", ".join(differing)
                 yield Problem(f"{where} has other rows in {tables_text}", Mend.PART, part=part)
+    notify(
+        Sampled(
+            n_documents=sum(map(len, sampled.values())),
+            parts=tuple(sampled),
+            n_parts_left_out=n_parts(manifest.shards) - len(parts),
+        )
+    )
 
 
 def _sampled(

@@ -10,12 +10,10 @@ import numpy as np
 
 from longbert.arrays import DoubleArray, FloatArray, IntArray
 from longbert.core.lexical import (
-    Postings,
+    Occurrences,
     Totals,
-    document_frequency,
     highest_score,
     inverse_frequency,
-    merge_postings,
     score_documents,
     score_passages,
 )
@@ -41,7 +39,7 @@ class LexicalMatch:
     highest: float
     term_weights: Mapping[int, float]
     _corpus: LexicalCorpus
-    _postings: tuple[tuple[Postings, ...], ...]
+    _found: tuple[Occurrences, ...]
     _passage_weights: DoubleArray
 
     def passages(self, document: int) -> FloatArray:
@@ -49,7 +47,7 @@ class LexicalMatch:
         number, own = self._corpus.place(document)
         part = self._corpus.parts[number]
         scores = score_passages(
-            self._postings[number],
+            self._found[number],
             self._passage_weights,
             part.layout,
             self._corpus.totals,
@@ -83,42 +81,40 @@ class LexicalCorpus:
     def match(self, text: str) -> LexicalMatch | None:
         """Look for the words of a query; None if no document has any of them."""
         terms = query_terms(text, languages=self.languages)
-        found = [
-            [merge_postings([part.postings(one) for one in term.variants]) for term in terms]
-            for part in self.parts
-        ]
-        by_part = [
-            [document_frequency(one, part.layout) for one in lists]
-            for part, lists in zip(self.parts, found, strict=True)
-        ]
-        frequencies = np.array([*by_part, [0] * len(terms)], np.int64).sum(axis=0)
+        numbers = np.array([one for term in terms for one in term.variants], np.uint64)
+        owners = np.repeat(np.arange(len(terms)), [len(term.variants) for term in terms])
+        found = tuple(part.find(numbers, owners) for part in self.parts)
+        frequencies = _added([one.document_frequencies(len(terms)) for one in found], len(terms))
         known = np.flatnonzero(frequencies)
         if not len(known):
             return None
-        in_sentences = np.array([terms[place].weights for place in known]).T
-        weights = in_sentences * inverse_frequency(frequencies[known], self.totals.documents)
-        postings = tuple(tuple(lists[place] for place in known) for lists in found)
-        in_passages = np.array([[len(one.passages) for one in lists] for lists in postings])
+        in_sentences = np.array([term.weights for term in terms]).T
+        weights = in_sentences * inverse_frequency(frequencies, self.totals.documents)
         # Inside a document, words that all documents have still tell its passages apart.
+        in_passages = _added([one.passage_frequencies(len(terms)) for one in found], len(terms))
         passage_weights = in_sentences.sum(axis=0) * inverse_frequency(
-            in_passages.sum(axis=0), self.totals.passages
+            in_passages, self.totals.passages
         )
         scores = [
-            score_documents(lists, weights, part.layout, self.totals)
-            for part, lists in zip(self.parts, postings, strict=True)
+            score_documents(one, weights, part.layout, self.totals)
+            for part, one in zip(self.parts, found, strict=True)
         ]
         return LexicalMatch(
             documents=np.concatenate([one.documents for one in scores]),
             runs=np.concatenate([one.runs for one in scores]),
             sentences=np.concatenate([one.sentences for one in scores]),
-            highest=highest_score(passage_weights),
+            highest=highest_score(passage_weights[known]),
             term_weights={
-                variant: float(weight)
-                for place, weight in zip(known, passage_weights, strict=True)
+                variant: float(passage_weights[place])
+                for place in known
                 for variant in terms[place].variants
                 if not terms[place].is_pair
             },
             _corpus=self,
-            _postings=postings,
+            _found=found,
             _passage_weights=passage_weights,
         )
+
+
+def _added(of_parts: Sequence[IntArray], n_terms: int) -> IntArray:
+    return sum(of_parts, np.zeros(n_terms, np.int64))

@@ -14,8 +14,8 @@ from typing import IO
 import numpy as np
 import regex
 
-from longbert.arrays import Array, IntArray, TermArray
-from longbert.core.lexical import Layout, Totals
+from longbert.arrays import Array, IntArray, TermArray, UnsignedArray
+from longbert.core.lexical import TotalsStream
 from longbert.index.array_stream import ArrayOnDisk, Writable, write_arrays
 from longbert.index.lexical.analysis import analyse, pairs
 from longbert.index.lexical.languages import AUTO, detect_language
@@ -48,16 +48,13 @@ def write_large_part(file: Writable, *, output: OutputFolder, part: str, languag
     with ExitStack() as stack:
         blocks = _Blocks()
         stack.callback(blocks.close)
-        n_words = _fill(blocks, output, part, language)
-        arrays = {
-            name: ArrayOnDisk()
-            for name in ("terms", "starts", "passages", "counts", "words", "documents")
-        }
-        for one in arrays.values():
-            stack.callback(one.close)
-        layout = Layout(np.array([0, len(n_words)], np.int64), n_words.astype(np.uint64))
-        arrays["words"].append(layout.words)
-        arrays["documents"].append(layout.starts)
+        names = ("terms", "starts", "passages", "counts", "words", "documents")
+        arrays = {name: stack.enter_context(ArrayOnDisk()) for name in names}
+        totals = TotalsStream()
+        for n_words in _fill(blocks, output, part, language):
+            totals.add(n_words)
+            arrays["words"].append(n_words)
+        arrays["documents"].append(np.array([0, arrays["words"].n_items], np.int64))
         n_postings = 0
         for terms, starts, passages, counts in blocks.merged():
             arrays["terms"].append(terms)
@@ -66,7 +63,7 @@ def write_large_part(file: Writable, *, output: OutputFolder, part: str, languag
             arrays["counts"].append(counts)
             n_postings += len(passages)
         arrays["starts"].append(np.array([n_postings]))
-        facts = facts_of(Totals.of(layout), {language: 1})
+        facts = facts_of(totals.finish(), {language: 1})
         write_arrays(file, arrays, {"terms": np.uint64, "documents": np.int64}, facts)
 
 
@@ -101,10 +98,12 @@ def _passages(output: OutputFolder, part: str) -> Iterator[tuple[IntArray, list[
         yield batch.column("char_start").to_numpy(), batch.column("text").to_pylist()
 
 
-def _fill(blocks: _Blocks, output: OutputFolder, part: str, language: str) -> IntArray:
-    """Put all words and pairs into blocks; words of each passage."""
-    begins = np.empty(0, dtype=np.int64)
-    n_words = np.empty(0, dtype=np.int64)
+def _fill(
+    blocks: _Blocks, output: OutputFolder, part: str, language: str
+) -> Iterator[UnsignedArray]:
+    """Put all words and pairs into blocks; the words of passages, as they are known."""
+    # Of the passages that the text at hand may belong to, and how many there are before.
+    begins, n_words, n_passed = np.empty(0, np.int64), np.empty(0, np.uint64), 0
     held, first = "", 0
     before_terms, before_owners = np.empty(0, np.uint64), np.empty(0, np.int64)
     batches = _passages(output, part)
@@ -114,7 +113,7 @@ def _fill(blocks: _Blocks, output: OutputFolder, part: str, language: str) -> In
         is_end = batch is None
         if batch is not None:
             begins = np.append(begins, batch[0])
-            n_words = np.append(n_words, np.zeros(len(batch[0]), np.int64))
+            n_words = np.append(n_words, np.zeros(len(batch[0]), np.uint64))
             held += "".join(batch[1])
         # A passage that is still to come may begin where the last one does.
         known = len(held) if is_end else int(begins[-1]) - first
@@ -127,11 +126,15 @@ def _fill(blocks: _Blocks, output: OutputFolder, part: str, language: str) -> In
         held, first = held[stop:], first + stop
         # A pair stands where its first word does.
         terms = np.concatenate([before_terms, words.terms])
+        owners += n_passed
+        inside += n_passed
         places = np.concatenate([before_owners, owners])
         joined = pairs(terms[:-1], terms[1:])
         blocks.add((words.terms, joined, words.character_terms), (owners, places[:-1], inside))
         before_terms, before_owners = terms[-1:], places[-1:]
-    return n_words
+        n_done = len(begins) if is_end else int(np.searchsorted(begins, first, side="right")) - 1
+        yield n_words[:n_done]
+        begins, n_words, n_passed = begins[n_done:], n_words[n_done:], n_passed + n_done
 
 
 class _Blocks:
@@ -183,7 +186,7 @@ class _Blocks:
 
     def _ranges(self) -> Iterator[tuple[int, int]]:
         """Runs of buckets with about as many postings as are merged at once."""
-        sizes = sum((np.diff(block.borders) for block in self._blocks), np.zeros(1, np.int64))
+        sizes = sum((np.diff(one.borders) for one in self._blocks), np.zeros(1, np.int64))
         first = n_postings = 0
         for bucket, size in enumerate(sizes.tolist()):
             if n_postings and n_postings + size > BLOCK_OCCURRENCES:
@@ -215,7 +218,8 @@ class _Block:
             file.write(column.astype("<u8").tobytes())
         edges = np.arange(1, 1 << _BUCKET_BITS, dtype=np.uint64) << np.uint64(64 - _BUCKET_BITS)
         inner = np.searchsorted(terms, edges)
-        return cls(start, np.concatenate([[0], inner, [len(terms)]]).astype(np.int64))
+        # There are as many of these as a document has blocks.
+        return cls(start, np.concatenate([[0], inner, [len(terms)]]).astype(np.int32))
 
     def read(self, file: IO[bytes], first: int, stop: int) -> tuple[TermArray, IntArray, IntArray]:
         """Terms, passages and counts of the postings in some buckets."""

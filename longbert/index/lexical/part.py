@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from longbert.arrays import IntArray, TermArray, UnsignedArray
-from longbert.core.lexical import Layout, Postings, Totals
+from longbert.core.lexical import Layout, Occurrences, Totals
+from longbert.core.ranking import rows_between
 from longbert.errors import OutputError
 from longbert.index.array_file import pack, smallest, unpack
 from longbert.index.lexical.analysis import analyse, pairs
@@ -58,14 +59,26 @@ class LexicalPart:
     totals: Totals
     languages: Mapping[str, int]
 
-    def postings(self, term: int) -> Postings:
-        """Where a term stands; nowhere if the part does not have it."""
-        wanted = np.uint64(term)
-        place = int(np.searchsorted(self.terms, wanted))
-        if place == len(self.terms) or self.terms[place] != wanted:
-            return Postings.none()
-        here = slice(int(self.starts[place]), int(self.starts[place + 1]))
-        return Postings(self.passages[here].astype(np.int64), self.counts[here].astype(np.int64))
+    def find(self, numbers: TermArray, terms: IntArray) -> Occurrences:
+        """Where the terms of a query stand.
+
+        Args:
+            numbers: of all ways that the terms are written in. Shape: (n,).
+            terms: place in the query of the term that each belongs to, ascending. Shape: (n,).
+        """
+        places = np.searchsorted(self.terms, numbers)
+        # One beyond the last is no place.
+        known = np.flatnonzero(places < len(self.terms))
+        known = known[self.terms[places[known]] == numbers[known]]
+        firsts = self.starts[places[known]].astype(np.int64)
+        sizes = self.starts[places[known] + 1].astype(np.int64) - firsts
+        rows = rows_between(firsts, sizes)
+        return Occurrences.of(
+            np.repeat(terms[known], sizes),
+            self.passages[rows].astype(np.int64),
+            self.counts[rows].astype(np.int64),
+            self.layout,
+        )
 
 
 def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes:

@@ -177,7 +177,7 @@ def test_what_cannot_be_recorded_is_computed(
 
     monkeypatch.setattr(driver, "record", record)
     (pass_,) = on_gpu.passes
-    for lane in pass_.backbone.device._lanes:  # type: ignore[attr-defined]
+    for lane in pass_.backbone.device.lanes:  # type: ignore[attr-defined]
         lane.recordings.clear()
     driver.log.clear()
     found = encode(on_gpu, DOCUMENTS)

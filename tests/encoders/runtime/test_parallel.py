@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from longbert.core.threads import in_order
 from longbert.encoders.devices.plain import PlainDevice
 from longbert.encoders.runtime.parallel import map_in_threads
 
@@ -73,3 +74,17 @@ def test_foreign_code_and_other_devices_run_one_at_a_time() -> None:
     assert cpu.n_batches_at_once("longbert") == 2
     assert cpu.n_batches_at_once("transformers") == 1
     assert mps.n_batches_at_once("longbert") == 1
+
+
+def test_no_more_items_are_taken_than_wanted() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(20):
+            taken.append(item)
+            yield item
+
+    for done, result in enumerate(in_order(str, items(), n_threads=2, at_most=3)):
+        assert result == str(done)
+        assert len(taken) <= done + 3
+    assert len(taken) == 20

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
@@ -29,7 +30,7 @@ FAST_FAMILIES = (
     *("bert", "bert-cased", "bert-chinese", "albert", "roberta", "distilbert", "electra", "mpnet"),
     *("deberta-v2", "deberta-v3", "xlm-roberta", "modernbert"),
 )
-IN_PIECES = ("bert", "bert-cased", "mpnet", "roberta", "modernbert", "line breaks", "minilm")
+IN_PIECES = (*FAST_FAMILIES, "line breaks", "minilm")
 
 
 # A word of 3,000 characters is as odd as one of 100,000.
@@ -124,7 +125,7 @@ def test_pieces_give_the_tokens_of_the_whole(
     check()
 
 
-@pytest.mark.parametrize("name", [*IN_PIECES, "albert", "xlm-roberta"])
+@pytest.mark.parametrize("name", IN_PIECES)
 def test_a_text_that_comes_in_pieces_has_the_tokens_of_the_whole(
     reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
 ) -> None:
@@ -149,6 +150,25 @@ def test_a_stream_keeps_no_more_than_a_piece(models: Models) -> None:
         reached = 50 + 2 * 25
         assert n_tokens >= 5 * (number + 1) - reached
     assert n_tokens < 100 * 30
+
+
+# All that a normaliser may change, and some others.
+LETTERS = [
+    char
+    for place, char in enumerate(filter(str.isalnum, map(chr, range(sys.maxunicode + 1))))
+    if place % 97 == 0 or {unicodedata.normalize("NFKD", char), char.lower()} != {char}
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", IN_PIECES)
+def test_any_letter_may_stand_at_a_cut(
+    reference_of: Callable[[str], Any], tokenizer_of: Callable[[str], FastTokenizer], name: str
+) -> None:
+    pieces = in_pieces(reference_of(name), chars=1)
+    for start in range(0, len(LETTERS), 500):
+        text = "".join(f"a{one} {one}\n{one}b\r\n{one} b " for one in LETTERS[start : start + 500])
+        assert equal(pieces.tokenize(text), tokenizer_of(name).tokenize_pieces(text, [0]))
 
 
 @pytest.mark.parametrize("name", IN_PIECES)
@@ -201,7 +221,9 @@ def test_tokenizers_that_see_across_lines_get_the_whole_text(
     options: dict[str, Any], text: str
 ) -> None:
     reference = byte_level(**options)
-    whole = FastTokenizer.from_transformers(reference, name="model").tokenize(text)
+    tokenizer = FastTokenizer.from_transformers(reference, name="model")
+    whole = tokenizer.tokenize(text)
+    assert not tokenizer.can_be_cut
     assert equal(in_pieces(reference, chars=1).tokenize(text), whole)
 
 

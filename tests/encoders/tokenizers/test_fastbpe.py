@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.fast import FastTokenizer
 from longbert.encoders.tokenizers.fastbpe import FastBpeTokenizer
 from longbert.encoders.tokenizers.load import wrap_tokenizer
+from longbert.encoders.tokenizers.stream import joined
 from longbert.errors import ModelError
 
 Models = Callable[..., Path]
@@ -166,6 +167,33 @@ def test_pieces_give_the_tokens_of_the_whole(
     assert whole.ids.tolist() == np.concatenate([part.ids for part in parts]).tolist()
     shifted = [part.offsets + start for part, start in zip(parts, starts, strict=True)]
     assert whole.offsets.tolist() == np.concatenate(shifted).tolist()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_text_that_comes_in_pieces_has_the_tokens_of_the_whole(
+    tokenizer_of: Callable[[str], FastBpeTokenizer], reference_of: Callable[[str], Any], kind: str
+) -> None:
+    cut = FastBpeTokenizer(reference_of(kind), name=kind)
+    cut.piece_chars = 2
+
+    @given(text=TEXT.map("".join), sizes=st.lists(st.integers(0, 9), max_size=20))
+    def check_stream(text: str, sizes: list[int]) -> None:
+        stream = cut.stream()
+        borders = [0, *np.minimum(np.cumsum([0, *sizes]), len(text)).tolist(), len(text)]
+        parts = [stream.add(text[start:stop]) for start, stop in pairwise(borders)]
+        found, whole = joined([*parts, stream.finish()]), tokenizer_of(kind).tokenize(text)
+        for name in ("ids", "offsets", "starts_word", "is_unknown"):
+            assert np.array_equal(getattr(found, name), getattr(whole, name))
+
+    check_stream()
+
+
+@pytest.mark.parametrize("kind", ["plain", "phobert"])
+def test_a_stream_keeps_no_more_than_a_piece(
+    tokenizer_of: Callable[[str], FastBpeTokenizer], kind: str
+) -> None:
+    n_tokens = len(tokenizer_of(kind).stream().add("some words in a line\n" * 2_000))
+    assert n_tokens > 0.9 * len(tokenizer_of(kind).tokenize("some words in a line\n" * 2_000))
 
 
 def test_what_a_tweet_is_rewritten_to(tokenizer_of: Callable[[str], FastBpeTokenizer]) -> None:

@@ -75,9 +75,9 @@ def test_inputs_that_are_not_there(docs: Path) -> None:
 
 def test_a_history_that_is_lost(docs: Path) -> None:
     Path("out/run.json").unlink()
-    status, _, err = verify_inputs()
+    status, out, _ = verify_inputs()
     assert status == 1
-    assert "run.json is missing or damaged, so nothing tells with which settings" in err
+    assert "neither inputs nor bits were compared: out/run.json is missing or damaged" in out
 
 
 def test_documents_whose_rows_were_kept_are_no_problem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -15,13 +16,18 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from support.damage import edit, part, replace_table, with_column
+from support.manifests import edit_parts, part_names_of
 from support.runs import DEFAULT_TABLES, files_of, problems, run, some_texts, write_texts
 
 from longbert.cli.main import main
 from longbert.core.fingerprint import fingerprint
+from longbert.engine.recorded import recorded_command
+from longbert.engine.verify.output import verify_output
+from longbert.engine.verify.report import verify_report
 from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
+from longbert.store.lock import locked
 from longbert.store.manifest import FileEntry
 
 
@@ -121,14 +127,17 @@ def test_a_receipt_of_other_documents(output: Path) -> None:
 @pytest.mark.parametrize("name", ["tokens", "errors", "passages", "chars_covered"])
 def test_a_changed_sum(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda m: m["counts"].update({name: m["counts"][name] + 1}))
-    assert problems(output) == ["manifest.json: the counts are not the sums over the parts"]
+    assert problems(output) == ["manifest.json: the counts are not the sums over the shards"]
 
 
 def test_changed_counts_that_add_up(output: Path) -> None:
     def change(manifest: dict[str, Any]) -> None:
         manifest["counts"]["tokens"] += 1
-        manifest["parts"][0]["counts"]["tokens"] += 1
 
+    def change_parts(parts: list[Any]) -> None:
+        parts[0]["counts"]["tokens"] += 1
+
+    edit_parts(output, change_parts)
     edit(output / "manifest.json", change)
     (receipt, count) = problems(output)
     assert "and the manifest differ in counts" in receipt
@@ -318,7 +327,7 @@ def test_a_lexical_file_of_other_settings(output: Path) -> None:
     folder.write_record("manifest.json", changed)
     assert problems(output) == [
         f"part {name}: its lexical file was made with other settings"
-        for name in manifest.part_names
+        for name in part_names_of(output)
     ]
 
 
@@ -327,7 +336,6 @@ def test_a_catalog_of_other_rows(output: Path) -> None:
     data = (output / other).read_bytes()
     (output / one).write_bytes(data)
     folder = OutputFolder(LocalFileSystem(), str(output))
-    manifest = folder.finished()
     receipt = folder.receipt(part(output))
     assert receipt is not None
     files = {
@@ -335,9 +343,7 @@ def test_a_catalog_of_other_rows(output: Path) -> None:
         "catalog": FileEntry(sha256=hashlib.sha256(data).hexdigest(), n_bytes=len(data), n_rows=1),
     }
     folder.write_receipt(msgspec.structs.replace(receipt, files=files))
-    parts = (msgspec.structs.replace(manifest.parts[0], files=files), *manifest.parts[1:])
-    changed = msgspec.structs.replace(manifest, parts=parts).sealed()
-    folder.write_record("manifest.json", changed)
+    edit_parts(output, lambda parts: parts[0].update(files=msgspec.to_builtins(files)))
     assert problems(output) == [f"part {part(output)}: its catalog does not belong to its tables"]
 
 
@@ -370,11 +376,37 @@ def test_rows_that_were_dropped(output: Path) -> None:
     assert "of 2 documents that went in, 1 did not come out; 1 came out as" in found
 
 
-@pytest.mark.parametrize("name", ["parts", "counts", "index"])
+@pytest.mark.parametrize("name", ["shards", "counts", "index"])
 def test_a_manifest_that_lacks_something(output: Path, name: str) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.pop(name))
-    with pytest.raises(OutputError, match=f"damaged .*required field `{name}`.: restore it"):
-        problems(output)
+    (problem,) = problems(output)
+    assert re.search(f"damaged .*required field `{name}`.: restore it", problem)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"format": '])
+def test_a_manifest_that_cannot_be_read_has_a_report_all_the_same(
+    output: Path, content: bytes
+) -> None:
+    (output / "manifest.json").write_bytes(content)
+    result = CliRunner().invoke(
+        main, ["verify", str(output), "--inputs", "--sample", "1", "--format", "json"]
+    )
+    assert result.exit_code == 1
+    report = json.loads(result.stdout)
+    assert report["counts"] == {}
+    (problem,) = report["problems"]
+    assert problem["message"].startswith(f"{output}/manifest.json is damaged")
+    assert (problem["mend"], problem["file"]) == ("manifest", "manifest.json")
+    assert report["commands"][0] == f"rm -f -- {output}/manifest.json"
+
+
+def test_a_manifest_that_is_missing(output: Path) -> None:
+    (output / "manifest.json").unlink()
+    status, out, _ = verify(output)
+    assert status == 1
+    problem, _, command = out.splitlines()
+    assert problem.startswith(f"{output}/manifest.json is missing, since the first run into ")
+    assert command.startswith("  longbert run --input ")
 
 
 def test_no_output(tmp_path: Path) -> None:
@@ -383,15 +415,39 @@ def test_no_output(tmp_path: Path) -> None:
     assert err.startswith(f"longbert: error: '{tmp_path}/nothing' is not a folder")
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "manifest.json").write_text("{")
-    status, _, err = verify(tmp_path / "bad")
+    status, out, _ = verify(tmp_path / "bad")
     assert status == 1
-    assert "bad/manifest.json is damaged" in err
+    assert "bad/manifest.json is damaged" in out
 
 
 def test_an_output_of_another_format(output: Path) -> None:
     edit(output / "manifest.json", lambda manifest: manifest.update(format=99))
     with pytest.raises(OutputError, match="has format 99, and this version"):
         problems(output)
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_shard_of_the_manifest_that_is_lost_or_changed(output: Path, is_gone: bool) -> None:
+    (shard,) = (output / "manifest").iterdir()
+    if is_gone:
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes() + b" ")
+    file = f"manifest/{shard.name}"
+    report = verify_report(
+        folder := OutputFolder(LocalFileSystem(), str(output)), verify_output(folder)
+    )
+    (problem,) = report.problems
+    assert problem.message == f"{file} is missing or does not match its SHA-256 in the manifest"
+    assert report.commands[0] == f"rm -f -- {output}/manifest.json"
+
+
+def test_a_shard_that_is_not_what_the_manifest_says(output: Path) -> None:
+    edit(output / "manifest.json", lambda m: m["shards"][0].update(fingerprints=[]))
+    (shard,) = (output / "manifest").iterdir()
+    assert problems(output) == [
+        f"manifest.json: manifest/{shard.name} does not hold what it says of it"
+    ]
 
 
 def test_entities_of_one_head_that_overlap(output: Path) -> None:
@@ -402,7 +458,28 @@ def test_entities_of_one_head_that_overlap(output: Path) -> None:
     assert any("overlaps the one before it" in problem for problem in problems(output))
 
 
-def test_a_damaged_claim(output: Path) -> None:
-    (output / "fingerprint.json").write_text("{")
-    (problem,) = problems(output)
-    assert problem.startswith(f"{output}/fingerprint.json is damaged")
+@pytest.mark.parametrize("name", ["fingerprint.json", "run.json", "lock.json"])
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_record(output: Path, name: str, content: str) -> None:
+    (output / name).write_text(content)
+    status, out, _ = verify(output)
+    assert status == 1
+    problem, _, removal, *_ = out.splitlines()
+    assert problem.startswith(f"{output}/{name} is damaged")
+    assert removal == f"  rm -f -- {output}/{name}"
+
+
+@pytest.mark.parametrize("name", ["fingerprint.json", "run.json"])
+def test_a_missing_record_is_written_by_the_next_run(output: Path, name: str) -> None:
+    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    before = files_of(output)
+    (output / name).unlink()
+    assert problems(output) == [f"{name} is missing"]
+    CliRunner().invoke(main, list(command[1:]))
+    assert problems(output) == []
+    assert files_of(output) == before
+
+
+def test_a_lock_is_no_problem(output: Path) -> None:
+    with locked(OutputFolder(LocalFileSystem(), str(output))):
+        assert problems(output) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,7 +51,19 @@ def a_last_bit(vectors: list[Any]) -> None:
 def test_bits_are_the_same(good: Path) -> None:
     status, out, _ = verify_sample(good, 100)
     assert status == 0
-    assert " is whole: 3 documents, " in out
+    sampled, whole = out.splitlines()
+    assert sampled.startswith("Encoded again: 3 documents of 3 parts (000000-")
+    assert " is whole: 3 documents, " in whole
+
+
+def test_what_was_compared_is_in_the_report(good: Path) -> None:
+    arguments = ["verify", str(good), "--sample", "2", "--format", "json"]
+    report = json.loads(CliRunner().invoke(main, arguments).stdout)
+    assert report["is_whole"] is True
+    sampled = report["sampled"]
+    assert (sampled["n_documents"], sampled["n_parts_left_out"]) == (2, 0)
+    assert {*sampled["parts"]} < {path.stem for path in good.glob("receipts/*")}
+    assert len(sampled["parts"]) == 2
 
 
 @pytest.mark.parametrize(

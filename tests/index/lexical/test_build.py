@@ -1,11 +1,12 @@
 """The lexical file of a part, from its tables."""
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from longbert.index.lexical.analysis import analyse, pairs
 from longbert.index.lexical.build import build_lexical
-from longbert.index.lexical.part import open_part
+from longbert.index.lexical.part import LexicalPart, open_part
 
 DOCUMENTS = {"b": ["red fish ", "blue fish"], "a": ["fish"], "c": ["", "red"]}
 
@@ -28,10 +29,14 @@ def number(word: str) -> int:
     return int(analyse(word, language="none").terms[0])
 
 
+def passages_with(part: LexicalPart, term: int) -> list[int]:
+    return part.find(np.array([term], np.uint64), np.array([0])).passages.tolist()
+
+
 def test_words_stand_in_the_passages_of_the_tables() -> None:
     part = open_part(build_lexical(*tables(DOCUMENTS), language="none"), path="x")
 
-    places = {word: part.postings(number(word)).passages.tolist() for word in ("fish", "red")}
+    places = {word: passages_with(part, number(word)) for word in ("fish", "red")}
 
     # Positions of passages in the part, document after document.
     assert places == {"fish": [0, 1, 2], "red": [0, 4]}
@@ -45,7 +50,7 @@ def test_pairs_cross_the_borders_of_passages_but_not_of_documents() -> None:
 
     def of(first: str, second: str) -> list[int]:
         words = (analyse(one, language="none").terms for one in (first, second))
-        return part.postings(int(pairs(*words)[0])).passages.tolist()
+        return passages_with(part, int(pairs(*words)[0]))
 
     assert of("fish", "blue") == [0]
     assert of("fish", "fish") == []
@@ -66,7 +71,7 @@ def test_words_are_stemmed_in_the_language_asked_for(language: str, found: int) 
     text = "The contracts were ending as the parties had agreed in the meetings."
     part = open_part(build_lexical(*tables({"a": [text]}), language=language), path="x")
 
-    assert len(part.postings(number("contract")).passages) == found
+    assert len(passages_with(part, number("contract"))) == found
 
 
 def test_a_part_without_documents_is_a_file_all_the_same() -> None:

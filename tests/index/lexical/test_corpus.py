@@ -67,6 +67,17 @@ def test_parts_change_no_score() -> None:
         assert 0 <= one.passages(document).min() <= one.passages(document).max() <= 1
 
 
+def test_words_that_no_document_has_have_no_weight() -> None:
+    opened = corpus(TEXTS)
+
+    one, other = opened.match("price of gold"), opened.match("price of gold zebra")
+
+    assert one is not None
+    assert other is not None
+    assert one.term_weights == other.term_weights
+    assert one.highest == other.highest
+
+
 @pytest.mark.parametrize("query", ["", "?!", "zebra", "zebra crossing"])
 def test_a_query_without_a_known_word_finds_nothing(query: str) -> None:
     assert corpus(TEXTS).match(query) is None

@@ -130,6 +130,6 @@ def test_arrays_on_disk_are_written_as_safetensors_does(values: list[list[int]])
     file = io.BytesIO()
     write_arrays(file, arrays, {"a0": np.int64}, {"a": "ü"})
     for one in arrays.values():
-        one.close()
+        one.__exit__()
     expected["a0"] = expected["a0"].astype(np.int64)
     assert file.getvalue() == pack(expected, {"a": "ü"})

@@ -40,7 +40,7 @@ def number(word: str) -> int:
 
 
 def counts(part: LexicalPart, term: int) -> dict[int, int]:
-    found = part.postings(term)
+    found = part.find(np.array([term], np.uint64), np.array([0]))
     return dict(zip(found.passages.tolist(), found.counts.tolist(), strict=True))
 
 
@@ -83,8 +83,21 @@ def test_the_same_documents_give_the_same_bytes() -> None:
 def test_a_term_that_is_not_there_has_no_postings() -> None:
     part = open_part(built([[["red"]]]), path="part")
 
-    assert len(part.postings(number("blue")).passages) == 0
-    assert len(part.postings(2**64 - 1).passages) == 0
+    for term in (number("blue"), 0, 2**64 - 1):
+        assert counts(part, term) == {}
+
+
+def test_several_terms_are_found_at_once_as_each_alone() -> None:
+    part = open_part(built([[["red", "blue"], ["red"]], [["blue", "blue"]]]), path="part")
+    words = ["red", "green", "blue", "red"]
+
+    # The last two are two ways to write one term.
+    found = part.find(np.array([*map(number, words)], np.uint64), np.array([0, 1, 2, 2]))
+
+    assert found.terms.tolist() == [0, 0, 2, 2, 2]
+    assert found.passages.tolist() == [0, 1, 0, 1, 2]
+    assert found.documents.tolist() == [0, 0, 0, 0, 1]
+    assert found.counts.tolist() == [1, 1, 2, 1, 2]
 
 
 @pytest.mark.parametrize("damage", ["short", "header", "analysis"])

@@ -78,8 +78,12 @@ class TokenAttention(nn.Module):
 
         Shapes: (..., tokens, n_members, channels), (..., tokens, n_members, n_queries).
         """
-        shape = (*inputs.shape[:-1], self.shape.n_members, self.shape.channels)
-        channels = functional.gelu(self.tokens(inputs)).view(shape)
+        return self.attend_projected(self.tokens(inputs))
+
+    def attend_projected(self, projected: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of what the layer ``tokens`` gives. Shape: (..., tokens, its outputs)."""
+        shape = (*projected.shape[:-1], self.shape.n_members, self.shape.channels)
+        channels = functional.gelu(projected).view(shape)
         return channels, torch.einsum("...mc,mqc->...mq", channels, self.queries)
 
     def classify(self, gathered: DoubleArray) -> FloatArray:

@@ -21,6 +21,7 @@ from longbert.encoders.heads.learned.attention import (
     combined,
     gather,
 )
+from longbert.encoders.heads.learned.projection import COMPUTATION, StateProjection
 from longbert.encoders.heads.sequence_classification import ClassificationHead, ClassificationHeads
 
 
@@ -51,6 +52,7 @@ class LearnedClassifier:
                 "labels": config.labels,
                 "problem_type": self.problem_type,
                 "temperature": config.temperature,
+                "computation": COMPUTATION,
             },
         )
 
@@ -59,8 +61,9 @@ class LearnedClassifier:
     ) -> list[tuple[Tensor, Tensor]]:
         """What the attention makes of the tokens that each window owns."""
         with torch.inference_mode():
+            project = StateProjection(self._module.tokens, self._layers, states)
             return [
-                self._module.attend(owned_states(self._layers, states, batch, row))
+                self._module.attend_projected(project(row, owned_positions(batch, row)))
                 for row in range(len(batch.windows))
             ]
 
@@ -123,7 +126,12 @@ def owned_states(
 
     Shape: (n_owned, n_layers * width).
     """
+    own = owned_positions(batch, row)
+    return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
+
+
+def owned_positions(batch: WindowBatch, row: int) -> slice:
+    """Positions of the tokens that a window owns."""
     window = batch.windows[row].window
     shift = batch.content_starts[row] - window.start
-    own = slice(window.owned_start + shift, window.owned_stop + shift)
-    return torch.cat([states[layer][row, own].float() for layer in layers], dim=1)
+    return slice(window.owned_start + shift, window.owned_stop + shift)

@@ -43,14 +43,17 @@ class FeatureHead:
     def reduce(
         self, states: Sequence[Tensor], batch: WindowBatch, device: Device
     ) -> list[Mapping[str, Any]]:
-        """The features of each window, some of them on the device."""
-        return [self._read(states, batch, row) for row in range(len(batch.windows))]
+        """The features of each window, some of them on the device, apart from its batch."""
+        return [
+            {name: _alone(values) for name, values in self._read(states, batch, row).items()}
+            for row in range(len(batch.windows))
+        ]
 
     def partials(
         self, reduced: Sequence[WindowFeatures], batch: WindowBatch
     ) -> list[WindowFeatures]:
-        """The features of each window, copied out of the batch."""
-        return [{name: np.array(values) for name, values in one.items()} for one in reduced]
+        """The features of each window."""
+        return list(reduced)
 
     def merge(self, partials: Sequence[Any]) -> Any:
         """Windows one after the other."""
@@ -63,6 +66,13 @@ class FeatureHead:
     def finish(self, text: str, tokens: TokenizedText, partial: Any) -> HeadResult:
         """Nothing for the tables."""
         return HeadResult()
+
+
+def _alone(values: Any) -> Any:
+    """A copy of what is a view, which would keep the states of a whole batch in memory."""
+    if isinstance(values, Tensor):
+        return values.clone() if values.untyped_storage().nbytes() > values.nbytes else values
+    return values if values.base is None else np.array(values)
 
 
 class _NoStream:

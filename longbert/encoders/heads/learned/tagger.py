@@ -32,6 +32,11 @@ class TaggerShape:
     string_channels: int = 48
     dilations: tuple[int, ...] = (1, 2, 1)
 
+    @property
+    def reach(self) -> int:
+        """Distance of the furthest words that the emissions of one depend on."""
+        return sum(self.dilations)
+
 
 class WordTagger(nn.Module):
     """Emissions of the words of a window, and transitions between their labels.
@@ -84,10 +89,19 @@ class WordTagger(nn.Module):
         if self.training and self._input_dropout:
             shape = (len(inputs), 1, inputs.shape[-1])
             inputs = inputs * functional.dropout(inputs.new_ones(shape), self._input_dropout)
-        hidden = self.states(inputs) + self.flags(flags)
+        return self.forward_projected(self.states(inputs), flags, strings, mask)
+
+    def forward_projected(
+        self, projected: Tensor, flags: Tensor, strings: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
+        """The same of what the layer ``states`` gives; without a mask nothing is padding.
+
+        Shape: (batch, words, channels).
+        """
+        hidden = projected + self.flags(flags)
         hidden = hidden + self.strings_out(self.strings(strings).sum(dim=2))
         hidden = self.dropout(self.norm(hidden))
-        known = mask[..., None]
+        known = None if mask is None else mask[..., None]
         for block in self.blocks:
             hidden = block(hidden, known)
         emissions: Tensor = self.out(self.out_norm(hidden))
@@ -104,9 +118,12 @@ class _Convolution(nn.Module):
         self.join = nn.Linear(3 * channels, channels)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, hidden: Tensor, known: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, known: Tensor | None) -> Tensor:
         reach, n_words = self._dilation, hidden.shape[1]
-        padded = functional.pad(self.norm(hidden) * known, (0, 0, reach, reach))
+        normed = self.norm(hidden)
+        if known is not None:
+            normed = normed * known
+        padded = functional.pad(normed, (0, 0, reach, reach))
         shifted = [padded[:, at : at + n_words] for at in (0, reach, 2 * reach)]
         joined = functional.gelu(self.join(torch.cat(shifted, dim=-1)))
         dropped: Tensor = self.dropout(joined)
@@ -125,12 +142,26 @@ def word_states(states: Sequence[Tensor], n_tokens: Tensor) -> Tensor:
         In float32. Shape: (n_words, n_layers, width).
     """
     stacked = torch.stack([layer.float() for layer in states], dim=1)
-    if stacked.is_cpu:
+    return word_means(stacked, n_tokens)
+
+
+def word_means(values: Tensor, n_tokens: Tensor) -> Tensor:
+    """Mean over the tokens of each word.
+
+    Args:
+        values: of some neighbouring tokens, in float32. Shape: (n_tokens, ...).
+        n_tokens: of each of their words, on the same device. Shape: (n_words,).
+
+    Returns:
+        Shape: (n_words, ...).
+    """
+    if values.is_cpu:
         # The same sums in the same order, eight times as fast; elsewhere its order is left open.
-        sums = stacked.new_zeros(len(n_tokens), *stacked.shape[1:]).index_add(
-            0, torch.repeat_interleave(n_tokens), stacked
+        sums = values.new_zeros(len(n_tokens), *values.shape[1:]).index_add(
+            0, torch.repeat_interleave(n_tokens), values
         )
     else:
-        sums = torch.segment_reduce(stacked, "sum", lengths=n_tokens, axis=0, unsafe=True)
-    means: Tensor = sums / n_tokens[:, None, None]
+        # Without looking at the lengths, for which the device would have to be waited for.
+        sums = torch.segment_reduce(values, "sum", lengths=n_tokens, axis=0, unsafe=True)
+    means: Tensor = sums / n_tokens.view(-1, *[1] * (values.dim() - 1))
     return means

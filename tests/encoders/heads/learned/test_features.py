@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.tagger_features import tagger_features
 from torch import Tensor
 
 from longbert.core.windows import split_windows
@@ -13,7 +14,6 @@ from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.devices.plain import PlainDevice
 from longbert.encoders.heads.learned.document_head import owned_states
 from longbert.encoders.heads.learned.features import FeatureHead
-from longbert.encoders.heads.learned.token_head import tagger_features
 from longbert.encoders.tokenizers.base import TokenizedText
 
 CPU = PlainDevice(torch.device("cpu"))

@@ -1,45 +1,37 @@
-"""Plans of units, fresh and incremental, against a model that keeps track of rows."""
+"""Plans of units, fresh and incremental, against a model that keeps track of rows.
+
+A plan in pieces is that of all documents at once; see ``support.plans``.
+"""
 
 from __future__ import annotations
 
+import gc
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.plans import (
+    LINES,
+    UNREADABLE,
+    Output,
+    Plan,
+    plan_plainly,
+    plan_units,
+    ref,
+    refs_of,
+)
 
-from longbert.core.units import Part, Plan, PlannedDocument, Unit, plan_compaction, plan_units
-from longbert.records import DocumentRef, ErrorRow, InputFile
+from longbert.core import planning
+from longbert.core.units import PlannedDocument, Unit
+from longbert.engine.planner import plan_pieces
+from longbert.records import DocumentRef
+from longbert.store import sorting
 
 OVERHEAD_BYTES = 512
-UNREADABLE = ErrorRow("broken", None, "read", "not_json", "the line is not JSON")
-
-
-def ref(
-    row: int,
-    document_id: str | None = None,
-    *,
-    digest: str = "",
-    n_bytes: int = 100,
-    reader: str = "jsonl 1",
-    error: ErrorRow | None = None,
-) -> DocumentRef:
-    """A line of one file; without an id of its own it has its place's."""
-    file = InputFile(
-        *("rows.jsonl", "jsonl", False, "rows.jsonl"), order=0, n_bytes=10**6, source="rows.jsonl"
-    )
-    return DocumentRef(
-        file=file,
-        row=row,
-        start=1000 * row,
-        stop=1000 * row + n_bytes,
-        document_id=None if error else document_id or f"d{row}",
-        digest=digest or f"digest {row}",
-        reader=reader,
-        has_own_id=document_id is not None,
-        error=error,
-    )
 
 
 def rows_of(unit: Unit) -> list[str]:
@@ -75,21 +67,9 @@ def test_a_unit_may_be_filled_to_the_last_byte() -> None:
         assert [len(unit.refs) for unit in plan.units] == sizes
 
 
-@given(st.lists(st.sampled_from("abcde"), max_size=20), st.randoms(use_true_random=False))
-def test_the_order_in_which_references_arrive_does_not_matter(
-    ids: list[str], draw: random.Random
-) -> None:
-    refs = [ref(row, document_id) for row, document_id in enumerate(ids)]
-    shuffled = draw.sample(refs, len(refs))
-
-    assert plan_units(shuffled, unit_bytes=2_000, fingerprint="f") == plan_units(
-        refs, unit_bytes=2_000, fingerprint="f"
-    )
-
-
 def test_the_first_document_with_an_id_stays() -> None:
     plan = plan_units(
-        [ref(2, "b"), ref(1, "a"), ref(0, "a"), ref(3, error=UNREADABLE), ref(4, "a")],
+        [ref(0, "a"), ref(1, "a"), ref(2, "b"), ref(3, error=UNREADABLE), ref(4, "a")],
         unit_bytes=10**6,
         fingerprint="f",
     )
@@ -134,57 +114,7 @@ def test_names_never_change() -> None:
 
 
 def test_no_documents_have_no_units() -> None:
-    assert plan_units([], unit_bytes=1, fingerprint="f") == Plan((), (), 0, 0, 0)
-
-
-class Output:
-    """What an output folder holds after the units of a plan are done."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, tuple[PlannedDocument, ...]] = {}
-
-    @property
-    def parts(self) -> list[Part]:
-        return [Part(name, documents, "f") for name, documents in self.rows.items()]
-
-    @property
-    def identities(self) -> list[str]:
-        return [document.identity for part in self.parts for document in part.documents]
-
-    def apply(self, plan: Plan) -> list[str]:
-        """Make the parts of a plan; return the identities that were encoded."""
-        made: dict[str, tuple[PlannedDocument, ...]] = {}
-        encoded = []
-        for unit in plan.units:
-            name, documents = unit.part.name, unit.part.documents
-            assert name not in made
-            assert documents
-            if not unit.copy_from:
-                assert [PlannedDocument.from_ref(one) for one in unit.refs] == list(documents)
-                encoded += [document.identity for document in documents]
-            else:
-                assert not unit.refs
-                (earlier,) = unit.copy_from
-                held = [document.identity for document in self.rows[earlier]]
-                kept = [document.identity for document in documents]
-                assert kept == [identity for identity in held if identity in kept]
-                assert len(kept) < len(held)
-            made[name] = documents
-        assert set(made) == set(plan.parts) - set(self.rows)
-        self.rows = {name: made[name] if name in made else self.rows[name] for name in plan.parts}
-        return encoded
-
-
-def refs_of(lines: Mapping[int, tuple[str, int]]) -> list[DocumentRef]:
-    return [
-        ref(row, document_id, digest=f"{document_id} {version}", n_bytes=600)
-        for row, (document_id, version) in lines.items()
-    ]
-
-
-LINES = st.dictionaries(
-    st.integers(0, 11), st.tuples(st.sampled_from("abcdefgh"), st.integers(0, 1)), max_size=12
-)
+    assert plan_units([], unit_bytes=1, fingerprint="f") == Plan()
 
 
 @given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from([1, 3_000, 5_000]))
@@ -215,59 +145,6 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         )
         assert again.units == ()
         assert again.parts == plan.parts
-
-
-@given(st.lists(LINES, min_size=1, max_size=4), st.sampled_from([1, 3_000, 5_000]))
-def test_compacting_gives_the_parts_of_a_fresh_run(
-    history: list[dict[int, tuple[str, int]]], unit_bytes: int
-) -> None:
-    output = Output()
-    for lines in history:
-        output.apply(
-            plan_units(refs_of(lines), unit_bytes=1, fingerprint="f", earlier=output.parts)
-        )
-
-    plan = plan_compaction(refs_of(history[-1]), unit_bytes=unit_bytes, earlier=output.parts)
-
-    fresh = plan_units(refs_of(history[-1]), unit_bytes=unit_bytes, fingerprint="f")
-    assert plan.parts == fresh.parts
-    assert plan.n_documents == plan.n_unchanged == fresh.n_documents
-    assert plan.n_removed == 0
-    made = {unit.part.name: unit for unit in plan.units}
-    for unit in fresh.units:
-        if unit.part.name in output.rows:
-            assert unit.part.name not in made
-            continue
-        assert made[unit.part.name].part == unit.part
-        held = {
-            document.identity
-            for part in made[unit.part.name].copy_from
-            for document in output.rows[part]
-        }
-        assert {document.identity for document in unit.part.documents} <= held
-
-
-def test_a_compacted_part_has_rows_of_one_fingerprint() -> None:
-    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
-    planned = [PlannedDocument.from_ref(one) for one in documents]
-    earlier = [
-        Part("000000-a", (planned[1],), "old"),
-        Part("000001-b", (planned[2],), "new"),
-        Part("000002-c", (planned[0],), "new"),
-    ]
-    plan = plan_compaction(documents, unit_bytes=10**6, earlier=earlier)
-    assert [unit.part.fingerprint for unit in plan.units] == ["new", "old", "new"]
-    assert [unit.copy_from for unit in plan.units] == [("000002-c",), ("000000-a",), ("000001-b",)]
-
-
-def test_compacting_tells_of_documents_that_are_not_there_and_keeps_those_that_are_gone() -> None:
-    documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
-    planned = [PlannedDocument.from_ref(one) for one in documents]
-    earlier = [Part("000000-a", (planned[2], planned[0]), "f")]
-    plan = plan_compaction(documents[:2], unit_bytes=10**6, earlier=earlier)
-    assert (plan.n_documents, plan.n_unchanged, plan.n_removed) == (2, 1, 1)
-    (unit,) = plan.units
-    assert unit.part.documents == (planned[0], planned[2])
 
 
 def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
@@ -375,3 +252,112 @@ def test_what_cannot_be_done_weighs_little() -> None:
     plan = plan_units([ref(0), huge, ref(2)], unit_bytes=3_000, fingerprint="f")
     (unit,) = plan.units
     assert unit.n_bytes == 200
+
+
+@given(
+    st.lists(LINES, min_size=1, max_size=4),
+    st.sampled_from([1, 3_000, 5_000]),
+    st.booleans(),
+    st.randoms(use_true_random=False),
+)
+def test_a_plan_in_pieces_is_that_of_all_documents_at_once(
+    history: list[dict[int, tuple[str, int]]],
+    unit_bytes: int,
+    keep_missing: bool,
+    draw: random.Random,
+) -> None:
+    output = Output()
+    for lines in history:
+        held = sorted({one.identity for part in output.parts for one in part.documents})
+        given_ = {
+            "unit_bytes": unit_bytes,
+            "fingerprint": "f",
+            "earlier": output.parts,
+            "again": set(draw.sample(held, len(held) // 4)),
+            "keep_missing": keep_missing,
+            "outdated": {part.name for part in output.parts if draw.random() < 0.3},
+        }
+        refs = [
+            replace(one, document_id=None, error=UNREADABLE) if draw.random() < 0.1 else one
+            for one in refs_of(lines)
+        ]
+        plan = plan_units(refs, **given_)
+        assert plan == plan_plainly(refs, **given_)
+        output.apply(
+            plan_units(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts)
+        )
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of three documents, and stretches of two units; little is sorted in memory."""
+    monkeypatch.setattr(planning, "BLOCK_DOCUMENTS", 3)
+    monkeypatch.setattr(planning, "STRETCH_UNITS", 2)
+    monkeypatch.setattr(sorting, "ROWS_IN_MEMORY", 4)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_units_end_where_a_stretch_does() -> None:
+    """Blocks of three documents are put together until they hold two units' worth."""
+    refs = [ref(row, n_bytes=88) for row in range(14)]
+    # Of 600 bytes each: three in a unit, and a stretch is full with the third block's 5,400.
+    plan = plan_units(refs, unit_bytes=2_000, fingerprint="f")
+    assert [len(unit.refs) for unit in plan.units] == [3, 3, 3, 3, 2]
+    plan = plan_units(refs, unit_bytes=2_500, fingerprint="f")
+    assert [len(unit.refs) for unit in plan.units] == [4, 4, 1, 4, 1]
+    assert [unit.part.ordinal for unit in plan.units] == [0, 1, 2, 3, 4]
+    assert [row for unit in plan.units for row in rows_of(unit)] == [one.place for one in refs]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_few_changes_all_over_make_few_parts() -> None:
+    def refs(*changed: int) -> list[DocumentRef]:
+        return [ref(row, digest=f"{row in changed}", n_bytes=88) for row in range(30)]
+
+    output = Output()
+    output.apply(plan_units(refs(), unit_bytes=10_000, fingerprint="f"))
+    plan = plan_units(refs(0, 13, 29), unit_bytes=10_000, fingerprint="f", earlier=output.parts)
+    encoded = [unit for unit in plan.units if not unit.copy_from]
+    assert [[one.row for one in unit.refs] for unit in encoded] == [[0, 13, 29]]
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_duplicates_and_changes_are_found_across_blocks() -> None:
+    history = [
+        {row: ("abcdefgh"[row % 8], row % 2) for row in range(20)},
+        {row: ("hgfedcba"[row % 7], row % 3) for row in range(25)},
+        {row: ("abcxyz"[row % 6], 1) for row in range(4, 24)},
+    ]
+    output = Output()
+    for lines in history:
+        given_ = {"unit_bytes": 10**6, "fingerprint": "f", "earlier": output.parts}
+        plan = plan_units(refs_of(lines), **given_)
+        assert plan == plan_plainly(refs_of(lines), **given_)
+        output.apply(plan)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_no_more_is_in_memory_for_more_documents() -> None:
+    def most_alive(n_documents: int) -> int:
+        alive = []
+
+        def look() -> None:
+            # Asking a foreign object for its class could run its code.
+            kinds = (DocumentRef, planning.Found, Unit)
+            alive.append(sum(type(one) in kinds for one in gc.get_objects()))
+
+        def watched() -> Iterator[planning.Block]:
+            for block in planning.blocks(0, (ref(row) for row in range(n_documents))):
+                if block.place[1] % 30 == 29:
+                    look()
+                yield block
+
+        planned = plan_pieces(watched(), (), {}.__getitem__, unit_bytes=1, fingerprint="f")
+        for number, _ in enumerate(planned.units):
+            if number % 100 == 99:
+                look()
+        assert number + 1 == n_documents
+        return max(alive)
+
+    few = most_alive(100)
+    assert 0 < most_alive(400) <= few + 10
