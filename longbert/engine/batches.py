@@ -43,6 +43,11 @@ class DocumentState:
     n_left: int = 0
     results: list[HeadResult] = field(default_factory=list)
 
+    def release(self) -> list[Slot]:
+        """Let go of the windows, which refer to it: memory must not wait for the collector."""
+        slots, self.slots = self.slots, []
+        return slots
+
 
 @dataclass(slots=True)
 class Slot:

@@ -109,13 +109,14 @@ def encode_windows(
     for _ in _encode(pass_, states, meter or NullMeter(), 0):
         pass
     for state in states:
+        slots = state.release()
         if state.error is not None:
             yield state.error
         else:
             yield WindowPartials(
                 state.tokens[pass_.tokenizer.digest],
-                tuple(slot.window for slot in state.slots),
-                tuple(slot.partials[0] for slot in state.slots),
+                tuple(slot.window for slot in slots),
+                tuple(slot.partials[0] for slot in slots),
             )
 
 
@@ -126,6 +127,8 @@ def _run_pass(pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_byte
         began = time.perf_counter()
         _finish(pass_, state)
         seconds += time.perf_counter() - began
+    for state in states:
+        state.release()
     meter.add({"seconds_assembling": seconds})
 
 
@@ -201,12 +204,14 @@ def _tokenize(segmenter: Segmenter, state: DocumentState, *, has_models: bool) -
 
 def _finish(pass_: Pass, state: DocumentState) -> None:
     """Let the heads finish a document, whose partials are not needed after that."""
+    slots = state.release()
     try:
         with finishing(pass_.backbone.precision):
-            _finish_document(pass_, state, [slot.partials for slot in state.slots])
+            _finish_document(pass_, state, [slot.partials for slot in slots])
     except DocumentError as error:
         state.error = error
-    state.slots = []
+    for slot in slots:
+        slot.partials = []
 
 
 def _finish_document(pass_: Pass, state: DocumentState, partials: Sequence[list[Any]]) -> None:
