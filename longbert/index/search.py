@@ -271,6 +271,8 @@ class Index:
         self, texts: Sequence[str], rank: str, filter: str | None
     ) -> Iterator[list[Query]]:
         """The queries, block after block."""
+        if isinstance(texts, str):
+            raise ConfigError(f"search_many takes a list of texts, got {shown(texts)}: use search")
         for text in texts:
             if not isinstance(text, str):
                 raise ConfigError(

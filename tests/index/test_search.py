@@ -318,6 +318,8 @@ def test_wrong_questions_are_refused(files: MemoryFiles) -> None:
     for k in ("3", 1.5, True):
         with pytest.raises(ConfigError, match="k must be at least 1, and a whole number, got"):
             index.search("q", k)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"takes a list of texts, got 'whale': use search"):
+        index.search_many("whale")
     with pytest.raises(ConfigError, match=r"a query must be a text, got 5: use search_many"):
         index.search(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="filter must be a text such as"):

@@ -106,8 +106,10 @@ def _unexpected(text: str, error: UnexpectedInput) -> ConfigError:
         found = f"{text[place]!r} stands"
         if text[place] == "'":
             hint = "; a text must end with a single quote, and one inside it is doubled"
-    expected = ", ".join(meaning for name, meaning in _MEANINGS.items() if name in allowed)
-    return pointed(text, place, f"{found} where {expected} is expected{hint}. Example: {_EXAMPLE}")
+    meanings = [meaning for name, meaning in _MEANINGS.items() if name in allowed]
+    several = "one of these is expected: " if len(meanings) > 1 else ""
+    expected = f"{several}{', '.join(meanings)}{'' if several else ' is expected'}"
+    return pointed(text, place, f"{found} where {expected}{hint}. Example: {_EXAMPLE}")
 
 
 class _Tree(Transformer[Token, Any]):

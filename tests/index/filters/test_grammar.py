@@ -83,22 +83,22 @@ def test_names_of_metadata(text: str, field: Field) -> None:
 @pytest.mark.parametrize(
     ("text", "problem", "place"),
     [
-        ("label = 'neg' and", "it ends where a field.* is expected", 17),
+        ("label = 'neg' and", "it ends where one of these is expected: a field", 17),
         ("(label = 'neg'", r"it ends where \) is expected", 14),
         (
             "label = neg",
-            "'neg' stands where a text in single quotes.* texts are written in single",
+            "'neg' stands where one of these is expected: a text in single quotes.* texts are written in single",
             8,
         ),
         ('label = "neg"', "texts are written in single quotes", 8),
         ("label == 'neg'", "'=' stands where", 7),
         ("label = 'neg", "a text must end with a single quote", 8),
-        ("label 'neg'", "where = != < <= > >=, in, like is expected", 6),
+        ("label 'neg'", "where one of these is expected: = != < <= > >=, in, like", 6),
         ("label not in ('neg')", "'not' stands where", 6),
-        ("label in ()", "where a text in single quotes, a number is expected", 10),
-        ("n > 5 5", "where and, or, the end is expected", 6),
+        ("label in ()", "where one of these is expected: a text in single quotes, a number", 10),
+        ("n > 5 5", "where one of these is expected: and, or, the end", 6),
         ("n > 5x", "stands where", 4),
-        ("= 5", "where a field", 0),
+        ("= 5", "where one of these is expected: a field", 0),
         ("a = 1;", "';' stands where", 5),
     ],
 )
