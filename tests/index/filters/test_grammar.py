@@ -87,7 +87,7 @@ def test_names_of_metadata(text: str, field: Field) -> None:
         ("(label = 'neg'", r"it ends where \) is expected", 14),
         (
             "label = neg",
-            "'neg' stands where one of these is expected: a text in single quotes.* texts are written in single",
+            "stands where one of these is expected: a text in single quotes.* texts are written in",
             8,
         ),
         ('label = "neg"', "texts are written in single quotes", 8),
