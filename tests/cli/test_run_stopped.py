@@ -176,10 +176,10 @@ from longbert.errors import Stopped
 from longbert.store.processes import with_helpers
 
 event = threading.Event()
-helper = subprocess.Popen(["sleep", "1000"])
+helper = subprocess.Popen(["sleep", "1000"], stdout=subprocess.DEVNULL)
 with stopping(), with_helpers(lambda: [helper.pid]):
-    print(helper.pid, flush=True)
     try:
+        print(helper.pid, flush=True)
         while True:
             time.sleep(0.01)
     except Stopped:
