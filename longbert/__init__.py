@@ -7,6 +7,7 @@ from longbert.api import hits_table, load, open, run
 from longbert.config import ModelConfig, RunConfig
 from longbert.errors import (
     ConfigError,
+    DamagedError,
     DocumentError,
     FingerprintError,
     InputError,
@@ -16,11 +17,13 @@ from longbert.errors import (
     OutputError,
     QueryWarning,
     TooManyErrorsError,
+    UnfinishedError,
     WorkerError,
 )
 
 __all__ = [
     "ConfigError",
+    "DamagedError",
     "DocumentError",
     "FingerprintError",
     "InputError",
@@ -32,6 +35,7 @@ __all__ = [
     "QueryWarning",
     "RunConfig",
     "TooManyErrorsError",
+    "UnfinishedError",
     "WorkerError",
     "hits_table",
     "load",

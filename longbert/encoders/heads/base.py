@@ -11,13 +11,14 @@ import numpy as np
 from longbert.arrays import AnyFloatArray, FloatMatrix, FloatVector
 from longbert.core.text_stream import Text
 from longbert.encoders.batch import WindowBatch
-from longbert.encoders.devices.base import Device
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.errors import DocumentError
 from longbert.records import Classification, Entity, WindowScore
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from longbert.encoders.devices.base import Device
 
 
 @dataclass(frozen=True, slots=True)
