@@ -11,7 +11,7 @@ import click
 from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import PATH, format_option, vector_options
-from longbert.cli.streams import standard_output
+from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted
 from longbert.config import DEFAULT_OUTPUT
 
@@ -69,6 +69,10 @@ def index(
     if not describe:
         rebuild_index(output, type=type, memory=memory, recall=recall)
     described = describe_index(output)
+    passages = described["passages"]
+    if type is not None and type not in ("auto", passages["type"]):
+        vectors = counted(passages["vectors"], "passage")
+        say(f"{vectors} are too few for {type}: all are looked at, as {passages['type']} does")
     with standard_output(for_programs=format_ == "json") as stream:
         if format_ == "json":
             stream.write(json.dumps(described, indent=1, ensure_ascii=False) + "\n")

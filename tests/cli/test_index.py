@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,18 @@ def test_another_index_is_built_from_the_tables_and_kept_by_later_runs(
     changed = call(*arguments, "--type", "flat")
     assert "the index was built again" in changed.stderr
     assert last_run(output)["units"] == 0
+
+
+def test_a_type_that_few_vectors_do_without_is_told(
+    call: Call, corpus: Path, tmp_path: Path, small: Path
+) -> None:
+    assert call(*run_arguments(corpus, tmp_path / "out", small)).exit_code == 0
+    result = call("index", tmp_path / "out", "--type", "hnsw")
+    assert result.exit_code == 0
+    assert re.search(
+        r"\d+ passages are too few for hnsw: all are looked at, as flat does", result.stderr
+    )
+    assert not call("index", tmp_path / "out", "--type", "auto").stderr
 
 
 @pytest.mark.parametrize("type", TYPES)
