@@ -94,7 +94,6 @@ class _Batches:
         self.products = pass_.backbone.bare_products()
         for n_positions in set(self.sizes):
             self.products.prepare(n_positions)
-        self._all_layers = any(head.needs_all_layers for head in pass_.heads)
 
     @classmethod
     def of(cls, pass_: Pass, texts: Sequence[str]) -> _Batches:
@@ -110,7 +109,7 @@ class _Batches:
         )
 
     def hidden_states(self, batch: WindowBatch) -> None:
-        self.pass_.backbone.hidden_states(batch, all_layers=self._all_layers)
+        self.pass_.backbone.hidden_states(batch, all_layers=self.pass_.needs_all_layers)
 
     def partials(self, batch: tuple[Sequence[TokenWindow], int]) -> None:
         self.pass_.run(*batch)
