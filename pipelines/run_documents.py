@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from longbert.cli.main import main
-from longbert.config import read_toml
+from longbert.config_text import read_toml
 
 if __name__ == "__main__":
     file, *further = sys.argv[1:]

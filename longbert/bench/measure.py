@@ -15,7 +15,8 @@ from longbert.bench.jobs import DoneJob, kept_models, run_job
 from longbert.bench.loops import EncoderLoops
 from longbert.bench.processes import Ended, run_command, run_python
 from longbert.bench.report import Report, machine, median_ratio, medians, versions
-from longbert.config import Execution, RunConfig, write_toml
+from longbert.config import Execution, RunConfig
+from longbert.config_text import write_toml
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.loaded_models import Models
 

@@ -35,9 +35,8 @@ from longbert.config import (
     ModelConfig,
     RunConfig,
     job_config,
-    read_toml,
-    write_toml,
 )
+from longbert.config_text import read_toml, write_toml
 from longbert.errors import ConfigError
 from longbert.tasks import TASKS
 

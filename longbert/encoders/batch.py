@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,17 +32,6 @@ class TokenWindow:
     is_last: bool
     words: WordShapes | None = None
     pieces: tuple[Piece, ...] | None = None
-
-
-def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:
-    """Cut a tokenized text into its windows."""
-    for window in windows:
-        yield TokenWindow(
-            ids=text.ids[window.start : window.stop],
-            window=window,
-            is_first=window is windows[0],
-            is_last=window is windows[-1],
-        )
 
 
 def joined_window(text: TokenizedText, runs: Sequence[Window]) -> TokenWindow:

@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 import pyarrow as pa
 
-from longbert.config import flat_settings
+from longbert.config_text import flat_settings
 from longbert.engine.context import RunContext
 from longbert.engine.history import History, RunEntry, read_history, write_history
 from longbert.engine.meter import timed

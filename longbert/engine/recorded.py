@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from longbert.config import RunConfig, command_of, run_config
+from longbert.config import RunConfig, run_config
+from longbert.config_text import command_of
 from longbert.engine.history import read_history
 from longbert.errors import ConfigError, OutputError
 from longbert.store.folder import OutputFolder

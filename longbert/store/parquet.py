@@ -6,7 +6,6 @@ interpreter shuts down ends the process with an abort.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,15 +25,6 @@ ROW_GROUP_ROWS = 16_384
 
 _COMPRESSION = "zstd"
 BATCH_ROWS = 8192
-
-
-def to_parquet(table: pa.Table) -> bytes:
-    """A table as Parquet bytes: the same rows give the same bytes."""
-    buffer = io.BytesIO()
-    writer = TableWriter(buffer, table.schema)
-    writer.add(table)
-    writer.close()
-    return buffer.getvalue()
 
 
 class TableWriter:

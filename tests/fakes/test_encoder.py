@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.encoding import token_windows
 from support.runs import files_of, problems, rows, run_on, some_texts, write_texts
 
 import longbert
 from fakes.encoder import CLASSES, LABELS, FakeTokenizer, fake_models, fake_vectors, window_states
 from longbert.config import ModelConfig
 from longbert.core.windows import split_windows
-from longbert.encoders.batch import TokenWindow, token_windows
+from longbert.encoders.batch import TokenWindow
 from longbert.engine.encode import encode_documents
 from longbert.records import Document, DocumentResult
 from longbert.store.filesystem import LocalFileSystem

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from support.encoding import token_windows
 from support.hf_entities import promised
 from support.models import FAMILIES
 from support.runs import command, problems, rows, run, write_texts
@@ -31,7 +32,6 @@ import longbert
 from longbert.config import ENTITY_STRATEGIES, ModelConfig
 from longbert.core.batching import padded_length
 from longbert.core.scores import softmax
-from longbert.encoders.batch import token_windows
 from longbert.encoders.checkpoint.load import Checkpoint, load_checkpoint
 from longbert.encoders.checkpoint.locate import find_model
 from longbert.encoders.models import load_models

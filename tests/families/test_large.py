@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.encoding import token_windows
 from support.runs import problems, rows, run, write_texts
 from support.texts import long_text
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 import longbert
 from longbert.core.batching import padded_length
-from longbert.encoders.batch import token_windows
 
 SHAPE = {
     "hidden_size": 1024,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from support.encoding import load, one_line, text_of
+from support.encoding import load, one_line, text_of, token_windows
 from support.hf_entities import entity_pipeline, promised
 from support.models import NER_LABELS
 from transformers import (
@@ -24,7 +24,7 @@ from longbert.config import (
     ENTITY_STRATEGIES,
 )
 from longbert.core.batching import padded_length
-from longbert.encoders.batch import TokenWindow, WindowBatch, token_windows
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.passes import Pass
 
 Models = Callable[..., Path]

@@ -13,7 +13,8 @@ import pytest
 from fakes.dataflow_service import dataflow_service
 from support.runs import command
 
-from longbert.config import job_config, read_toml, write_toml
+from longbert.config import job_config
+from longbert.config_text import read_toml, write_toml
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 CONFIGS = sorted((PIPELINES / "configs").glob("*.toml"))

@@ -23,7 +23,8 @@ from apache_beam.portability.api import beam_runner_api_pb2
 from longbert.beam.options import pipeline_options
 from longbert.cli.options import given as given_on_command_line
 from longbert.cli.run import run
-from longbert.config import job_config, read_toml
+from longbert.config import job_config
+from longbert.config_text import read_toml
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "pipelines" / "dataflow"

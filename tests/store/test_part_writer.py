@@ -15,12 +15,13 @@ import pytest
 from fakes.local_files import Death, FailingFiles
 from hypothesis import given
 from hypothesis import strategies as st
+from support.written_tables import to_parquet
 
 from longbert.errors import OutputError
 from longbert.store import parquet
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.parquet import TableWriter, to_parquet
+from longbert.store.parquet import TableWriter
 from longbert.store.part_writer import write_part
 from longbert.store.tables import schemas_of
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longbert.store.parquet import to_parquet
+from support.written_tables import to_parquet
 
 from .manifests import edit_manifest, edit_parts, part_names_of
 

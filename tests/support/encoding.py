@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,9 @@ from transformers import (
 )
 
 import longbert
+from longbert.core.windows import Window
+from longbert.encoders.batch import TokenWindow
+from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.encode import encode_documents
 from longbert.engine.encoder import Encoder
 from longbert.records import Document, DocumentResult
@@ -56,3 +59,14 @@ def encode(encoder: Encoder, documents: Sequence[Document], passage: int) -> lis
     names = {document.document_id for document in documents}
     assert names - {result.document.document_id for result in results} <= {"only_zero_width"}
     return results
+
+
+def token_windows(text: TokenizedText, windows: Sequence[Window]) -> Iterator[TokenWindow]:
+    """Cut a tokenized text into its windows."""
+    for window in windows:
+        yield TokenWindow(
+            ids=text.ids[window.start : window.stop],
+            window=window,
+            is_first=window is windows[0],
+            is_last=window is windows[-1],
+        )

@@ -36,6 +36,7 @@ from longbert.store.manifest import (
     ShardEntry,
     to_json,
 )
+from longbert.store.parquet import TableWriter
 
 LEXICAL = lexical_settings("en")
 Floats = npt.NDArray[np.float32]
@@ -249,3 +250,12 @@ def brute_force(
             score = float(np.float32(sum(best) / len(best)))
         scored.append((-score, doc.document_id))
     return [(document_id, -score) for score, document_id in sorted(scored)[:k]]
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """A table as Parquet bytes: the same rows give the same bytes."""
+    buffer = io.BytesIO()
+    writer = TableWriter(buffer, table.schema)
+    writer.add(table)
+    writer.close()
+    return buffer.getvalue()

@@ -15,11 +15,11 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
+from support.encoding import token_windows
 from support.texts import HOSTILE_TEXTS, long_text
 from transformers import AutoTokenizer
 
 from longbert.config import ModelConfig
-from longbert.encoders.batch import token_windows
 from longbert.encoders.checkpoint.declared import Prompts
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models

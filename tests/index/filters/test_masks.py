@@ -13,6 +13,7 @@ import pytest
 from fakes.memory_files import MemoryFiles
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.written_tables import to_parquet
 
 from longbert.errors import ConfigError
 from longbert.index.filters import masks
@@ -21,7 +22,6 @@ from longbert.index.filters.grammar import parse_filter
 from longbert.index.filters.masks import matching_documents
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
-from longbert.store.parquet import to_parquet
 from longbert.store.tables import TABLES
 
 OPERATORS = {"=": eq, "!=": ne, "<": lt, "<=": le, ">": gt, ">=": ge}
