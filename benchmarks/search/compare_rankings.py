@@ -17,14 +17,14 @@ import argparse
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from corpora import Corpus, Query, read_articles, read_meetings
+from corpora import Corpus, Query, drawn, read_articles, read_meetings
 
 import longbert
 from longbert.core.fusion import WEIGHTS, combined
@@ -36,6 +36,8 @@ Floats = npt.NDArray[np.float64]
 
 DEPTH = 10
 _RESAMPLES = 10_000
+SAMPLE = 70
+"""Meetings that are drawn as a corpus of their own."""
 
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "by words: runs alone": ("runs",),
@@ -139,21 +141,23 @@ def kept(file: Path, compute: Callable[[], Any]) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
+def rank_queries(queries: Sequence[Query], index: Index, rank: str) -> list[tuple[list[str], bool]]:
+    """The documents that a ranking finds for some queries, and whether answers are shown."""
+    texts = [query.text for query in queries]
+    if not any(query.answers for query in queries):
+        return [(ids, False) for ids in index.rankings(texts, DEPTH, rank)]
+    found = index.search_many(texts, DEPTH, rank)
+    return [
+        ([hit.document_id for hit in hits], is_answered(hits, query))
+        for hits, query in zip(found, queries, strict=True)
+    ]
+
+
 def ranked(corpora: Sequence[Corpus], index: Index, folder: Path, rank: str) -> list[Found]:
     """What a ranking finds for the queries of some corpora."""
     queries = [query for corpus in corpora for query in corpus.queries]
-
-    def search() -> list[tuple[list[str], bool]]:
-        texts = [query.text for query in queries]
-        if not any(query.answers for query in queries):
-            return [(ids, False) for ids in index.rankings(texts, DEPTH, rank)]
-        found = index.search_many(texts, DEPTH, rank)
-        return [
-            ([hit.document_id for hit in hits], is_answered(hits, query))
-            for hits, query in zip(found, queries, strict=True)
-        ]
-
-    return [Found(*one) for one in kept(folder / f"{rank}.json", search)]
+    found = kept(folder / f"{rank}.json", lambda: rank_queries(queries, index, rank))
+    return [Found(*one) for one in found]
 
 
 def compare_ranks(tables: Mapping[str, list[Found]], queries: Sequence[Query]) -> None:
@@ -234,6 +238,30 @@ def cross_validate(halves: Sequence[Sequence[Fused]]) -> None:
     print(f"- held out: {interval(np.concatenate(held_out))}")
 
 
+def sampled(sample: Corpus, work: Path, known: Path) -> list[Found]:
+    """What the default finds among some of the meetings; their output does not stay."""
+    folder = work / sample.name
+
+    def search() -> list[tuple[list[str], bool]]:
+        index = opened([sample], work, name=sample.name, known=known)
+        found = rank_queries(sample.queries, index, RANKS[0])
+        shutil.rmtree(folder / "output")
+        return found
+
+    return [Found(*one) for one in kept(folder / f"{RANKS[0]}.json", search)]
+
+
+def mean_of_samples(samples: Iterable[tuple[Corpus, Sequence[Found]]]) -> None:
+    """Print nDCG@10 by query, averaged over the corpora that it was asked in."""
+    by_query: dict[Query, list[float]] = {}
+    n_samples = 0
+    for n_samples, (sample, table) in enumerate(samples, start=1):
+        for query, found in zip(sample.queries, table, strict=True):
+            by_query.setdefault(query, []).append(gain(found.ids, query.relevant))
+    means = np.array([np.mean(gains) for gains in by_query.values()])
+    print(f"{interval(means)}, of {len(means)} queries in {n_samples} corpora")
+
+
 def main() -> None:
     """Run as a script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -241,6 +269,7 @@ def main() -> None:
     parser.add_argument("--queries", type=Path, required=True, help="about the meetings")
     parser.add_argument("--articles", type=Path, required=True, help="with their questions")
     parser.add_argument("--work", type=Path, required=True, help="folder for outputs")
+    parser.add_argument("--draws", type=int, default=10, help=f"corpora of {SAMPLE} meetings")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     meetings = read_meetings(given.documents, given.queries)
@@ -281,6 +310,10 @@ def main() -> None:
     compare_ranks(
         {rank: ranked(meetings, whole, given.work / "meetings", rank) for rank in RANKS}, queries
     )
+
+    print(f"\nMeetings, {SAMPLE} drawn at a time:\n")
+    samples = drawn(meetings, size=SAMPLE, n_draws=given.draws)
+    mean_of_samples((sample, sampled(sample, given.work, known)) for sample in samples)
 
 
 if __name__ == "__main__":
