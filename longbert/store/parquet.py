@@ -146,8 +146,7 @@ def read_held(held: HeldFile, columns: Sequence[str]) -> pa.Table:
         return file.read(list(columns), use_threads=False).select(list(columns))
     except (KeyError, ValueError) as error:
         raise OutputError(
-            f"{held.path} is damaged ({error}): run longbert again with the same inputs to "
-            "recreate it"
+            f"{held.path} is damaged, and no table any more: {held.remedy}"
         ) from error
 
 
@@ -192,7 +191,9 @@ def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> 
                 )
             yield file
     except (OSError, ValueError) as error:
+        # What Arrow says of a file that is no table helps nobody.
+        reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(
-            f"{output.join(name)} is missing or damaged ({error}): run longbert again with the "
-            "same inputs to recreate it"
+            f"{output.join(name)} is missing or damaged{f' ({reason})' if reason else ''}: "
+            f"{output.remedy(name)}"
         ) from error
