@@ -254,12 +254,11 @@ def sampled(sample: Corpus, work: Path, known: Path) -> list[Found]:
 def mean_of_samples(samples: Iterable[tuple[Corpus, Sequence[Found]]]) -> None:
     """Print nDCG@10 by query, averaged over the corpora that it was asked in."""
     by_query: dict[Query, list[float]] = {}
-    n_samples = 0
-    for n_samples, (sample, table) in enumerate(samples, start=1):
+    for sample, table in samples:
         for query, found in zip(sample.queries, table, strict=True):
             by_query.setdefault(query, []).append(gain(found.ids, query.relevant))
     means = np.array([np.mean(gains) for gains in by_query.values()])
-    print(f"{interval(means)}, of {len(means)} queries in {n_samples} corpora")
+    print(f"{interval(means)}, of {len(means)} queries")
 
 
 def main() -> None:

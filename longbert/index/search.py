@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from typing_extensions import Self
+from typing import Self
 
 from longbert.arrays import BoolArray, FloatArray
 from longbert.core.ranks import check_rank

@@ -88,15 +88,11 @@ def test_a_file_of_another_size_or_kind_is_refused() -> None:
         (b"?" * len(whole), "is damaged, or of another version: FAISS"),
     ):
         files.data[f"out/{segment.file}"] = data
-        with pytest.raises(
-            OutputError, match=rf"{segment.file} {message}.*: build the index again"
-        ):
+        with pytest.raises(OutputError, match=rf"{segment.file} {message}.*: build the index"):
             open_index_file(HeldFile(output, segment.file), segment)
     half = len(whole) // 2
     files.data[f"out/{segment.file}"] = whole[:half]
-    with pytest.raises(
-        OutputError, match=r"another version: FAISS \S+ cannot read it: build the index again"
-    ):
+    with pytest.raises(OutputError, match=r"another version: FAISS \S+ cannot read it: build"):
         open_index_file(
             HeldFile(output, segment.file), msgspec.structs.replace(segment, n_bytes=half)
         )
@@ -124,7 +120,5 @@ def test_a_vector_that_was_damaged_is_no_result(monkeypatch: pytest.MonkeyPatch)
     # Of a large file, not all rows are looked at when it is opened.
     monkeypatch.setattr(faiss_file, "CHECKED_BYTES", 2 * 4 * WIDTH)
     table = open_table(files, description, ["a"])
-    with pytest.raises(
-        OutputError, match=r"vector with NaN or infinity, so it is damaged: build the"
-    ):
+    with pytest.raises(OutputError, match=r"with NaN or infinity, so it is damaged: build"):
         table.scores(clustered(1, WIDTH)[0], np.arange(100))

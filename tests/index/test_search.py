@@ -22,8 +22,8 @@ from support.written_tables import (
 
 import longbert.index.dense as dense_module
 import longbert.index.hybrid as hybrid_module
-import longbert.index.reranking as reranking_module
 import longbert.index.lookup as lookup_module
+import longbert.index.reranking as reranking_module
 import longbert.index.search as search_module
 import longbert.index.table as table_module
 from longbert.core.fusion import combined
@@ -254,7 +254,9 @@ def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -
 
 def test_an_output_without_embeddings_is_searched_by_its_words(files: MemoryFiles) -> None:
     manifest = json.loads(files.data["out/manifest.json"])
-    files.data["out/manifest.json"] = json.dumps({**manifest, "index": None}).encode()
+    files.data["out/manifest.json"] = json.dumps(
+        {**manifest, "index": None, "index_settings": None}
+    ).encode()
     index = opened(files)
 
     assert index.default_rank == "lexical"
