@@ -160,6 +160,20 @@ def count_rows(output: OutputFolder, table: str, part: str) -> int:
         return int(file.metadata.num_rows)
 
 
+def vectors_shape(output: OutputFolder, table: str, parts: Iterable[str]) -> tuple[int, int]:
+    """Rows of some parts and the width of their vectors, without reading them; 0 without any.
+
+    Raises:
+        OutputError: a part is missing or damaged.
+    """
+    n_rows, width = 0, 0
+    for part in parts:
+        with open_table(output, part_file(table, part)) as file:
+            n_rows += int(file.metadata.num_rows)
+            width = width or _width(file.schema_arrow.empty_table()) or 0
+    return n_rows, width
+
+
 def _width(rows: pa.Table) -> int | None:
     """Width of the vectors of a table; None if it has none."""
     if "embedding" not in rows.column_names:

@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused_and_the_index_kept(
     output = tmp_path / "out"
     assert call(*arguments).exit_code == 0
     before = files_of(output)
-    figures = r"memory leaves \d+kB for the 2,\d+ vectors .*: the least is \d+kB.*\n  flat: "
+    figures = r"memory is 50kB, .* 2,\d+ passages and 30 documents.*--memory \d+kB.*\n  flat: "
     refuse(call, ["index", str(output), "--memory", "50kB"], figures)
     refuse(call, ["index", str(output), "--memory", "some"], "memory must be a size such as 500MB")
     refuse(call, ["index", str(output), "--recall", "1.5"], r"recall must be a number in \(0, 1\)")
