@@ -143,7 +143,8 @@ def check_least(settings: IndexSettings, n_documents: int, width: int) -> None:
         choose_types(settings, Sizes(n_documents, n_documents, width))
     except ConfigError as error:
         raise ConfigError(
-            f"{error}\nThat is with one passage a document, and nothing has been encoded yet"
+            f"{error}\nThat is with one passage a document, and there will be more; nothing has "
+            "been encoded yet"
         ) from None
 
 

@@ -27,8 +27,8 @@ class Held(Generic[T]):
         try:
             self._value = read()
         except OutputError as error:
-            # Its traceback would keep alive what the reader had in hand.
-            self._error = error.with_traceback(None)
+            # A copy: its traceback, and that of its cause, would keep alive whatever was open.
+            self._error = type(error)(*error.args)
 
     @property
     def is_there(self) -> bool:

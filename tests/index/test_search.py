@@ -1,8 +1,10 @@
 """Search is exact: equal to scoring everything, ties included."""
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from longbert.core.ranks import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.excerpts import Hit
 from longbert.index.search import Index
+from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import lexical_file
 
@@ -570,3 +573,20 @@ def test_a_lexical_index_of_other_rows_is_refused() -> None:
 
     with pytest.raises(OutputError, match=r"lexical/part-0\S+ has other rows than out/catalog"):
         opened(files).search("one")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="maps are read from /proc")
+def test_a_closed_index_holds_no_file(tmp_path: Path) -> None:
+    for path, data in texts_output(TEXTS, vectors=True).data.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+
+    def held() -> set[str]:
+        return {one for one in Path("/proc/self/maps").read_text().split() if str(tmp_path) in one}
+
+    output = OutputFolder(LocalFileSystem(), str(tmp_path / "out"))
+    with Index.open(output, encode=lambda texts: np.ones((len(texts), WIDTH), "f4")) as index:
+        for rank in RANKS:
+            assert index.search("the price of rent", 3, rank)
+        assert {Path(one).parent.name for one in held()} >= {"lexical", "index", "passages"}
+    assert not held()
