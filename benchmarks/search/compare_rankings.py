@@ -16,15 +16,16 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from corpora import Corpus, Query, drawn, read_articles, read_meetings
+from corpora import Corpus, Query, read_articles, read_meetings
 
 import longbert
 from longbert.core.fusion import WEIGHTS, combined
@@ -38,6 +39,7 @@ DEPTH = 10
 _RESAMPLES = 10_000
 SAMPLE = 70
 """Meetings that are drawn as a corpus of their own."""
+_DRAWS = 1_000
 
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "by words: runs alone": ("runs",),
@@ -141,23 +143,21 @@ def kept(file: Path, compute: Callable[[], Any]) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def rank_queries(queries: Sequence[Query], index: Index, rank: str) -> list[tuple[list[str], bool]]:
-    """The documents that a ranking finds for some queries, and whether answers are shown."""
-    texts = [query.text for query in queries]
-    if not any(query.answers for query in queries):
-        return [(ids, False) for ids in index.rankings(texts, DEPTH, rank)]
-    found = index.search_many(texts, DEPTH, rank)
-    return [
-        ([hit.document_id for hit in hits], is_answered(hits, query))
-        for hits, query in zip(found, queries, strict=True)
-    ]
-
-
 def ranked(corpora: Sequence[Corpus], index: Index, folder: Path, rank: str) -> list[Found]:
     """What a ranking finds for the queries of some corpora."""
     queries = [query for corpus in corpora for query in corpus.queries]
-    found = kept(folder / f"{rank}.json", lambda: rank_queries(queries, index, rank))
-    return [Found(*one) for one in found]
+
+    def search() -> list[tuple[list[str], bool]]:
+        texts = [query.text for query in queries]
+        if not any(query.answers for query in queries):
+            return [(ids, False) for ids in index.rankings(texts, DEPTH, rank)]
+        found = index.search_many(texts, DEPTH, rank)
+        return [
+            ([hit.document_id for hit in hits], is_answered(hits, query))
+            for hits, query in zip(found, queries, strict=True)
+        ]
+
+    return [Found(*one) for one in kept(folder / f"{rank}.json", search)]
 
 
 def compare_ranks(tables: Mapping[str, list[Found]], queries: Sequence[Query]) -> None:
@@ -238,27 +238,33 @@ def cross_validate(halves: Sequence[Sequence[Fused]]) -> None:
     print(f"- held out: {interval(np.concatenate(held_out))}")
 
 
-def sampled(sample: Corpus, work: Path, known: Path) -> list[Found]:
-    """What the default finds among some of the meetings; their output does not stay."""
-    folder = work / sample.name
+def thinned(
+    table: Sequence[Sequence[str]], queries: Sequence[Query], ids: Sequence[str], *, size: int
+) -> Floats:
+    """nDCG@10 in smaller corpora: the mean over those that are drawn with a query's document.
 
-    def search() -> list[tuple[list[str], bool]]:
-        index = opened([sample], work, name=sample.name, known=known)
-        found = rank_queries(sample.queries, index, RANKS[0])
-        shutil.rmtree(folder / "output")
-        return found
+    What is left of a ranking when documents are taken out, which leaves scores and the frequencies
+    of words those of the whole corpus.
 
-    return [Found(*one) for one in kept(folder / f"{RANKS[0]}.json", search)]
+    Args:
+        table: all documents that are found for each query, best first.
+        queries: of the rows.
+        ids: of all documents.
+        size: documents that are drawn.
 
-
-def mean_of_samples(samples: Iterable[tuple[Corpus, Sequence[Found]]]) -> None:
-    """Print nDCG@10 by query, averaged over the corpora that it was asked in."""
-    by_query: dict[Query, list[float]] = {}
-    for sample, table in samples:
-        for query, found in zip(sample.queries, table, strict=True):
-            by_query.setdefault(query, []).append(gain(found.ids, query.relevant))
-    means = np.array([np.mean(gains) for gains in by_query.values()])
-    print(f"{interval(means)}, of {len(means)} queries")
+    Returns:
+        Shape: (queries,).
+    """
+    sums, counts = np.zeros(len(queries)), np.zeros(len(queries))
+    for number in range(_DRAWS):
+        drawn = {*random.Random(number).sample(list(ids), size)}
+        for row, (found, query) in enumerate(zip(table, queries, strict=True)):
+            if query.relevant in drawn:
+                left = itertools.islice((one for one in found if one in drawn), DEPTH)
+                sums[row] += gain(list(left), query.relevant)
+                counts[row] += 1
+    means: Floats = sums / counts
+    return means
 
 
 def main() -> None:
@@ -268,7 +274,6 @@ def main() -> None:
     parser.add_argument("--queries", type=Path, required=True, help="about the meetings")
     parser.add_argument("--articles", type=Path, required=True, help="with their questions")
     parser.add_argument("--work", type=Path, required=True, help="folder for outputs")
-    parser.add_argument("--draws", type=int, default=10, help=f"corpora of {SAMPLE} meetings")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     meetings = read_meetings(given.documents, given.queries)
@@ -311,8 +316,12 @@ def main() -> None:
     )
 
     print(f"\nMeetings, {SAMPLE} drawn at a time:\n")
-    samples = drawn(meetings, size=SAMPLE, n_draws=given.draws)
-    mean_of_samples((sample, sampled(sample, given.work, known)) for sample in samples)
+    ids = list(whole.document_ids)
+    table = kept(
+        given.work / "meetings" / "all.json",
+        lambda: whole.rankings([query.text for query in queries], len(ids)),
+    )
+    print(f"- nDCG@10 {interval(thinned(table, queries, ids, size=SAMPLE))}")
 
 
 if __name__ == "__main__":

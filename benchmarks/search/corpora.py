@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,20 +67,6 @@ def read_articles(path: Path) -> Corpus:
     ]
     documents = [{"id": row["id"], "text": row["text"]} for row in rows]
     return Corpus("articles", documents, queries)
-
-
-def drawn(corpora: Sequence[Corpus], *, size: int, n_draws: int) -> Iterator[Corpus]:
-    """Corpora of as many documents, drawn from all, each with the queries about its documents.
-
-    Series are not kept together. The same each time.
-    """
-    documents = [row for corpus in corpora for row in corpus.documents]
-    queries = [query for corpus in corpora for query in corpus.queries]
-    for number in range(n_draws):
-        picked = random.Random(number).sample(documents, size)
-        ids = {row["id"] for row in picked}
-        own = [query for query in queries if query.relevant in ids]
-        yield Corpus(f"{size}-of-{len(documents)}-{number + 1}", picked, own)
 
 
 def _series(document_id: str) -> str:

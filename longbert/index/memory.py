@@ -185,9 +185,9 @@ def _too_little(wanted: str, sizes: Sizes, limit: int) -> ConfigError:
         if takes[best].most < least:
             remedy += f", or --type {best} --memory {_option(takes[best].most)}"
     return ConfigError(
-        f"memory is {megabytes(limit, up=False)}, and an index of {_named(wanted, sizes)} of "
-        f"{sizes.passages:,} passages and {sizes.documents:,} documents, with vectors of "
-        f"{sizes.width} numbers, takes {megabytes(least)}: {remedy}"
+        f"memory is {megabytes(limit, up=False)}, and for {sizes.passages:,} passages and "
+        f"{sizes.documents:,} documents, with vectors of {sizes.width} numbers, "
+        f"{_named(wanted, sizes)} takes {megabytes(least)}: {remedy}"
         + "".join(
             f"\n  {type}: {megabytes(found.build)} to build, {megabytes(found.search)} to search"
             for type, found in takes.items()

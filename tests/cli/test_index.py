@@ -132,7 +132,7 @@ def test_what_does_not_fit_is_refused_and_the_index_kept(
 def test_a_memory_that_no_index_fits_is_refused_before_anything_is_encoded(
     call: Call, arguments: list[str], tmp_path: Path
 ) -> None:
-    message = r"(?s)memory is 2kB, and an index .* 30 passages and 30 documents.*nothing has been"
+    message = r"(?s)memory is 2kB, and for 30 passages and 30 documents.*nothing has been"
     refuse(call, [*arguments, "--memory", "2kB"], message)
     assert not (tmp_path / "out").exists()
     planned = call(*arguments, "--memory", "2kB", "--dry-run")

@@ -69,8 +69,8 @@ def test_what_does_not_fit_is_refused_with_what_would() -> None:
     message = str(refusal.value)
     takes = megabytes(Types("hnsw", "hnsw").estimate(sizes).most)
     assert message.startswith(
-        "memory is 1,000MB, and an index of type hnsw, asked for now or by an earlier run, of "
-        "1,000,000 passages and 50,000 documents, with vectors of 384 numbers, takes "
+        "memory is 1,000MB, and for 1,000,000 passages and 50,000 documents, with vectors of 384 "
+        "numbers, type hnsw, asked for now or by an earlier run, takes "
         f"{takes}: give at least --memory {takes.replace(',', '')}"
     )
     assert ", or try --type ivf-pq or ivf-rabitq\n" in message
@@ -83,9 +83,11 @@ def test_where_no_type_fits_the_smallest_is_named() -> None:
     sizes = Sizes(50_000, MILLION, 384)
     smallest = Types("ivf-rabitq", "ivf-rabitq").estimate(sizes).most
     named = f"--type ivf-rabitq --memory {megabytes(smallest)}"
-    with pytest.raises(ConfigError, match=f"an index of type ivf, .*, or {named}"):
+    with pytest.raises(ConfigError, match=f"type ivf, .*, or {named}"):
         choose_types(asked("ivf", 1_000), sizes)
-    with pytest.raises(ConfigError, match=r"the smallest type that auto picks from of .* at least"):
+    with pytest.raises(
+        ConfigError, match=r"the smallest type that auto picks from takes .* at least"
+    ):
         choose_types(asked("auto", 1_000), sizes)
     with pytest.raises(ConfigError, match="type flat, which all of fewer than 1,000 vectors have"):
         choose_types(asked("ivf", 1_000), Sizes(1, 100, 384))
@@ -156,7 +158,7 @@ def test_an_index_that_outgrows_its_memory_is_refused() -> None:
     limit = Types("flat", "flat").estimate(Sizes(300, 3_000, 32)).most + 1_000
     before = indexed(files, ["a"], "auto", memory_bytes=limit)
     assert before.passages.type == "flat"
-    with pytest.raises(ConfigError, match="memory is 2MB, and an index of the smallest"):
+    with pytest.raises(ConfigError, match="memory is 2MB, and for 3,900 passages"):
         indexed(files, ["a", "b"], "auto", before, memory_bytes=limit)
 
 
