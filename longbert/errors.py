@@ -96,9 +96,13 @@ class DocumentError(LongbertError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, or nothing."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {shown(close[0])}?" if close else ""
+    """Return ``"; did you mean 'x'?"`` for the known name closest to ``name``, or nothing.
+
+    Capitals do not count.
+    """
+    by_small_letters = {one.casefold(): one for one in known}
+    close = get_close_matches(name.casefold(), by_small_letters, n=1, cutoff=0.5)
+    return f"; did you mean {shown(by_small_letters[close[0]])}?" if close else ""
 
 
 def shown(value: object) -> str:

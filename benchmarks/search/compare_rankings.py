@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import random
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,9 @@ Floats = npt.NDArray[np.float64]
 
 DEPTH = 10
 _RESAMPLES = 10_000
+SAMPLE = 70
+"""Meetings that are drawn as a corpus of their own."""
+_DRAWS = 1_000
 
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "by words: runs alone": ("runs",),
@@ -234,6 +238,35 @@ def cross_validate(halves: Sequence[Sequence[Fused]]) -> None:
     print(f"- held out: {interval(np.concatenate(held_out))}")
 
 
+def thinned(
+    table: Sequence[Sequence[str]], queries: Sequence[Query], ids: Sequence[str], *, size: int
+) -> Floats:
+    """nDCG@10 in smaller corpora: the mean over those that are drawn with a query's document.
+
+    What is left of a ranking when documents are taken out, which leaves scores and the frequencies
+    of words those of the whole corpus.
+
+    Args:
+        table: all documents that are found for each query, best first.
+        queries: of the rows.
+        ids: of all documents.
+        size: documents that are drawn.
+
+    Returns:
+        Shape: (queries,).
+    """
+    sums, counts = np.zeros(len(queries)), np.zeros(len(queries))
+    for number in range(_DRAWS):
+        drawn = {*random.Random(number).sample(list(ids), size)}
+        for row, (found, query) in enumerate(zip(table, queries, strict=True)):
+            if query.relevant in drawn:
+                left = itertools.islice((one for one in found if one in drawn), DEPTH)
+                sums[row] += gain(list(left), query.relevant)
+                counts[row] += 1
+    means: Floats = sums / counts
+    return means
+
+
 def main() -> None:
     """Run as a script."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -281,6 +314,14 @@ def main() -> None:
     compare_ranks(
         {rank: ranked(meetings, whole, given.work / "meetings", rank) for rank in RANKS}, queries
     )
+
+    print(f"\nMeetings, {SAMPLE} drawn at a time:\n")
+    ids = list(whole.document_ids)
+    table = kept(
+        given.work / "meetings" / "all.json",
+        lambda: whole.rankings([query.text for query in queries], len(ids)),
+    )
+    print(f"- nDCG@10 {interval(thinned(table, queries, ids, size=SAMPLE))}")
 
 
 if __name__ == "__main__":

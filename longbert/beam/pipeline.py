@@ -18,7 +18,7 @@ from longbert.core.plan_counts import PlanCounts
 from longbert.core.units import Unit, place_of
 from longbert.engine.finish import finish
 from longbert.engine.gather import gather_shard
-from longbert.engine.plan import PlanSummary, check_missing, summarize
+from longbert.engine.plan import PlanSummary, check_memory, check_missing, summarize
 from longbert.engine.prepare import Prepared, check_machine, prepare
 from longbert.engine.run import RunModels
 from longbert.engine.unit import process_unit
@@ -70,10 +70,11 @@ class Summarize(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def process(self, _: None, counts: PlanCounts) -> Iterator[PlanSummary]:
+    def process(self, _: None, counts: PlanCounts, prepared: Prepared) -> Iterator[PlanSummary]:
         """Yield the one summary, if the plan may be carried out."""
         with self._job.reporting():
             check_missing(self._job.context, counts)
+            check_memory(counts, prepared)
             yield summarize(self._job.context, counts)
 
 
@@ -130,7 +131,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         prepared = AsSingleton(start | "Prepare" >> beam.ParDo(Prepare(job)))
         planned = plan_units(start, job, prepared)
         summary = AsSingleton(
-            start | "Summarize" >> beam.ParDo(Summarize(job), AsSingleton(planned.counts))
+            start | "Summarize" >> beam.ParDo(Summarize(job), AsSingleton(planned.counts), prepared)
         )
         made = (
             planned.units

@@ -131,6 +131,8 @@ def query(
 
 def _found_nothing(index: Index, filter: str | None, n_queries: int) -> str:
     which = counted(n_queries, "query", "queries")
+    if not index.count():
+        return f"{which} found nothing: there is no document, and the table errors says why"
     n_all = counted(index.count(), "document")
     if filter is None:
         return f"{which} found nothing: none of {n_all} has anything in common with it"

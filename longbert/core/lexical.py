@@ -56,12 +56,12 @@ class Layout:
     @cached_property
     def runs(self) -> Runs:
         """Runs for the whole query."""
-        return Runs(self, BLOCK_PASSAGES)
+        return Runs(self.starts, self.words_before, BLOCK_PASSAGES)
 
     @cached_property
     def sentence_runs(self) -> Runs:
         """Runs for a sentence of the query."""
-        return Runs(self, SENTENCE_BLOCK_PASSAGES)
+        return Runs(self.starts, self.words_before, SENTENCE_BLOCK_PASSAGES)
 
     @cached_property
     def document_words(self) -> IntArray:
@@ -85,34 +85,41 @@ class Runs:
     """How the passages of a part make runs.
 
     Attributes:
-        layout: of the part.
+        first_passages: of every document, and the end. Shape: (documents + 1,).
+        words_before: terms before every passage, and all. Shape: (passages + 1,).
         block_passages: passages of a block, half a run.
     """
 
-    layout: Layout
+    first_passages: IntArray
+    words_before: IntArray
     block_passages: int
+
+    @property
+    def n_documents(self) -> int:
+        """Number of documents."""
+        return len(self.first_passages) - 1
 
     @cached_property
     def block_starts(self) -> IntArray:
         """First block of every document, and the end. Shape: (documents + 1,)."""
-        n_blocks = -(-np.diff(self.layout.starts) // self.block_passages)
+        n_blocks = -(-np.diff(self.first_passages) // self.block_passages)
         return np.concatenate([[0], np.cumsum(n_blocks)]).astype(np.int64)
 
     @cached_property
     def starts(self) -> IntArray:
         """First run of every document, and the end. Shape: (documents + 1,)."""
-        n_passages = np.diff(self.layout.starts)
+        n_passages = np.diff(self.first_passages)
         n_runs = np.maximum(np.diff(self.block_starts) - 1, np.minimum(n_passages, 1))
         return np.concatenate([[0], np.cumsum(n_runs)]).astype(np.int64)
 
     @cached_property
     def words(self) -> IntArray:
         """Terms of every run. Shape: (runs,)."""
-        documents = np.repeat(np.arange(self.layout.n_documents), np.diff(self.starts))
+        documents = np.repeat(np.arange(self.n_documents), np.diff(self.starts))
         first = np.arange(int(self.starts[-1])) - self.starts[documents]
-        begin = self.layout.starts[documents] + first * self.block_passages
-        end = np.minimum(begin + 2 * self.block_passages, self.layout.starts[documents + 1])
-        words: IntArray = self.layout.words_before[end] - self.layout.words_before[begin]
+        begin = self.first_passages[documents] + first * self.block_passages
+        end = np.minimum(begin + 2 * self.block_passages, self.first_passages[documents + 1])
+        words: IntArray = self.words_before[end] - self.words_before[begin]
         return words
 
     def best(self, scores: DoubleArray) -> DoubleArray:
@@ -124,7 +131,7 @@ class Runs:
         Returns:
             Shape: (..., documents).
         """
-        best = np.zeros((*scores.shape[:-1], self.layout.n_documents))
+        best = np.zeros((*scores.shape[:-1], self.n_documents))
         filled = np.flatnonzero(np.diff(self.starts))
         if len(filled):
             best[..., filled] = np.maximum.reduceat(scores, self.starts[filled], axis=-1)
@@ -379,7 +386,7 @@ class _RunGains:
 
 
 def _in_runs(found: Occurrences, runs: Runs, mean_words: float) -> _RunGains:
-    within = (found.passages - runs.layout.starts[found.documents]) // runs.block_passages
+    within = (found.passages - runs.first_passages[found.documents]) // runs.block_passages
     blocks = runs.block_starts[found.documents] + within
     n_blocks = int(runs.block_starts[-1])
     places, counts = _sums(found.terms * n_blocks + blocks, found.counts)

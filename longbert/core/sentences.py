@@ -18,6 +18,7 @@ _WRAPPED_CHARS = (40, 120)
 """Length of lines that may have been broken to fit a page."""
 _ITEM = re.compile(r"[-*+•#>|=`~]|\d+[.)]\s|[A-Z][\w .]{0,30}:\s")
 """What begins a line of its own: an item, a heading, a row of a table, a speaker."""
+_NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,3})*")
 _INITIAL = re.compile(r"(?:^|[\W\d_])[^\W\d_]$")
 _ABBREVIATIONS = frozenset(
     # "no." is a sentence more often than a number.
@@ -37,15 +38,16 @@ QUERY_SENTENCES = 16
 def sentence_starts(text: str) -> list[int]:
     """Where sentences begin, ascending; none in white space.
 
-    An initial or a known abbreviation ends none, nor does a full stop before a small letter, nor
-    the end of a line that was broken to fit a page.
+    An initial or a known abbreviation ends none, nor does the number of an item, a full stop before
+    a small letter, or the end of a line that was broken to fit a page.
     """
     first = len(text) - len(text.lstrip())
     if first == len(text):
         return []
     starts = [first]
     for border in _BORDER.finditer(text, first):
-        if starts[-1] < border.end() < len(text) and _ends(text, border):
+        is_inside = starts[-1] < border.end() < len(text)
+        if is_inside and not _is_number(text, starts[-1], border) and _ends(text, border):
             starts.append(border.end())
     return starts
 
@@ -112,6 +114,11 @@ def strongest(scores: Iterable[float]) -> int | None:
         if score > best:
             best, place = score, number
     return place
+
+
+def _is_number(text: str, start: int, border: re.Match[str]) -> bool:
+    """Whether all that stands before a full stop is the number of an item, as in ``2. Rent``."""
+    return border["stop"] == "." and bool(_NUMBER.fullmatch(text, start, border.start()))
 
 
 def _ends(text: str, border: re.Match[str]) -> bool:

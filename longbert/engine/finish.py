@@ -17,7 +17,7 @@ from longbert.engine.history import History, RunEntry, read_history, write_histo
 from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
-from longbert.errors import LockError, OutputError
+from longbert.errors import ConfigError, LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import CLAIM, MANIFEST
@@ -257,7 +257,13 @@ def _index(
         return BuiltIndex(kept), False
     check()
     with timed(context.meter, "indexing"):
-        built = build_index(output, parts, prepared.index, found)
+        try:
+            built = build_index(output, parts, prepared.index, found)
+        except ConfigError as error:
+            raise ConfigError(
+                f"{error}\nAll tables are written and kept: run again with other options of the "
+                "index, and nothing is encoded twice"
+            ) from error
     return built, built.entry is not None
 
 

@@ -6,8 +6,9 @@ from longbert.core.plan_counts import PlanCounts
 from longbert.core.units import Unit
 from longbert.engine.context import RunContext
 from longbert.engine.finish import kept_index
-from longbert.engine.plan import check_failing, check_missing, is_done, needs_consent
+from longbert.engine.plan import check_failing, check_memory, check_missing, is_done, needs_consent
 from longbert.engine.planner import Planned
+from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels, plan_run, refuse_file
 from longbert.errors import LongbertError
 from longbert.store.lock import Lock
@@ -74,7 +75,7 @@ def forecast_run(context: RunContext) -> Forecast:
     refuse_file(context)
     planned, prepared, _ = plan_run(context, RunModels(context))
     counts = planned.counts
-    refusal = _refusal(context, counts)
+    refusal = _refusal(context, counts, prepared)
     n_errors = _n_errors(context, planned)
     n_planned = n_left = n_reindexed = 0
     encode, copy = _NO_WORK, _NO_WORK
@@ -109,11 +110,12 @@ def forecast_run(context: RunContext) -> Forecast:
     )
 
 
-def _refusal(context: RunContext, counts: PlanCounts) -> LongbertError | None:
+def _refusal(context: RunContext, counts: PlanCounts, prepared: Prepared) -> LongbertError | None:
     """With what the run would end although it could be planned."""
     try:
         Lock(context.output).check_is_free()
         check_missing(context, counts)
+        check_memory(counts, prepared)
         check_failing(context, counts)
     except LongbertError as error:
         return error

@@ -19,6 +19,7 @@ from longbert.engine.context import RunContext
 from longbert.engine.planner import EarlierPart, Planned, plan_pieces
 from longbert.engine.prepare import Prepared
 from longbert.errors import InputError, OutputError, TooManyErrorsError, shown
+from longbert.index.memory import check_least
 from longbert.readers.document_files import UnusedEncodings
 from longbert.readers.documents import scan
 from longbert.readers.inputs import InputFiles
@@ -123,6 +124,16 @@ def check_missing(context: RunContext, counts: PlanCounts) -> None:
         "tenth, and nothing was changed. Check that input names all of them and that every disk "
         "is there; or add --prune to drop their rows, or --keep-missing to keep them"
     )
+
+
+def check_memory(counts: PlanCounts, prepared: Prepared) -> None:
+    """Refuse an index that cannot fit its memory, however few passages the documents have.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if prepared.index is not None and prepared.width is not None:
+        check_least(prepared.index, counts.documents - counts.failing, prepared.width)
 
 
 def is_done(context: RunContext, unit: Unit) -> bool:

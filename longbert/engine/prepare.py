@@ -51,6 +51,7 @@ class Prepared:
         models: as the user named them.
         readers: versions of what reads each kind of input.
         device: for people.
+        width: of the embedding; None without an embedding model, or if none was loaded.
     """
 
     rows: RowFingerprint
@@ -59,6 +60,7 @@ class Prepared:
     models: NamedModels
     readers: Mapping[str, str]
     device: str
+    width: int | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -104,6 +106,7 @@ def fingerprints(context: RunContext, models: Models) -> Prepared:
         models=_named_models(config, models),
         readers=reader_versions(),
         device=models.device,
+        width=models.width,
     )
     if manifest is not None:
         environments = manifest.environments

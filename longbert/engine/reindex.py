@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 
 from longbert.engine.history import read_history, write_history
-from longbert.errors import OutputError
+from longbert.errors import ConfigError, OutputError
 from longbert.index.build import build_index, index_files
 from longbert.index.report import TableReport
 from longbert.index.settings import index_settings
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import ERRORS, MANIFEST
 from longbert.store.lock import locked
 from longbert.store.manifest import IndexSettings, Manifest, TableIndex, to_builtins
 from longbert.store.shards import part_names, read_parts
@@ -34,9 +34,10 @@ def rebuild_index(
         type, memory, recall: as in :class:`longbert.config.RunConfig`; None: as recorded.
 
     Raises:
-        ConfigError: there is no such folder, or the settings cannot be met.
+        ConfigError: there is no such folder, the output was made without an embedding model, or
+            the settings cannot be met.
         LockError: a run is writing the output.
-        OutputError: the output has no vectors, or is damaged.
+        OutputError: the output is damaged.
     """
     _with_vectors(output)
     with locked(output) as lock:
@@ -60,13 +61,14 @@ def describe_index(output: OutputFolder) -> dict[str, Any]:
     """What an index is, what it takes, and what it was measured to find, for JSON.
 
     Raises:
-        ConfigError: there is no such folder.
-        OutputError: the output has no vectors, or is damaged.
+        ConfigError: there is no such folder, or the output was made without an embedding model.
+        OutputError: the output holds no document, or is damaged.
     """
     manifest, settings = _with_vectors(output)
     if manifest.index is None:
         raise OutputError(
-            f"{output.path} has no index, since it holds no document: run longbert on some first"
+            f"{output.path} has no index of vectors, since it holds no document: "
+            f"{output.join(ERRORS)} says of each input why"
         )
     description = output.index_description(manifest.index)
     report = read_history(output).index
@@ -102,8 +104,8 @@ def _table(index: TableIndex, parts: set[str], report: TableReport | None) -> di
 def _with_vectors(output: OutputFolder) -> tuple[Manifest, IndexSettings]:
     manifest = output.finished()
     if manifest.index_settings is None:
-        raise OutputError(
-            f"{output.path} has no vectors to index, since it was made with --embed none: run "
+        raise ConfigError(
+            f"{output.path} has no index of vectors, since it was made with --embed none: run "
             "longbert with an embedding model, such as --embed minilm"
         )
     return manifest, manifest.index_settings

@@ -16,6 +16,7 @@ from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.gather import gather
 from longbert.engine.plan import (
     check_errors,
+    check_memory,
     check_missing,
     is_resumed,
     list_groups,
@@ -133,6 +134,7 @@ def run_in_process(
         models = RunModels(context)
         planned, prepared, key = plan_run(context, models)
         check_missing(context, planned.counts)
+        check_memory(planned.counts, prepared)
         summary = summarize(context, planned.counts)
         if len(planned.units):
             lock.check()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import msgspec
+from functools import cached_property
 
 from longbert.config import METRICS
 from longbert.errors import ConfigError, OutputError, nearest
 from longbert.index.backend import load_faiss
 from longbert.index.kinds import AUTO, index_kind
+from longbert.index.memory import Sizes, Types, choose_types
 from longbert.index.report import IndexReport
 from longbert.index.update import TableUpdate, update_table
 from longbert.store.folder import OutputFolder
@@ -21,9 +21,9 @@ from longbert.store.manifest import (
     IndexDescription,
     IndexEntry,
     IndexSettings,
-    TableIndex,
     to_json,
 )
+from longbert.store.parquet import vectors_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +65,19 @@ def build_index(
         OutputError: a table is damaged, two passages have the same id, or a file cannot be written.
     """
     _check(settings)
+    choice = _Choice(output, parts, settings)
+    outgrown = before is not None and choice.is_outgrown(before)
+    if outgrown:
+        before = None
     of_documents, of_passages = (
         (None, None) if before is None else (before.documents, before.passages)
     )
-    documents = update_table(output, "documents", parts, settings, of_documents)
-    left = _left(settings, documents.index)
-    passages = update_table(output, "passages", parts, left, of_passages)
+    documents = update_table(
+        output, "documents", parts, settings, of_documents, lambda: choice.types.documents
+    )
+    passages = update_table(
+        output, "passages", parts, settings, of_passages, lambda: choice.types.passages
+    )
     _refuse_half(documents, passages)
     if documents.index is None or passages.index is None:
         return BuiltIndex(None)
@@ -89,7 +96,7 @@ def build_index(
     return BuiltIndex(
         IndexEntry(file=file, sha256=sha256),
         IndexReport(passages=passages.report, documents=documents.report),
-        passages.reason or documents.reason,
+        "it took more than --memory" if outgrown else passages.reason or documents.reason,
     )
 
 
@@ -112,12 +119,31 @@ def _check(settings: IndexSettings) -> None:
         )
 
 
-def _left(settings: IndexSettings, documents: TableIndex | None) -> IndexSettings:
-    """The settings with the memory that the vectors of documents leave to those of passages."""
-    if settings.memory_bytes is None or documents is None:
-        return settings
-    taken = sum(segment.memory_bytes for segment in documents.segments)
-    return msgspec.structs.replace(settings, memory_bytes=max(settings.memory_bytes - taken, 0))
+class _Choice:
+    """The types of an index, which are chosen when one is first built from the beginning."""
+
+    def __init__(self, output: OutputFolder, parts: Sequence[str], settings: IndexSettings) -> None:
+        self._output = output
+        self._parts = parts
+        self._settings = settings
+
+    @cached_property
+    def types(self) -> Types:
+        return choose_types(self._settings, self._sizes)
+
+    def is_outgrown(self, before: IndexDescription) -> bool:
+        """Whether an index that was there takes too much with what the tables have now."""
+        limit = self._settings.memory_bytes
+        if limit is None:
+            return False
+        types = Types(before.documents.type, before.passages.type)
+        return types.estimate(self._sizes).most > limit
+
+    @cached_property
+    def _sizes(self) -> Sizes:
+        n_documents, _ = vectors_shape(self._output, "documents", self._parts)
+        n_passages, width = vectors_shape(self._output, "passages", self._parts)
+        return Sizes(n_documents, n_passages, width)
 
 
 def _refuse_half(documents: TableUpdate, passages: TableUpdate) -> None:

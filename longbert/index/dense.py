@@ -31,6 +31,11 @@ class DenseSearch:
         self._snapshot = snapshot
         self._vectors = vectors
 
+    def is_exact(self, rank: str) -> bool:
+        """Whether every document that belongs among the best is found."""
+        table = self._vectors.documents if rank == "document" else self._vectors.passages
+        return table.is_exact
+
     def queries(self, encoded: FloatArray, *, n_texts: int) -> FloatArray:
         """Check and scale what the encoder made of some texts. Shape: (n_texts, width).
 
@@ -69,8 +74,8 @@ class DenseSearch:
         A row that was not found scores at most ``bound``: what the worst row found did, and what
         rounding may add. So does a document of which no row was found, and for any other there
         is a ceiling. The search goes on until the k-th result is above all of them: at the bound,
-        a tie could still come before it. An index that is not exact knows no such bound, and its
-        search ends with ``k`` documents, of those with a row among the nearest.
+        a tie could still come before it. Of an index that is not exact that is so for the rows
+        that the search comes by, and it looks harder only while these are of too few documents.
 
         Args:
             query: shape (width,).
@@ -107,9 +112,11 @@ class DenseSearch:
                 found.scores[is_kept], numbers, sizes, bound, rank="best" if by_document else rank
             )
             scored.add(documents, ceilings + slack)
-            if scored.is_full and (scored.worst > bound or not table.is_exact):
+            is_all = len(found.rows) < n_wanted
+            if scored.is_full and (scored.worst > bound or is_all):
                 return scored.top()
-            n_wanted, harder = n_wanted * GROWTH, harder * 2
+            n_wanted *= GROWTH
+            harder *= 2 if is_all else 1
         scored.add(np.flatnonzero(may), np.full(np.count_nonzero(may), np.inf))
         return scored.top()
 

@@ -97,7 +97,8 @@ class Wanted:
 
 def read_excerpts(snapshot: IndexSnapshot, documents: Sequence[Wanted]) -> list[Excerpt]:
     """Read the best passages of some documents, all together."""
-    languages = snapshot.words.languages
+    # The lexical index is not read where there is no word to mark.
+    languages = snapshot.words.languages if any(one.weights for one in documents) else ()
     plans = []
     for found in documents:
         scores = found.scores

@@ -27,7 +27,6 @@ from longbert.store.manifest import IndexSegment
 
 CHECKED_BYTES = 256 << 20
 _ROWS_AT_ONCE = 8192
-_REMEDY = "remove the folder index and run longbert again to recreate it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
     if len(content) != segment.n_bytes:
         raise OutputError(
             f"{held.path} is damaged: it has {len(content):,} bytes, not the {segment.n_bytes:,} "
-            f"that were written: {_REMEDY}"
+            f"that were written: {held.remedy}"
         )
     faiss = load_faiss()
     data = np.frombuffer(content, np.uint8)
@@ -115,24 +114,24 @@ def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
         with_ids = faiss.read_index(reader, faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise OutputError(
-            f"{held.path} cannot be read by FAISS {faiss.__version__} "
-            f"({str(error).splitlines()[0]}): {_REMEDY}"
-        ) from None
+            f"{held.path} is damaged, or of another version: FAISS {faiss.__version__} cannot read "
+            f"it: {held.remedy}"
+        ) from error
     if not isinstance(with_ids, faiss.IndexIDMap) or with_ids.ntotal != segment.n_rows:
         raise OutputError(
             f"{held.path} has {with_ids.ntotal} vectors, but its description says "
-            f"{segment.n_rows}: {_REMEDY}"
+            f"{segment.n_rows}: {held.remedy}"
         )
     vectors = faiss.downcast_index(with_ids.index)
     searched = vectors
     if INDEX_KINDS[segment.type].is_coded:
         searched = faiss.downcast_index(vectors.base_index)
-    _check_finite(vectors, held.path)
+    _check_finite(vectors, held)
     ids = faiss.vector_to_array(with_ids.id_map)
     return OpenFile(searched, vectors, ids, (with_ids, data))
 
 
-def _check_finite(vectors: Any, path: str) -> None:
+def _check_finite(vectors: Any, held: HeldFile) -> None:
     """Refuse NaN and infinity, which FAISS would rank silently.
 
     Of a large file only as many rows are looked at as take no notable time, evenly spaced;
@@ -142,7 +141,9 @@ def _check_finite(vectors: Any, path: str) -> None:
     rows = np.linspace(0, vectors.ntotal - 1, n_rows).astype(np.int64)
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         if not np.isfinite(vectors.reconstruct_batch(rows[start : start + _ROWS_AT_ONCE])).all():
-            raise OutputError(f"{path} is damaged: a vector holds NaN or infinity: {_REMEDY}")
+            raise OutputError(
+                f"{held.path} is damaged: a vector holds NaN or infinity: {held.remedy}"
+            )
 
 
 def beside_vectors(codes: Any, vectors: Any) -> Any:

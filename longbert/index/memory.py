@@ -1,13 +1,17 @@
-"""What an index takes, estimated before it is built, and the type that fits."""
+"""What an index takes, estimated before it is built, and the types that fit."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from longbert.errors import ConfigError
 from longbert.index.kinds import AUTO, INDEX_KINDS, TRAINED_AT_LEAST, index_kind, n_cells
 from longbert.index.segment import ROWS_AT_ONCE
 from longbert.index.training import sample_size
+from longbert.store.manifest import IndexSettings
+from longbert.store.parquet import BATCH_ROWS, ROW_GROUP_ROWS
 
 FLAT_NUMBERS_AT_MOST = 20_000_000
 """Numbers in all vectors up to which ``auto`` looks at them all: 52,000 vectors of 384, or about
@@ -20,6 +24,10 @@ _AUTO = ("ivf", "ivf-sq8", "ivf-pq", "ivf-rabitq")
 """What ``auto`` picks from for larger tables, fastest and largest first. ``hnsw`` is not among
 them: it takes several times as long to build."""
 
+_GROUPS_READ, _BATCHES_READ = 1, 5
+"""What reading vectors holds at most: a row group, and a batch as it is read, checked, scaled and
+written. Libraries take 50 MB beside it."""
+
 _SLACK = 1.5
 """Lists of cells grow by doubling, so that on average a third of their memory is not used yet."""
 
@@ -29,7 +37,7 @@ class MemoryEstimate:
     """Bytes of memory that an index takes.
 
     Attributes:
-        build: at most, while it is built.
+        build: at most, while the tables are read and it is built.
         search: what queries read over and over. It is mapped from the file, so that a process
             holds no copy, but search is slow where it does not fit the memory.
     """
@@ -43,6 +51,32 @@ class MemoryEstimate:
         return max(self.build, self.search)
 
 
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The vectors of an output: of how many documents and passages, and how wide they are."""
+
+    documents: int
+    passages: int
+    width: int
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """Types of index, of the vectors of documents and of passages."""
+
+    documents: str
+    passages: str
+
+    def estimate(self, sizes: Sizes) -> MemoryEstimate:
+        """What both take: that of documents is built first, and stays."""
+        documents = estimate(self.documents, sizes.documents, sizes.width)
+        passages = estimate(self.passages, sizes.passages, sizes.width)
+        return MemoryEstimate(
+            build=max(documents.build, documents.search + passages.build),
+            search=documents.search + passages.search,
+        )
+
+
 def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     """What an index of some vectors takes.
 
@@ -54,65 +88,84 @@ def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     kind = index_kind(type)
     ids = 8 * n_rows
     rows = n_rows * kind.row_bytes(width) + ids
+    group, batch = min(n_rows, ROW_GROUP_ROWS), min(n_rows, BATCH_ROWS)
+    reading = 4 * width * (_GROUPS_READ * group + _BATCHES_READ * batch)
     if kind.is_exact:
-        return MemoryEstimate(build=ids, search=rows)
+        return MemoryEstimate(build=reading + ids, search=rows)
     if not kind.has_cells:
-        return MemoryEstimate(build=rows, search=rows)
+        return MemoryEstimate(build=reading + rows, search=rows)
     centres = 4 * width * n_cells(n_rows)
     # The sample, two copies of it inside FAISS, and a block of vectors.
     training = 4 * width * (3 * sample_size(n_rows) + ROWS_AT_ONCE)
-    return MemoryEstimate(build=int(_SLACK * rows) + centres + training, search=rows + centres)
+    built = int(_SLACK * rows) + centres + training
+    return MemoryEstimate(build=reading + built, search=rows + centres)
 
 
-def choose_type(
-    wanted: str, n_rows: int, width: int, memory_bytes: int | None, *, table: str
-) -> str:
-    """The type for some vectors.
+def choose_types(settings: IndexSettings, sizes: Sizes) -> Types:
+    """The types for the vectors of an output.
 
     Fewer than :data:`~longbert.index.kinds.TRAINED_AT_LEAST` are always ``flat``: looking at all of
     them is faster than anything else, and cells cannot be trained on them.
 
     Args:
-        wanted: ``"auto"`` or key of :data:`longbert.index.kinds.INDEX_KINDS`.
-        n_rows: vectors.
-        width: of a vector.
-        memory_bytes: what building and searching may take; None: no limit.
-        table: for messages.
+        settings: the type, and what building and searching may take.
+        sizes: of the vectors.
 
     Raises:
-        ConfigError: the memory is too small, with what would fit.
+        ConfigError: the memory is too small, with what would do.
     """
-    if wanted != AUTO:
-        index_kind(wanted)
-    limit = AUTO_BYTES if memory_bytes is None else memory_bytes
-    possible = _possible(wanted, n_rows, width)
-    for type in possible:
-        if estimate(type, n_rows, width).most <= limit:
-            return type
-    if memory_bytes is None:
-        return possible[-1]
-    known = ("flat",) if n_rows < TRAINED_AT_LEAST else tuple(INDEX_KINDS)
-    takes = {type: estimate(type, n_rows, width) for type in known}
-    fits = [type for type, found in takes.items() if found.most <= memory_bytes]
-    smallest = min(takes, key=lambda type: takes[type].most)
-    least = megabytes(takes[smallest].most)
-    remedy = (
-        f"try --type {' or '.join(fits)}"
-        if fits
-        else f"the least is {least}, with {smallest}: give more --memory"
-    )
-    raise ConfigError(
-        f"memory leaves {megabytes(memory_bytes, up=False)} for the {n_rows:,} vectors of {width} "
-        f"numbers in the table {table}, which is too little for {_named(wanted, n_rows)}: {remedy}"
-        + "".join(
-            f"\n  {type}: {megabytes(found.build)} to build, {megabytes(found.search)} to search"
-            for type, found in takes.items()
+    limit = settings.memory_bytes
+    if limit is None:
+        return Types(
+            *(
+                _within(_possible(settings.type, n_rows, sizes.width), n_rows, sizes.width)
+                for n_rows in (sizes.documents, sizes.passages)
+            )
         )
-    )
+    for types in _pairs(settings.type, sizes):
+        if types.estimate(sizes).most <= limit:
+            return types
+    raise _too_little(settings.type, sizes, limit)
+
+
+def check_least(settings: IndexSettings, n_documents: int, width: int) -> None:
+    """Refuse what cannot fit, however few passages there will be.
+
+    Args:
+        settings: the type, and what building and searching may take.
+        n_documents: that will be there.
+        width: of a vector.
+
+    Raises:
+        ConfigError: the memory is too small, with what one passage a document takes.
+    """
+    try:
+        choose_types(settings, Sizes(n_documents, n_documents, width))
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error}\nThat is with one passage a document, and there will be more; nothing has "
+            "been encoded yet"
+        ) from None
+
+
+def _within(possible: tuple[str, ...], n_rows: int, width: int) -> str:
+    """The first type that stays below what nobody has to ask for, else the smallest."""
+    fits = (type for type in possible if estimate(type, n_rows, width).most <= AUTO_BYTES)
+    return next(fits, possible[-1])
+
+
+def _pairs(wanted: str, sizes: Sizes) -> Iterator[Types]:
+    """Types to choose from, the most wanted first; those of passages matter more."""
+    of_passages = _possible(wanted, sizes.passages, sizes.width)
+    of_documents = _possible(wanted, sizes.documents, sizes.width)
+    for passages, documents in product(of_passages, of_documents):
+        yield Types(documents, passages)
 
 
 def _possible(wanted: str, n_rows: int, width: int) -> tuple[str, ...]:
-    """Types to choose from, the most wanted first."""
+    """Types of one table to choose from, the most wanted first."""
+    if wanted != AUTO:
+        index_kind(wanted)
     if n_rows < TRAINED_AT_LEAST:
         return ("flat",)
     if wanted != AUTO:
@@ -120,13 +173,47 @@ def _possible(wanted: str, n_rows: int, width: int) -> tuple[str, ...]:
     return ("flat", *_AUTO) if n_rows * width <= FLAT_NUMBERS_AT_MOST else _AUTO
 
 
-def _named(wanted: str, n_rows: int) -> str:
+def _too_little(wanted: str, sizes: Sizes, limit: int) -> ConfigError:
+    known = ("flat",) if sizes.passages < TRAINED_AT_LEAST else tuple(INDEX_KINDS)
+    takes = {type: _smallest(type, sizes) for type in known}
+    least = _smallest(wanted, sizes).most
+    remedy = f"give at least --memory {_option(least)}"
+    if fits := [type for type, found in takes.items() if found.most <= limit]:
+        remedy += f", or try --type {' or '.join(fits)}"
+    else:
+        best = min(takes, key=lambda type: takes[type].most)
+        if takes[best].most < least:
+            remedy += f", or --type {best} --memory {_option(takes[best].most)}"
+    return ConfigError(
+        f"memory is {megabytes(limit, up=False)}, and for {sizes.passages:,} passages and "
+        f"{sizes.documents:,} documents, with vectors of {sizes.width} numbers, "
+        f"{_named(wanted, sizes)} takes {megabytes(least)}: {remedy}"
+        + "".join(
+            f"\n  {type}: {megabytes(found.build)} to build, {megabytes(found.search)} to search"
+            for type, found in takes.items()
+        )
+    )
+
+
+def _smallest(wanted: str, sizes: Sizes) -> MemoryEstimate:
+    """The least that an index takes, of the types that there are to choose from."""
+    return min(
+        (types.estimate(sizes) for types in _pairs(wanted, sizes)), key=lambda found: found.most
+    )
+
+
+def _named(wanted: str, sizes: Sizes) -> str:
     """What was to be built, for people: a type may be that of the run before."""
-    if n_rows < TRAINED_AT_LEAST:
-        return f"type flat, which all indexes of fewer than {TRAINED_AT_LEAST:,} vectors have"
+    if sizes.passages < TRAINED_AT_LEAST:
+        return f"type flat, which all of fewer than {TRAINED_AT_LEAST:,} vectors have,"
     if wanted == AUTO:
-        return "all types that auto picks from"
-    return f"type {wanted}, asked for now or by an earlier run"
+        return "the smallest type that auto picks from"
+    return f"type {wanted}, asked for now or by an earlier run,"
+
+
+def _option(n_bytes: int) -> str:
+    """A size as ``--memory`` takes it."""
+    return megabytes(n_bytes).replace(",", "")
 
 
 def megabytes(n_bytes: int, *, up: bool = True) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from longbert.errors import OutputError
-from longbert.index.snapshot import IndexSnapshot
+from longbert.index.snapshot import HeldIndex, IndexSnapshot
 from longbert.index.table import OpenTable
 from longbert.store.manifest import IndexDescription
 
@@ -21,20 +21,21 @@ class VectorIndex:
     documents: OpenTable
 
 
-def open_vectors(snapshot: IndexSnapshot, description: IndexDescription) -> VectorIndex:
+def open_vectors(snapshot: IndexSnapshot, held: HeldIndex) -> VectorIndex:
     """Open the vectors of a snapshot, from the files that it holds.
 
     Raises:
-        OutputError: a file is damaged, or of other rows than the tables.
+        OutputError: a file is missing, damaged, or of other rows than the tables.
     """
+    description = held.description
     parts = [part.entry.name for part in snapshot.parts]
-    passages = OpenTable.open(snapshot.index_files, description.passages, parts)
-    documents = OpenTable.open(snapshot.index_files, description.documents, parts)
+    passages = OpenTable.open(held.files, description.passages, parts)
+    documents = OpenTable.open(held.files, description.documents, parts)
     named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
     fits = np.array_equal(passages.ids, np.concatenate(named))
     if not fits or documents.n_rows != snapshot.n_documents:
         raise OutputError(
-            f"the index in {snapshot.output.path} has other rows than its tables: "
-            "remove the folder index and run longbert again"
+            f"the index in {snapshot.output.path} has other rows than its tables: build it again "
+            f"from them, with {snapshot.output.index_command}"
         )
     return VectorIndex(description, passages, documents)

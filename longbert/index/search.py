@@ -1,44 +1,19 @@
-"""Search for documents by their words and by their vectors."""
+"""An output folder, opened for search: what users call."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cached_property
+from collections.abc import Sequence
+from typing import Self
 
-import numpy as np
-
-from longbert.arrays import BoolArray, FloatArray, IntArray
-from longbert.core.fusion import combined_passages
-from longbert.core.ranks import DENSE_RANKS, LEXICAL_RANKS, check_rank
-from longbert.errors import ConfigError, OutputError, shown
-from longbert.index.dense import DenseSearch
-from longbert.index.excerpts import Excerpt, Hit, Wanted, read_excerpts
-from longbert.index.hybrid import DEPTH, Kinds, Query, fused
-from longbert.index.lexical.corpus import LexicalMatch
-from longbert.index.opened import open_vectors
+from longbert.arrays import BoolArray, FloatArray
+from longbert.core.ranks import check_rank
+from longbert.errors import ConfigError, shown
+from longbert.index.excerpts import Hit
 from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
-from longbert.index.sentences import SentenceSearch, query_parts, with_whole
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
-from longbert.index.texts import read_texts
+from longbert.index.snapshot_search import Encode, SnapshotSearch
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import IndexDescription, Manifest
-
-Encode = Callable[[Sequence[str]], FloatArray]
-"""Texts to vectors, shape ``(n, width)``, by the model that made the output."""
-
-_QUERIES_AT_ONCE = 128
-_IDS_COMPARED = 20_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A hit before its texts are read."""
-
-    score: float
-    wanted: Wanted
 
 
 class Index:
@@ -48,7 +23,8 @@ class Index:
     score depends on the other queries of a call.
 
     An index is a snapshot: while runs change the output, it goes on answering as it did when it
-    was opened, until :meth:`reload`.
+    was opened, until :meth:`reload`. It holds the files of the output until :meth:`close`, which
+    a ``with`` block calls at its end. A file that is missing or damaged is told by what needs it.
     """
 
     def __init__(
@@ -58,11 +34,10 @@ class Index:
         encode: Encode,
         load_reranker: LoadReranker | None = None,
     ) -> None:
-        self._snapshot = snapshot
+        self._output = snapshot.output
         self._encode = encode
         self._load_reranker = load_reranker
-        self._positions: dict[str, int] | None = None
-        self._last_filter: tuple[IndexSnapshot, str, BoolArray] | None = None
+        self._opened: SnapshotSearch | None = SnapshotSearch(snapshot, encode)
 
     @classmethod
     def open(
@@ -71,7 +46,7 @@ class Index:
         *,
         encode: Encode,
         load_reranker: LoadReranker | None = None,
-    ) -> Index:
+    ) -> Self:
         """Open the indexes that the manifest of an output folder names.
 
         Args:
@@ -80,9 +55,20 @@ class Index:
             load_reranker: loads a model that reads query and passage together; None: there is none.
 
         Raises:
-            OutputError: there is no finished output, or a file is damaged.
+            ConfigError: there is no such folder, or it is not an output of longbert.
+            OutputError: there is no finished output, or a catalog is missing or damaged.
         """
         return cls(open_snapshot(output), encode=encode, load_reranker=load_reranker)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the output's files; nothing can be asked of the index any more."""
+        self._opened = None
 
     def reload(self) -> bool:
         """Turn to what the last run into the folder has published.
@@ -94,25 +80,25 @@ class Index:
             Whether anything has changed.
 
         Raises:
-            OutputError: the output is unfinished, or a file is damaged; the index stays as it was.
+            ConfigError: the index was closed.
+            OutputError: the output is unfinished, or damaged; the index stays as it was.
         """
-        snapshot = open_snapshot(self._snapshot.output, before=self._snapshot)
-        if snapshot is self._snapshot:
+        before = self._searched.snapshot
+        snapshot = open_snapshot(self._output, before=before)
+        if snapshot is before:
             return False
-        self._snapshot = snapshot
-        self._positions = None
-        self.__dict__.pop("_dense", None)
+        self._opened = SnapshotSearch(snapshot, self._encode)
         return True
 
     @property
     def manifest(self) -> Manifest:
         """The manifest of the output as it was opened."""
-        return self._snapshot.manifest
+        return self._searched.snapshot.manifest
 
     @property
     def document_ids(self) -> Sequence[str]:
         """Ids of all documents, in the order of the tables; read as they are asked for."""
-        return self._snapshot.document_ids
+        return self._searched.snapshot.document_ids
 
     def count(self, filter: str | None = None) -> int:
         """How many documents fit a filter, or there are.
@@ -125,29 +111,18 @@ class Index:
 
     @property
     def description(self) -> IndexDescription | None:
-        """Type, metric, dimensions, counts and sizes of the vectors; None if there are none."""
-        return self._snapshot.description
+        """Type, metric, dimensions, counts and sizes of the vectors; None if there are none.
+
+        Raises:
+            OutputError: it is missing, damaged or of another version.
+        """
+        vectors = self._searched.snapshot.vectors
+        return None if vectors is None else vectors.description
 
     @property
     def default_rank(self) -> str:
         """``"hybrid"`` if the documents have vectors, else ``"lexical"``."""
-        return "lexical" if self._snapshot.description is None else "hybrid"
-
-    @cached_property
-    def _dense(self) -> DenseSearch:
-        """Opened when it is first wanted: words alone need no vectors in memory."""
-        description = self._snapshot.description
-        if description is None:
-            raise OutputError(
-                f"{self._snapshot.output.path} has no vectors, since it was made with --embed none "
-                "or holds no document: rank by words, with --rank lexical, or run longbert with "
-                "an embedding model, such as --embed minilm"
-            )
-        return DenseSearch(self._snapshot, open_vectors(self._snapshot, description))
-
-    @property
-    def _by_sentence(self) -> SentenceSearch:
-        return SentenceSearch(self._dense, self._snapshot.ids)
+        return "lexical" if self._searched.snapshot.vectors is None else "hybrid"
 
     def search(
         self,
@@ -194,18 +169,21 @@ class Index:
             rerank_label: of a cross-encoder of several labels, the one that means relevant.
 
         Raises:
-            ConfigError: a text is empty, ``k``, ``rank`` or ``rerank_label`` is out of range, or
-                the filter is not in the language or names an unknown field.
+            ConfigError: a text is empty, ``k``, ``rank`` or ``rerank_label`` is out of range,
+                ``rank`` needs vectors and there are none, or the filter is not in the language
+                or names an unknown field.
             ModelError: the cross-encoder cannot be found or used.
-            OutputError: ``rank`` needs vectors, and there are none.
+            OutputError: a file that ``rank`` reads is missing or damaged.
             FingerprintError: the encoder's vectors do not fit the index.
         """
         rank = self._checked(k, rank)
+        _check_texts(texts)
+        allowed = self._allowed(filter)
         model = self._reranker(rerank, rerank_label)
         depth = k if model is None else -(-k // RERANKED) * RERANKED
         hits: list[list[Hit]] = []
-        for queries in self._queries(texts, rank, filter):
-            hits.extend(self._hits([self._found(query, depth, rank) for query in queries]))
+        for queries in self._searched.queries(texts, rank, allowed):
+            hits.extend(self._searched.hits(queries, depth, rank))
         if model is None:
             return hits
         return [reranked(text, own, k, model) for text, own in zip(texts, hits, strict=True)]
@@ -220,10 +198,9 @@ class Index:
             The ids of the candidates that are fused first, and their scores by kind (a key of
             :data:`longbert.core.fusion.WEIGHTS`). Shape of each: (candidates,).
         """
-        ((query,),) = self._queries([text], self.default_rank, None)
-        kinds = self._kinds(query)
-        candidates, _ = kinds.best(DEPTH)
-        return self._snapshot.ids(candidates), kinds.scores(candidates)
+        _check_texts([text])
+        ((query,),) = self._searched.queries([text], self.default_rank, None)
+        return self._searched.kind_scores(query)
 
     def rankings(
         self,
@@ -235,10 +212,11 @@ class Index:
     ) -> list[list[str]]:
         """The ids that :meth:`search_many` finds, best first; no text is read."""
         rank = self._checked(k, rank)
-        ids = self._snapshot.document_ids
+        _check_texts(texts)
+        ids = self.document_ids
         return [
-            [ids[document] for document in self._ranked(query, k, rank)[0].tolist()]
-            for queries in self._queries(texts, rank, filter)
+            [ids[document] for document in self._searched.ranked(query, k, rank)[0].tolist()]
+            for queries in self._searched.queries(texts, rank, self._allowed(filter))
             for query in queries
         ]
 
@@ -253,58 +231,29 @@ class Index:
         Raises:
             ConfigError: no document has this id, ``k`` or ``rank`` is out of range, or the filter
                 is wrong.
-            OutputError: ``rank`` needs vectors, and there are none.
+            OutputError: a file that ``rank`` reads is missing or damaged.
         """
         rank = self._checked(k, rank)
-        position = self._position(document_id)
-        others = np.ones(len(self.document_ids), np.bool_)
-        others[position] = False
-        allowed = self._allowed(filter)
-        vectors = None
-        if rank in DENSE_RANKS:
-            vectors = self._dense.of_document(position)[np.newaxis]
-        match = self._match(self._text(position), rank) if rank in LEXICAL_RANKS else None
-        query = Query(vectors, match, others if allowed is None else others & allowed)
-        return self._hits([self._found(query, k, rank)])[0]
+        query = self._searched.query_of(document_id, rank, self._allowed(filter))
+        (hits,) = self._searched.hits([query], k, rank)
+        return hits
 
-    def _queries(
-        self, texts: Sequence[str], rank: str, filter: str | None
-    ) -> Iterator[list[Query]]:
-        """The queries, block after block."""
-        if isinstance(texts, str):
-            raise ConfigError(f"search_many takes a list of texts, got {shown(texts)}: use search")
-        for text in texts:
-            if not isinstance(text, str):
-                raise ConfigError(
-                    f"a query must be a text, got {shown(text)}: use search_many for several"
-                )
-            if not text.strip():
-                raise ConfigError("the query text is empty: give at least one word")
-        allowed = self._allowed(filter)
-        for start in range(0, len(texts), _QUERIES_AT_ONCE):
-            some = texts[start : start + _QUERIES_AT_ONCE]
-            yield [
-                Query(vectors, self._match(text, rank), allowed)
-                for text, vectors in zip(some, self._vectors(some, rank), strict=True)
-            ]
+    @property
+    def _searched(self) -> SnapshotSearch:
+        if self._opened is None:
+            raise ConfigError(
+                f"the index of {self._output.path} was closed: open it again, with longbert.open"
+            )
+        return self._opened
 
     def _allowed(self, filter: str | None) -> BoolArray | None:
-        """The documents that a filter lets through; the last one asked for is kept."""
         if filter is None:
             return None
         if not isinstance(filter, str):
             raise ConfigError(
                 f"filter must be a text such as \"label = 'neg'\", got {shown(filter)}"
             )
-        snapshot = self._snapshot
-        last = self._last_filter
-        if last is None or last[0] is not snapshot or last[1] != filter:
-            # lark is loaded no sooner than here.
-            from longbert.index.filters.masks import matching_documents
-
-            allowed = matching_documents([part.tables for part in snapshot.parts], filter)
-            self._last_filter = last = snapshot, filter, allowed
-        return last[2]
+        return self._searched.allowed(filter)
 
     def _checked(self, k: int, rank: str | None) -> str:
         if rank is None:
@@ -325,86 +274,14 @@ class Index:
             )
         return self._load_reranker(name, label)
 
-    def _vectors(self, texts: Sequence[str], rank: str) -> Sequence[FloatArray | None]:
-        if rank not in DENSE_RANKS:
-            return [None] * len(texts)
-        parts = [[text] if rank == "document" else query_parts(text) for text in texts]
-        flat = [part for of_text in parts for part in of_text]
-        vectors = self._dense.queries(self._encode(flat), n_texts=len(flat))
-        by_text = np.split(vectors, np.cumsum([len(of_text) for of_text in parts])[:-1])
-        whole = map(with_whole, by_text, parts, texts)
-        return [self._dense.queries(vectors, n_texts=len(vectors)) for vectors in whole]
 
-    def _match(self, text: str, rank: str) -> LexicalMatch | None:
-        return self._snapshot.words.match(text) if rank in LEXICAL_RANKS else None
-
-    def _ranked(self, query: Query, k: int, rank: str) -> tuple[IntArray, FloatArray]:
-        """The best ``k`` documents and their scores."""
-        if query.vectors is not None and rank not in LEXICAL_RANKS:
-            return self._by_sentence.top(query.vectors, k, rank, allowed=query.allowed)
-        return fused(self._kinds(query), k, self._snapshot.ids)
-
-    def _kinds(self, query: Query) -> Kinds:
-        dense = None if query.vectors is None else self._by_sentence
-        return Kinds(query, dense, self._snapshot.ids)
-
-    def _passage_scores(self, query: Query, document: int) -> FloatArray:
-        by_kind = {}
-        if query.match is not None:
-            by_kind["words"] = query.match.passages(document)
-        if query.vectors is not None:
-            by_kind["dense"] = self._dense.passage_scores(query.vectors[-1], document)
-        return combined_passages(by_kind)
-
-    def _found(self, query: Query, k: int, rank: str) -> list[_Found]:
-        weights = {} if query.match is None else query.match.term_weights
-        return [
-            _Found(score, Wanted(document, self._passage_scores(query, document), weights))
-            for document, score in zip(
-                *(one.tolist() for one in self._ranked(query, k, rank)), strict=True
-            )
-        ]
-
-    def _hits(self, found: Sequence[Sequence[_Found]]) -> list[list[Hit]]:
-        """Read the texts of all results at once and fill them in."""
-        wanted = [one.wanted for results in found for one in results]
-        excerpts = iter(read_excerpts(self._snapshot, wanted))
-        return [
-            [self._hit(rank, one, next(excerpts)) for rank, one in enumerate(results, start=1)]
-            for results in found
-        ]
-
-    def _hit(self, rank: int, found: _Found, excerpt: Excerpt) -> Hit:
-        return Hit(
-            rank=rank,
-            document_id=self._snapshot.document_ids[found.wanted.document],
-            score=found.score,
-            passages=excerpt.passages,
-            title=excerpt.title,
-            n_chars=excerpt.n_chars,
-        )
-
-    def _text(self, document: int) -> str:
-        rows, _ = self._snapshot.rows_of(np.array([document], np.int64))
-        texts = read_texts(self._snapshot, rows.tolist())
-        return "".join(texts[row] for row in rows.tolist())
-
-    def _position(self, document_id: str) -> int:
-        if self._positions is None:
-            self._positions = {one: row for row, one in enumerate(self._snapshot.document_ids)}
-        try:
-            return self._positions[document_id]
-        except KeyError:
+def _check_texts(texts: Sequence[str]) -> None:
+    if isinstance(texts, str):
+        raise ConfigError(f"search_many takes a list of texts, got {shown(texts)}: use search")
+    for text in texts:
+        if not isinstance(text, str):
             raise ConfigError(
-                f"the output has no document {shown(document_id)}{self._nearest(document_id)}"
-            ) from None
-
-    def _nearest(self, document_id: str) -> str:
-        ids: Sequence[str] = self._snapshot.document_ids
-        if len(ids) > _IDS_COMPARED:
-            ids = heapq.nsmallest(
-                _IDS_COMPARED, ids, key=lambda one: abs(len(one) - len(document_id))
+                f"a query must be a text, got {shown(text)}: use search_many for several"
             )
-        if close := get_close_matches(document_id, ids, n=3, cutoff=0.5):
-            return f": the nearest ids are {', '.join(map(shown, close))}"
-        return f": its ids look like {', '.join(map(shown, ids[:3]))}"
+        if not text.strip():
+            raise ConfigError("the query text is empty: give at least one word")

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from longbert.arrays import BoolArray, FloatArray, IntArray
+from longbert.core.fusion import lowered
 from longbert.core.ranking import Ids, top_documents
 from longbert.core.sentences import query_sentences
 from longbert.index.dense import DenseSearch
 
 AT_LEAST = 50
+STAGE = 50
+"""Documents that an index which is not exact looks for at first."""
+
 _GROWTH = 4
 
 LONG_CHARS = 20_000
@@ -65,15 +69,45 @@ class SentenceSearch:
     ) -> tuple[IntArray, FloatArray]:
         """Find the best ``k`` documents and their scores.
 
-        By the threshold algorithm (Fagin et al. 2003): a document among the best of no part scores
-        at most the mean of the last ones' scores. So the lists grow until the k-th result is above
-        that: at the bound, a tie could still come before it.
+        An index that is not exact may find others where more are wanted. There the best
+        :data:`STAGE` come first; what is new among twice as many follows them, and so on. So what
+        is found first does not depend on ``k``. Scores of what follows are lowered, if need be.
 
         Args:
             query: vectors of its parts. Shape: (parts, width).
             k: documents wanted.
             rank: as in :meth:`longbert.index.dense.DenseSearch.top`.
             allowed: documents that may be found; None: all. Shape: (documents,).
+        """
+        if self._dense.is_exact(rank):
+            return self._best(query, k, rank, allowed)
+        n_wanted = STAGE
+        documents, scores = found, _ = self._best(query, n_wanted, rank, allowed)
+        while len(documents) < k and len(found) == n_wanted:
+            n_wanted *= 2
+            found, of_found = self._best(query, n_wanted, rank, allowed)
+            is_new = ~np.isin(found, documents)
+            further = lowered(of_found[is_new], float(scores[-1]))
+            documents = np.concatenate([documents, found[is_new]])
+            scores = np.concatenate([scores, further])
+        return documents[:k], scores[:k]
+
+    def near(self, query: FloatArray, k: int, rank: str, *, allowed: BoolArray | None) -> IntArray:
+        """The best ``k`` documents for the whole query, in any order: candidates to score."""
+        return self.top(query[-1:], k, rank, allowed=allowed)[0]
+
+    def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
+        """Score some documents. Shape: (documents,)."""
+        return _mean(self._dense.document_scores(query, documents, rank))
+
+    def _best(
+        self, query: FloatArray, k: int, rank: str, allowed: BoolArray | None
+    ) -> tuple[IntArray, FloatArray]:
+        """The best ``k`` documents and their scores.
+
+        By the threshold algorithm (Fagin et al. 2003): a document among the best of no part scores
+        at most the mean of the last ones' scores. So the lists grow until the k-th result is above
+        that: at the bound, a tie could still come before it.
         """
         if len(query) == 1:
             return self._dense.top(query[0], k, rank, allowed=allowed)
@@ -89,14 +123,6 @@ class SentenceSearch:
             if len(top) == k and scores[top[-1]] > bound:
                 return documents[top], scores[top]
             n_wanted *= _GROWTH
-
-    def near(self, query: FloatArray, k: int, rank: str, *, allowed: BoolArray | None) -> IntArray:
-        """The best ``k`` documents for the whole query, in any order: candidates to score."""
-        return self._dense.top(query[-1], k, rank, allowed=allowed)[0]
-
-    def document_scores(self, query: FloatArray, documents: IntArray, rank: str) -> FloatArray:
-        """Score some documents. Shape: (documents,)."""
-        return _mean(self._dense.document_scores(query, documents, rank))
 
 
 def _mean(scores: FloatArray) -> FloatArray:

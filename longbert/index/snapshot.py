@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import overload
 
@@ -17,9 +18,9 @@ from longbert.index.catalog import Catalog, open_catalog
 from longbert.index.lexical.corpus import LexicalCorpus
 from longbert.index.lexical.part import LexicalPart, open_part
 from longbert.store.folder import OutputFolder
-from longbert.store.held import HeldFile
+from longbert.store.held import Held, HeldFile
 from longbert.store.layout import CATALOG, LEXICAL
-from longbert.store.manifest import IndexDescription, Manifest, PartEntry
+from longbert.store.manifest import IndexDescription, IndexEntry, Manifest, PartEntry
 from longbert.store.shards import read_parts
 
 HELD_TABLES = ("passages", "documents", "classifications", "entities")
@@ -38,8 +39,41 @@ class SnapshotPart:
 
     entry: PartEntry
     catalog: Catalog
-    words: LexicalPart
+    words: Held[LexicalPart]
     tables: Mapping[str, HeldFile]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no file is known to be missing or damaged."""
+        return self.words.is_there and all(table.is_there for table in self.tables.values())
+
+
+class HeldIndex:
+    """The index of vectors that a manifest names, held but not opened.
+
+    Args:
+        output: the folder.
+        entry: of the index in the manifest.
+    """
+
+    def __init__(self, output: OutputFolder, entry: IndexEntry) -> None:
+        self._description = Held(lambda: output.index_description(entry))
+        names = self._description.get().files if self._description.is_there else ()
+        self.files = {name: HeldFile(output, name) for name in names}
+
+    @property
+    def description(self) -> IndexDescription:
+        """What it is.
+
+        Raises:
+            OutputError: the description is missing, damaged or of another version.
+        """
+        return self._description.get()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether all of it can be read, as far as that is known."""
+        return self._description.is_there and all(one.is_there for one in self.files.values())
 
 
 class IndexSnapshot:
@@ -52,11 +86,9 @@ class IndexSnapshot:
         output: the folder.
         manifest: that names everything here.
         parts: in order.
-        words: the lexical index.
+        vectors: the index of vectors; None without any.
         first_documents: of every part, and the end. Shape: (parts + 1,).
         first_passages: of every part, and the end. Shape: (parts + 1,).
-        description: of the vectors; None without any.
-        index_files: of vectors, by name.
     """
 
     def __init__(
@@ -64,18 +96,30 @@ class IndexSnapshot:
         output: OutputFolder,
         manifest: Manifest,
         parts: Sequence[SnapshotPart],
-        description: IndexDescription | None,
-        index_files: Mapping[str, HeldFile],
+        vectors: HeldIndex | None,
     ) -> None:
         self.output = output
         self.manifest = manifest
         self.parts = tuple(parts)
-        self.words = LexicalCorpus([part.words for part in self.parts])
+        self.vectors = vectors
         catalogs = [part.catalog for part in self.parts]
         self.first_documents: IntArray = np.cumsum([0, *(one.n_documents for one in catalogs)])
         self.first_passages: IntArray = np.cumsum([0, *(one.n_passages for one in catalogs)])
-        self.description = description
-        self.index_files = index_files
+
+    @cached_property
+    def words(self) -> LexicalCorpus:
+        """The lexical index.
+
+        Raises:
+            OutputError: a file of it is missing or damaged.
+        """
+        return LexicalCorpus([part.words.get() for part in self.parts])
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no file is known to be missing or damaged."""
+        has_vectors = self.vectors is None or self.vectors.is_there
+        return has_vectors and all(part.is_whole for part in self.parts)
 
     @property
     def n_documents(self) -> int:
@@ -171,30 +215,32 @@ class DocumentIds(Sequence[str]):
 def open_snapshot(output: OutputFolder, *, before: IndexSnapshot | None = None) -> IndexSnapshot:
     """Open what the manifest of an output names, at a cost that grows with its parts alone.
 
-    If a run publishes a newer manifest meanwhile and removes a file, the newer one is opened.
+    If a run publishes a newer manifest meanwhile and removes a file, the newer one is opened. If
+    there is no newer one, a file that is missing or damaged is told to those who need it; all need
+    the catalogs.
 
     Args:
         output: the folder.
         before: an earlier snapshot of it, whose parts are used again where they are still named.
 
     Returns:
-        ``before`` itself if nothing has changed.
+        ``before`` itself if nothing has changed, and nothing was missing.
 
     Raises:
         ConfigError: there is no such folder, or it is not an output of longbert.
-        OutputError: there is no finished output, or a file is damaged.
+        OutputError: there is no finished output, or a catalog is missing or damaged.
     """
     manifest = output.finished()
     while True:
-        if before is not None and before.manifest == manifest:
+        if before is not None and before.manifest == manifest and before.is_whole:
             return before
-        try:
-            return _open(output, manifest, before)
-        except OutputError:
-            newer = output.finished()
-            if newer == manifest:
-                raise
-            manifest = newer
+        found = Held(partial(_open, output, manifest, before))
+        if found.is_there and found.get().is_whole:
+            return found.get()
+        newer = output.finished()
+        if newer == manifest:
+            return found.get()
+        manifest = newer
 
 
 def _open(output: OutputFolder, manifest: Manifest, before: IndexSnapshot | None) -> IndexSnapshot:
@@ -202,27 +248,31 @@ def _open(output: OutputFolder, manifest: Manifest, before: IndexSnapshot | None
     parts = []
     for entry in read_parts(output, manifest.shards):
         known = held.get(entry.name)
-        parts.append(known if known and known.entry == entry else _open_part(output, entry))
-    description = None
-    index_files: dict[str, HeldFile] = {}
-    if manifest.index is not None:
-        description = output.index_description(manifest.index)
-        index_files = {name: HeldFile(output, name) for name in description.files}
-    return IndexSnapshot(output, manifest, parts, description, index_files)
+        is_same = known is not None and known.entry == entry and known.is_whole
+        parts.append(known if known and is_same else _open_part(output, entry))
+    vectors = None if manifest.index is None else HeldIndex(output, manifest.index)
+    return IndexSnapshot(output, manifest, parts, vectors)
 
 
 def _open_part(output: OutputFolder, entry: PartEntry) -> SnapshotPart:
-    catalog, words = (HeldFile(output, entry.path(folder)) for folder in (CATALOG, LEXICAL))
-    part = SnapshotPart(
+    file = HeldFile(output, entry.path(CATALOG))
+    catalog = open_catalog(file.read(), path=file.path)
+    return SnapshotPart(
         entry=entry,
-        catalog=open_catalog(catalog.read(), path=catalog.path),
-        words=open_part(words.read(), path=words.path),
+        catalog=catalog,
+        words=Held(lambda: _open_words(output, entry, catalog, file.path)),
         tables={table: HeldFile(output, entry.path(table)) for table in HELD_TABLES},
     )
-    totals = part.words.totals
-    if (totals.documents, totals.passages) != (part.catalog.n_documents, part.catalog.n_passages):
+
+
+def _open_words(
+    output: OutputFolder, entry: PartEntry, catalog: Catalog, catalog_path: str
+) -> LexicalPart:
+    file = HeldFile(output, entry.path(LEXICAL))
+    words = open_part(file.read(), path=file.path)
+    if (words.totals.documents, words.totals.passages) != (catalog.n_documents, catalog.n_passages):
         raise OutputError(
-            f"{words.path} has other rows than {catalog.path}: remove both, and run longbert again "
+            f"{file.path} has other rows than {catalog_path}: remove both, and run longbert again "
             "to make them anew"
         )
-    return part
+    return words

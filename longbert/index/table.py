@@ -114,6 +114,7 @@ class OpenTable:
         owners: segment of every part. Shape: (parts,).
         inside: first row of every part in its segment. Shape: (parts,).
         n_rows: of the table.
+        remedy: what mends the index, for messages.
     """
 
     def __init__(
@@ -124,7 +125,9 @@ class OpenTable:
         owners: IntArray,
         inside: IntArray,
         n_rows: int,
+        remedy: str,
     ) -> None:
+        self._remedy = remedy
         self._tuning = index.tuning
         self._segments = tuple(segments)
         self._parts = parts
@@ -164,7 +167,8 @@ class OpenTable:
             own = np.array([places.get(part.name, -1) for part in segment.parts], np.int64)
             file = open_index_file(files[segment.file], segment)
             segments.append(OpenSegment(file, INDEX_KINDS[segment.type], firsts, own))
-        return cls(index, segments, starts[:-1], owners, inside, int(starts[-1]))
+        remedy = files[index.segments[0].file].remedy
+        return cls(index, segments, starts[:-1], owners, inside, int(starts[-1]), remedy)
 
     @property
     def ids(self) -> IntArray:
@@ -235,8 +239,7 @@ class OpenTable:
             scores[..., start : start + len(block)] = similarities(self.vectors(block), queries)
         if not np.isfinite(scores).all():
             raise OutputError(
-                "the index holds a vector with NaN or infinity, so it is damaged: remove the "
-                "folder index and run longbert again to recreate it"
+                f"the index holds a vector with NaN or infinity, so it is damaged: {self._remedy}"
             )
         return scores
 

@@ -52,12 +52,8 @@ def _texts(held: HeldFile, rows: IntArray) -> list[str]:
                 texts += [column[row].as_py() for row in (here - first).tolist()]
     except pa.ArrowException as error:
         raise OutputError(
-            f"{held.path} is damaged ({error}): run longbert again with the same inputs to "
-            "recreate it"
+            f"{held.path} is damaged, and no table any more: {held.remedy}"
         ) from error
     if len(texts) != len(rows):
-        raise OutputError(
-            f"{held.path} has fewer rows than its catalog: run longbert again with the same "
-            "inputs to recreate it"
-        )
+        raise OutputError(f"{held.path} has fewer rows than its catalog: {held.remedy}")
     return texts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from longbert.core.segments import plan_segments
 from longbert.index.faiss_file import OpenFile, empty_like, flat_head, open_index_file
 from longbert.index.ids import refuse_clash
 from longbert.index.kinds import INDEX_KINDS, n_cells
-from longbert.index.memory import choose_type, estimate
+from longbert.index.memory import estimate
 from longbert.index.report import TableReport, trial_reports
 from longbert.index.rows import Rows, gathered_rows
 from longbert.index.segment import fill, tune_segment, write_segment
@@ -70,6 +70,7 @@ def update_table(
     parts: Sequence[str],
     settings: IndexSettings,
     before: TableIndex | None,
+    choose: Callable[[], str],
 ) -> TableUpdate:
     """Index the vectors of a table.
 
@@ -79,19 +80,20 @@ def update_table(
         parts: names, in order.
         settings: of the index.
         before: the index with these settings so far.
+        choose: picks the type, if it is built from the beginning.
 
     Raises:
-        ConfigError: the memory is too small, or the recall cannot be reached.
+        ConfigError: ``choose`` refuses, or the recall cannot be reached.
         OutputError: a table is damaged, two rows have the same id, or a file cannot be written.
     """
     if before is None:
-        return _build(output, table, parts, settings)
+        return _build(output, table, parts, settings, choose)
     held = [{part.name: part.n_rows for part in one.parts} for one in before.segments]
     sizes = {name: n_rows for one in held for name, n_rows in one.items()}
     now = {name: sizes.get(name) or count_rows(output, table, name) for name in parts}
     plan = plan_segments({name: n_rows for name, n_rows in now.items() if n_rows}, held)
     if plan.reason:
-        return _build(output, table, parts, settings, plan.reason)
+        return _build(output, table, parts, settings, choose, plan.reason)
     kept = [before.segments[place] for place in plan.kept]
     files = [open_index_file(HeldFile(output, one.file), one) for one in kept]
     width = files[0].vectors.d
@@ -103,13 +105,14 @@ def update_table(
             gathered_rows(output, table, plan.built, settings.metric, head=head)
         )
         if rows is None or rows.vectors.shape[1] != width:
-            return _build(output, table, parts, settings, "new rows have vectors of another width")
+            reason = "new rows have vectors of another width"
+            return _build(output, table, parts, settings, choose, reason)
         refuse_clash(output, table, parts, rows.ids, _living_ids(kept, files, now.keys()))
         cells = files[0].searched if INDEX_KINDS[before.type].has_cells else None
         found_spread = 0.0 if cells is None else spread(cells.quantizer, rows.vectors)
         if _has_drifted(kept, found_spread, len(rows.ids)):
             reason = "later vectors lie far from the centres of the cells"
-            return _build(output, table, parts, settings, reason)
+            return _build(output, table, parts, settings, choose, reason)
         added = _added(output, table, before.type, rows, kept[0], found_spread)
     index = TableIndex(type=before.type, tuning=before.tuning, segments=(*kept, added))
     return TableUpdate(index, width)
@@ -120,10 +123,13 @@ def _build(
     table: str,
     parts: Sequence[str],
     settings: IndexSettings,
+    choose: Callable[[], str],
     reason: str = "",
 ) -> TableUpdate:
     """Build an index of one segment."""
     watch = _Stopwatch()
+    # What does not fit is refused before anything is read.
+    type = choose()
     with ExitStack() as stack:
         with watch.timed("reading"):
             head = len(flat_head(0, 1))
@@ -134,7 +140,6 @@ def _build(
             return TableUpdate(None)
         refuse_clash(output, table, parts, rows.ids)
         n_rows, width = rows.vectors.shape
-        type = choose_type(settings.type, n_rows, width, settings.memory_bytes, table=table)
         kind = INDEX_KINDS[type]
         queries, sample = split(n_rows)
         index = kind.make(width, n_cells(n_rows))

@@ -49,6 +49,6 @@ def _table_problems(
         yield f"the index has {n_indexed} {table}, but the tables have {n_found}: run again"
     elif any(part.n_rows and indexed.get(name) != part for name, part in found.items()):
         yield (
-            f"the index was not built from the rows in the table {table}: remove the folder index "
-            "and run longbert again"
+            f"the index was not built from the rows in the table {table}: build it again from "
+            f"them, with {output.index_command}"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import shlex
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,23 @@ class OutputFolder:
     def join(self, name: str) -> str:
         """Path of a file that is named relative to the folder."""
         return join(self.path, name)
+
+    def remedy(self, name: str, *, is_damaged: bool = False) -> str:
+        """How a file that is lost or damaged is made again, for messages.
+
+        Args:
+            name: relative to the folder.
+            is_damaged: whether it is there, so that a run would take it for whole.
+        """
+        if name.startswith(f"{INDEX}/"):
+            return f"build the index again from the tables, with {self.index_command}"
+        again = "run longbert again with the same inputs to recreate it"
+        return f"remove it and {again}" if is_damaged else again
+
+    @property
+    def index_command(self) -> str:
+        """The command that builds the index again from the tables."""
+        return f"longbert index {shlex.quote(self.path)}"
 
     def read(self, name: str) -> bytes | None:
         """Content of a file, or None if there is none.
@@ -270,8 +288,7 @@ class OutputFolder:
         if found != INDEX_VERSION:
             raise OutputError(
                 f"{self.join(entry.file)} has version {found!r}, and this version of longbert "
-                f"reads and writes {INDEX_VERSION}: build the index again from the tables, with "
-                f"longbert index {self.path}"
+                f"reads and writes {INDEX_VERSION}: {self.remedy(entry.file)}"
             )
         return from_json(data, IndexDescription, path=self.join(entry.file))
 
@@ -343,15 +360,13 @@ class OutputFolder:
         return None if data is None else from_json(data, kind, path=self.join(name))
 
     def _missing(self, name: str) -> OutputError:
-        return OutputError(
-            f"{self.join(name)} is missing: run longbert again with the same inputs to recreate it"
-        )
+        return OutputError(f"{self.join(name)} is missing: {self.remedy(name)}")
 
     def _compare(self, name: str, found: str, sha256: str) -> None:
         if found != sha256:
             raise OutputError(
                 f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., but the output "
-                f"says {sha256[:12]}...: remove it and run longbert again to recreate it"
+                f"says {sha256[:12]}...: {self.remedy(name, is_damaged=True)}"
             )
 
     def _remove(self, path: str) -> None:

@@ -3,9 +3,47 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
+
+T = TypeVar("T")
+
+
+class Held(Generic[T]):
+    """What was read from an output, or why it could not be: told to whoever wants it.
+
+    So a file that is lost stops those who need it, and nobody else.
+
+    Args:
+        read: called once; raises OutputError.
+    """
+
+    def __init__(self, read: Callable[[], T]) -> None:
+        self._value: T | None = None
+        self._error: OutputError | None = None
+        try:
+            self._value = read()
+        except OutputError as error:
+            # A copy: its traceback, and that of its cause, would keep alive whatever was open.
+            self._error = type(error)(*error.args)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it could be read."""
+        return self._error is None
+
+    def get(self) -> T:
+        """What was read.
+
+        Raises:
+            OutputError: it could not be.
+        """
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        return self._value  # type: ignore[return-value]
 
 
 class HeldFile:
@@ -17,40 +55,48 @@ class HeldFile:
     Args:
         output: the folder that it is in.
         name: relative to that.
-
-    Raises:
-        OutputError: it is on this machine, and missing or unreadable.
     """
 
     def __init__(self, output: OutputFolder, name: str) -> None:
         self.path = output.join(name)
         self._output = output
         self._name = name
-        self._mapped: memoryview | None = None
-        if output.filesystem.local_path(self.path) is not None:
-            try:
-                self._mapped = output.open_mapped(name)
-            except OSError as error:
-                raise OutputError(
-                    f"{self.path} is missing or unreadable ({error.strerror or error}): run "
-                    "longbert again with the same inputs to recreate it"
-                ) from error
+        is_local = output.filesystem.local_path(self.path) is not None
+        self._mapped = Held(self._map) if is_local else None
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can be read; of a file on another machine that is not known before."""
+        return self._mapped is None or self._mapped.is_there
 
     def read(self) -> memoryview:
         """Its content.
 
         Raises:
-            OutputError: it is on another machine, and cannot be read any more.
+            OutputError: it is missing or unreadable, or on another machine and not there any more.
         """
         if self._mapped is not None:
-            return self._mapped
+            return self._mapped.get()
         try:
             return self._output.open_mapped(self._name)
         except OSError as error:
             raise OutputError(
                 f"{self.path} is missing or unreadable ({error.strerror or error}): if a run has "
                 "replaced it since the output was opened, turn to the new output with "
-                "index.reload(); otherwise run longbert again to recreate it"
+                f"index.reload(); otherwise {self.remedy}"
+            ) from error
+
+    @property
+    def remedy(self) -> str:
+        """How it is made again, for messages."""
+        return self._output.remedy(self._name)
+
+    def _map(self) -> memoryview:
+        try:
+            return self._output.open_mapped(self._name)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} is missing or unreadable ({error.strerror or error}): {self.remedy}"
             ) from error
 
     def read_checked(self, sha256: str) -> memoryview:
@@ -64,6 +110,6 @@ class HeldFile:
         if found != sha256:
             raise OutputError(
                 f"{self.path} is damaged: its SHA-256 is {found[:12]}..., but the output says "
-                f"{sha256[:12]}...: remove it and run longbert again to recreate it"
+                f"{sha256[:12]}...: {self._output.remedy(self._name, is_damaged=True)}"
             )
         return data

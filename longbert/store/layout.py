@@ -26,6 +26,7 @@ SHARDS = "manifest"
 LEXICAL = "lexical"
 CATALOG = "catalog"
 INDEX = "index"
+ERRORS = "errors"
 
 _DIGEST_CHARS = 12
 

@@ -136,8 +136,7 @@ def read_held(held: HeldFile, columns: Sequence[str]) -> pa.Table:
         return file.read(list(columns), use_threads=False).select(list(columns))
     except (KeyError, ValueError) as error:
         raise OutputError(
-            f"{held.path} is damaged ({error}): run longbert again with the same inputs to "
-            "recreate it"
+            f"{held.path} is damaged, and no table any more: {held.remedy}"
         ) from error
 
 
@@ -149,6 +148,20 @@ def count_rows(output: OutputFolder, table: str, part: str) -> int:
     """
     with open_table(output, part_file(table, part)) as file:
         return int(file.metadata.num_rows)
+
+
+def vectors_shape(output: OutputFolder, table: str, parts: Iterable[str]) -> tuple[int, int]:
+    """Rows of some parts and the width of their vectors, without reading them; 0 without any.
+
+    Raises:
+        OutputError: a part is missing or damaged.
+    """
+    n_rows, width = 0, 0
+    for part in parts:
+        with open_table(output, part_file(table, part)) as file:
+            n_rows += int(file.metadata.num_rows)
+            width = width or _width(file.schema_arrow.empty_table()) or 0
+    return n_rows, width
 
 
 def _width(rows: pa.Table) -> int | None:
@@ -182,7 +195,9 @@ def open_table(output: OutputFolder, name: str, columns: Sequence[str] = ()) -> 
                 )
             yield file
     except (OSError, ValueError) as error:
+        # What Arrow says of a file that is no table helps nobody.
+        reason = error.strerror if isinstance(error, OSError) else None
         raise OutputError(
-            f"{output.join(name)} is missing or damaged ({error}): run longbert again with the "
-            "same inputs to recreate it"
+            f"{output.join(name)} is missing or damaged{f' ({reason})' if reason else ''}: "
+            f"{output.remedy(name)}"
         ) from error

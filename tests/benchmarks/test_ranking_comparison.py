@@ -5,6 +5,7 @@ import json
 import math
 from pathlib import Path
 
+import compare_rankings
 import numpy as np
 import pytest
 from compare_rankings import (
@@ -16,6 +17,7 @@ from compare_rankings import (
     interval,
     is_answered,
     kept,
+    thinned,
 )
 from corpora import Query, read_articles, read_meetings
 
@@ -109,3 +111,15 @@ def test_rankings_are_compared_with_the_first(capsys: pytest.CaptureFixture[str]
     assert one.endswith("| 0.000 [0.000, 0.000] |")
     # Half of the queries lose what the second place is worth less than the first.
     assert f"| {(1 / math.log2(3) - 1) / 2:.3f} [" in other
+
+
+def test_a_smaller_corpus_is_what_is_left_of_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compare_rankings, "_DRAWS", 300)
+    queries = [Query("who?", "a"), Query("what?", "c"), Query("why?", "d")]
+    table = [["a", "b", "c", "d"], ["a", "b", "c", "d"], ["a", "b", "c"]]
+
+    found = thinned(table, queries, ["a", "b", "c", "d"], size=2)
+
+    # Of the three others, each is the second one drawn in a third of the draws.
+    assert found.tolist() == pytest.approx([1, 1 / 3 + 2 / 3 / math.log2(3), 0], abs=0.05)
+    assert thinned(table, queries, ["a", "b", "c", "d"], size=4).tolist() == [1, 0.5, 0]

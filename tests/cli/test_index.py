@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused_and_the_index_kept(
     output = tmp_path / "out"
     assert call(*arguments).exit_code == 0
     before = files_of(output)
-    figures = r"memory leaves \d+kB for the 2,\d+ vectors .*: the least is \d+kB.*\n  flat: "
+    figures = r"memory is 50kB, .* 2,\d+ passages and 30 documents.*--memory \dMB\n  flat: "
     refuse(call, ["index", str(output), "--memory", "50kB"], figures)
     refuse(call, ["index", str(output), "--memory", "some"], "memory must be a size such as 500MB")
     refuse(call, ["index", str(output), "--recall", "1.5"], r"recall must be a number in \(0, 1\)")
@@ -129,12 +129,81 @@ def test_what_does_not_fit_is_refused_and_the_index_kept(
     assert files_of(output) == before
 
 
+def test_a_memory_that_no_index_fits_is_refused_before_anything_is_encoded(
+    call: Call, arguments: list[str], tmp_path: Path
+) -> None:
+    message = r"(?s)memory is 2kB, and for 30 passages and 30 documents.*nothing has been"
+    refuse(call, [*arguments, "--memory", "2kB"], message)
+    assert not (tmp_path / "out").exists()
+    planned = call(*arguments, "--memory", "2kB", "--dry-run")
+    assert planned.exit_code == 2
+    assert "nothing has been encoded yet" in planned.stderr
+
+
+def test_an_index_that_does_not_fit_leaves_the_tables_to_a_later_run(
+    call: Call, arguments: list[str], tmp_path: Path
+) -> None:
+    message = r"(?s)2,\d+ passages and 30 documents.*All tables are written and kept: run again"
+    refuse(call, [*arguments, "--memory", "300kB"], message)
+    assert call(*arguments).exit_code == 0
+    run = last_run(tmp_path / "out")
+    assert run["units_resumed"] == run["units"] > 0
+
+
 def test_an_output_without_vectors_has_no_index(
     call: Call, docs: Path, tmp_path: Path, small: Path
 ) -> None:
     arguments = run_arguments(docs, tmp_path / "out", "none")
     assert call(*arguments, "--ner", "entities-en").exit_code == 0
-    refuse(call, ["index", str(tmp_path / "out")], "has no vectors to index", status=1)
+    message = "has no index of vectors, since it was made with --embed none"
+    refuse(call, ["index", str(tmp_path / "out")], message)
+    refuse(call, ["index", str(tmp_path / "out"), "--describe"], message)
+    for rank in ("best", "hybrid"):
+        refuse(call, ["query", "x", "--index", str(tmp_path / "out"), "--rank", rank], message)
+
+
+def test_an_output_of_errors_alone_points_to_them(call: Call, tmp_path: Path, small: Path) -> None:
+    docs = write_texts(tmp_path / "docs", {"a.txt": " ", "b.txt": ""})
+    assert call(*run_arguments(docs, tmp_path / "out", small)).exit_code == 3
+    found = call("query", "x", "--index", tmp_path / "out")
+    assert found.exit_code == 0
+    assert "there is no document, and the table errors says why" in found.stderr
+    like = ["query", "--like", "a.txt", "--index", str(tmp_path / "out")]
+    refuse(call, like, "no document 'a.txt', nor any other: the table errors says")
+    for command in (
+        ["query", "x", "--rank", "best", "--index"],
+        ["index", "--describe"],
+        ["index"],
+    ):
+        message = "holds no document: .*out/errors says of each input why"
+        refuse(call, [*command, str(tmp_path / "out")], message, status=1)
+
+
+def test_each_way_of_ranking_needs_its_own_files_only(
+    call: Call, docs: Path, tmp_path: Path, small: Path
+) -> None:
+    output = tmp_path / "out"
+    assert call(*run_arguments(docs, output, small)).exit_code == 0
+    whole = files_of(output)
+
+    def query(rank: str) -> list[str]:
+        return ["query", "x", "--index", str(output), "--rank", rank]
+
+    for folder, needed, others in (
+        ("index", ("hybrid", "best", "document"), ("lexical",)),
+        ("lexical", ("hybrid", "lexical"), ("best", "document")),
+    ):
+        for file in (output / folder).iterdir():
+            file.unlink()
+        for rank in needed:
+            refuse(call, query(rank), rf"{folder}/\S+ is missing", status=1)
+        for rank in others:
+            assert call(*query(rank)).exit_code == 0
+        if folder == "index":
+            assert call("index", output).exit_code == 0
+        else:
+            assert call(*run_arguments(docs, output, small)).exit_code == 0
+        assert files_of(output) == whole
 
 
 def test_an_index_of_another_version_is_told_and_built_again(

@@ -25,6 +25,8 @@ TEXTS = st.text(st.sampled_from("ab A.。!\n \u3000'’é"), max_size=60)
         ("One. Two! Three?", ["One.", "Two!", "Three?"]),
         ("He said “no.” Then left.", ["He said “no.”", "Then left."]),
         ("See Fig. 3, Dr. J. Smith, e.g. it. End", ["See Fig. 3, Dr. J. Smith, e.g. it.", "End"]),
+        ("Agreed. 2. Rent is due. See 3. End", ["Agreed.", "2. Rent is due.", "See 3.", "End"]),
+        ("1. Rent\n2.1. Heat\n1843. Then", ["1. Rent", "2.1. Heat", "1843.", "Then"]),
         ("Version 3.14 is out. ok.", ["Version 3.14 is out. ok."]),
         ("A title\nA: hello\r\n\r\nB: yes", ["A title", "A: hello", "B: yes"]),
         ("今天天气很好。我们去公园！好", ["今天天气很好。", "我们去公园！", "好"]),

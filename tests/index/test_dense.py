@@ -21,8 +21,8 @@ RANKS = ("best", "best-mean", "document")
 
 def dense_search(files: MemoryFiles) -> tuple[DenseSearch, list[str]]:
     snapshot = open_snapshot(OutputFolder(files, "out"))
-    assert snapshot.description is not None
-    search = DenseSearch(snapshot, open_vectors(snapshot, snapshot.description))
+    assert snapshot.vectors is not None
+    search = DenseSearch(snapshot, open_vectors(snapshot, snapshot.vectors))
     return search, list(snapshot.document_ids)
 
 

@@ -85,14 +85,14 @@ def test_a_file_of_another_size_or_kind_is_refused() -> None:
     whole = files.data[f"out/{segment.file}"]
     for data, message in (
         (whole[: len(whole) // 2], r"is damaged: it has \d.* bytes, not the \d"),
-        (b"?" * len(whole), "cannot be read by FAISS"),
+        (b"?" * len(whole), "is damaged, or of another version: FAISS"),
     ):
         files.data[f"out/{segment.file}"] = data
-        with pytest.raises(OutputError, match=rf"{segment.file} {message}.*run longbert again"):
+        with pytest.raises(OutputError, match=rf"{segment.file} {message}.*: build the index"):
             open_index_file(HeldFile(output, segment.file), segment)
     half = len(whole) // 2
     files.data[f"out/{segment.file}"] = whole[:half]
-    with pytest.raises(OutputError, match="cannot be read by FAISS"):
+    with pytest.raises(OutputError, match=r"another version: FAISS \S+ cannot read it: build"):
         open_index_file(
             HeldFile(output, segment.file), msgspec.structs.replace(segment, n_bytes=half)
         )
@@ -115,10 +115,10 @@ def test_a_vector_that_was_damaged_is_no_result(monkeypatch: pytest.MonkeyPatch)
     start = data.index(clustered(100, WIDTH)[5].tobytes())
     data[start : start + len(nan)] = nan
     files.data[path] = bytes(data)
-    with pytest.raises(OutputError, match=r"a vector holds NaN or infinity: remove"):
+    with pytest.raises(OutputError, match=r"a vector holds NaN or infinity: build the index again"):
         open_table(files, description, ["a"])
     # Of a large file, not all rows are looked at when it is opened.
     monkeypatch.setattr(faiss_file, "CHECKED_BYTES", 2 * 4 * WIDTH)
     table = open_table(files, description, ["a"])
-    with pytest.raises(OutputError, match=r"vector with NaN or infinity, so it is damaged: remove"):
+    with pytest.raises(OutputError, match=r"with NaN or infinity, so it is damaged: build"):
         table.scores(clustered(1, WIDTH)[0], np.arange(100))

@@ -1,12 +1,27 @@
 """Estimates are near what indexes really take, and a limit is kept or refused with figures."""
 
+import re
+
 import pytest
 from fakes.memory_files import MemoryFiles
-from support.vectors import built_index, one_segment
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.vectors import built_index, indexed, one_segment, write_rows
+from support.written_tables import index_settings
 
+from longbert.config import parse_bytes
 from longbert.errors import ConfigError
 from longbert.index.kinds import INDEX_KINDS, TRAINED_AT_LEAST
-from longbert.index.memory import AUTO_BYTES, choose_type, estimate, megabytes
+from longbert.index.memory import (
+    AUTO_BYTES,
+    Sizes,
+    Types,
+    check_least,
+    choose_types,
+    estimate,
+    megabytes,
+)
+from longbert.store.manifest import IndexSettings
 
 MILLION = 1_000_000
 
@@ -20,16 +35,22 @@ def test_the_estimate_is_near_the_size_of_what_search_reads(type: str) -> None:
     assert segment.memory_bytes == pytest.approx(expected, rel=0.05, abs=40_000)
 
 
+def asked(type: str, memory_bytes: int | None = None) -> IndexSettings:
+    return index_settings(type=type, memory_bytes=memory_bytes)
+
+
 def test_auto_goes_by_size_and_memory() -> None:
     def auto(n_rows: int, memory_bytes: int | None = None) -> str:
-        return choose_type("auto", n_rows, 384, memory_bytes, table="passages")
+        types = choose_types(asked("auto", memory_bytes), Sizes(20, n_rows, 384))
+        assert types.documents == "flat"
+        return types.passages
 
     assert auto(52_000) == "flat"
     assert auto(53_000) == auto(MILLION) == "ivf"
-    assert auto(MILLION, 1_350_000_000) == "ivf-sq8"
-    assert auto(MILLION, 900_000_000) == "ivf-pq"
-    assert auto(MILLION, 830_000_000) == "ivf-rabitq"
-    assert auto(52_000, 82_000_000) == "flat"
+    assert auto(MILLION, 1_440_000_000) == "ivf-sq8"
+    assert auto(MILLION, 990_000_000) == "ivf-pq"
+    assert auto(MILLION, 920_000_000) == "ivf-rabitq"
+    assert auto(52_000, 90_000_000) == "flat"
     # Nothing was asked for, so nothing is refused.
     assert estimate("ivf-rabitq", 100 * MILLION, 384).most > AUTO_BYTES
     assert auto(100 * MILLION) == "ivf-rabitq"
@@ -37,41 +58,108 @@ def test_auto_goes_by_size_and_memory() -> None:
 
 def test_few_vectors_are_flat_whatever_is_wanted() -> None:
     for type in INDEX_KINDS:
-        assert choose_type(type, TRAINED_AT_LEAST - 1, 384, None, table="passages") == "flat"
-        assert choose_type(type, TRAINED_AT_LEAST, 384, None, table="passages") == type
+        sizes = Sizes(TRAINED_AT_LEAST - 1, TRAINED_AT_LEAST, 384)
+        assert choose_types(asked(type), sizes) == Types(documents="flat", passages=type)
 
 
 def test_what_does_not_fit_is_refused_with_what_would() -> None:
+    sizes = Sizes(50_000, MILLION, 384)
     with pytest.raises(ConfigError) as refusal:
-        choose_type("hnsw", MILLION, 384, 900_000_000, table="passages")
+        choose_types(asked("hnsw", 1_000_000_000), sizes)
     message = str(refusal.value)
-    assert "memory leaves 900MB for the 1,000,000 vectors of 384 numbers in the table" in message
-    asked = "too little for type hnsw, asked for now or by an earlier run"
-    assert f"{asked}: try --type ivf-pq or ivf-rabitq\n" in message
+    takes = megabytes(Types("hnsw", "hnsw").estimate(sizes).most)
+    assert message.startswith(
+        "memory is 1,000MB, and for 1,000,000 passages and 50,000 documents, with vectors of 384 "
+        "numbers, type hnsw, asked for now or by an earlier run, takes "
+        f"{takes}: give at least --memory {takes.replace(',', '')}"
+    )
+    assert ", or try --type ivf-pq or ivf-rabitq\n" in message
     for type in INDEX_KINDS:
-        found = estimate(type, MILLION, 384)
+        found = Types(type, type).estimate(sizes)
         assert f"{type}: {megabytes(found.build)} to build, {megabytes(found.search)}" in message
 
 
-def test_a_memory_below_the_smallest_index_is_refused() -> None:
-    smallest = min(estimate(type, MILLION, 384).most for type in INDEX_KINDS)
-    least = rf": the least is {megabytes(smallest)}, with ivf-rabitq: give more --memory"
-    for type in ("auto", *INDEX_KINDS):
-        named = "all types that auto picks from" if type == "auto" else f"type {type}, asked for"
-        with pytest.raises(ConfigError, match=rf"too little for {named}.*{least}"):
-            choose_type(type, MILLION, 384, smallest - 1, table="passages")
-    with pytest.raises(ConfigError, match=r"type flat, which all indexes of fewer than 1,000"):
-        choose_type("ivf", 100, 384, 1_000, table="passages")
+def test_where_no_type_fits_the_smallest_is_named() -> None:
+    sizes = Sizes(50_000, MILLION, 384)
+    smallest = Types("ivf-rabitq", "ivf-rabitq").estimate(sizes).most
+    named = f"--type ivf-rabitq --memory {megabytes(smallest)}"
+    with pytest.raises(ConfigError, match=f"type ivf, .*, or {named}"):
+        choose_types(asked("ivf", 1_000), sizes)
+    with pytest.raises(
+        ConfigError, match=r"the smallest type that auto picks from takes .* at least"
+    ):
+        choose_types(asked("auto", 1_000), sizes)
+    with pytest.raises(ConfigError, match="type flat, which all of fewer than 1,000 vectors have"):
+        choose_types(asked("ivf", 1_000), Sizes(1, 100, 384))
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(
+    type=st.sampled_from(["auto", *INDEX_KINDS]),
+    n_documents=st.integers(200, 2_000_000),
+    per_document=st.integers(1, 50),
+    width=st.sampled_from([1, 32, 384, 1024]),
+)
+def test_the_memory_that_a_refusal_names_is_enough_and_little_less_is_not(
+    type: str, n_documents: int, per_document: int, width: int
+) -> None:
+    sizes = Sizes(n_documents, n_documents * per_document, width)
+    with pytest.raises(ConfigError) as refusal:
+        choose_types(asked(type, 1), sizes)
+    for found in re.findall(r"--memory (\w+)", str(refusal.value)):
+        assert parse_bytes("memory", found)
+    named = re.search(r"at least --memory (\w+)", str(refusal.value))
+    assert named is not None
+    least = parse_bytes("memory", named[1])
+    assert least is not None
+    types = choose_types(asked(type, least), sizes)
+    assert types.estimate(sizes).most <= least
+    with pytest.raises(ConfigError):
+        # It is rounded to kB, MB or GB.
+        choose_types(asked(type, int(least * 0.45)), sizes)
+
+
+@settings(derandomize=True, deadline=None)
+@given(
+    n_documents=st.integers(1, 100_000),
+    more=st.integers(0, 1_000_000),
+    type=st.sampled_from(["auto", *INDEX_KINDS]),
+    megabytes=st.integers(1, 3_000),
+)
+def test_what_is_refused_before_passages_are_counted_would_not_fit_later(
+    n_documents: int, more: int, type: str, megabytes: int
+) -> None:
+    limited = asked(type, megabytes * 10**6)
+    try:
+        choose_types(limited, Sizes(n_documents, n_documents + more, 384))
+    except ConfigError:
+        return
+    check_least(limited, n_documents, 384)
+
+
+def test_what_cannot_fit_is_refused_before_anything_is_encoded() -> None:
+    with pytest.raises(ConfigError, match=r"(?s)memory is 9MB, .*nothing has been encoded yet$"):
+        check_least(asked("auto", 9_000_000), 5_000, 384)
 
 
 def test_both_tables_together_have_to_fit() -> None:
     files = MemoryFiles()
-    whole = built_index(files, "flat", n_rows=200, width=16)
-    parts = (whole.documents, whole.passages)
-    taken = sum(segment.memory_bytes for table in parts for segment in table.segments)
-    built_index(files, "flat", n_rows=200, width=16, memory_bytes=taken)
-    with pytest.raises(ConfigError, match="200 vectors of 16 numbers in the table passages"):
-        built_index(files, "flat", n_rows=200, width=16, memory_bytes=int(taken * 0.9))
+    with pytest.raises(ConfigError) as refusal:
+        built_index(files, "flat", n_rows=200, width=16, memory_bytes=1)
+    (least,) = re.findall(r"at least --memory (\w+)", str(refusal.value))
+    enough = parse_bytes("memory", least)
+    built_index(files, "flat", n_rows=200, width=16, memory_bytes=enough)
+
+
+def test_an_index_that_outgrows_its_memory_is_refused() -> None:
+    files = MemoryFiles()
+    for part, n_rows in (("a", 3_000), ("b", 900)):
+        write_rows(files, part, n_rows, 32)
+    limit = Types("flat", "flat").estimate(Sizes(300, 3_000, 32)).most + 1_000
+    before = indexed(files, ["a"], "auto", memory_bytes=limit)
+    assert before.passages.type == "flat"
+    with pytest.raises(ConfigError, match="memory is 2MB, and for 3,900 passages"):
+        indexed(files, ["a", "b"], "auto", before, memory_bytes=limit)
 
 
 def test_sizes_are_rounded_to_what_is_enough() -> None:

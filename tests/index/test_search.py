@@ -1,8 +1,10 @@
 """Search is exact: equal to scoring everything, ties included."""
 
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from support.written_tables import (
 
 import longbert.index.dense as dense_module
 import longbert.index.hybrid as hybrid_module
+import longbert.index.lookup as lookup_module
 import longbert.index.reranking as reranking_module
 import longbert.index.search as search_module
 import longbert.index.table as table_module
@@ -30,6 +33,7 @@ from longbert.core.ranks import RANKS
 from longbert.errors import ConfigError, FingerprintError, ModelError, OutputError
 from longbert.index.excerpts import Hit
 from longbert.index.search import Index
+from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import lexical_file
 
@@ -253,25 +257,34 @@ def test_a_manifest_of_another_format_is_told(files: MemoryFiles, data: bytes) -
 
 def test_an_output_without_embeddings_is_searched_by_its_words(files: MemoryFiles) -> None:
     manifest = json.loads(files.data["out/manifest.json"])
-    files.data["out/manifest.json"] = json.dumps({**manifest, "index": None}).encode()
+    files.data["out/manifest.json"] = json.dumps(
+        {**manifest, "index": None, "index_settings": None}
+    ).encode()
     index = opened(files)
 
     assert index.default_rank == "lexical"
     assert index.description is None
     assert [hit.document_id for hit in index.search("d003 7", 1)] == ["d003"]
-    with pytest.raises(OutputError, match=r"has no vectors.*--rank lexical.*--embed minilm"):
+    with pytest.raises(ConfigError, match=r"no index of vectors.*--rank lexical.*--embed minilm"):
         index.search("q", rank="hybrid")
 
 
 @pytest.mark.parametrize("name", ["index/passages-", "index/documents-", "index/description-"])
-def test_a_damaged_index_file_is_told(files: MemoryFiles, name: str) -> None:
+def test_a_damaged_index_file_is_told_to_those_who_compare_vectors(
+    files: MemoryFiles, name: str
+) -> None:
     (path,) = (one for one in files.data if name in one)
-    files.data[path] = files.data[path][: len(files.data[path]) // 2]
-    with pytest.raises(OutputError, match=rf"{path} is damaged.*run longbert again"):
-        opened(files).search("q")
-    del files.data[path]
-    with pytest.raises(OutputError, match=rf"{path} is missing.*run longbert again"):
-        opened(files).search("q")
+    remedy = "build the index again from the tables, with longbert index out$"
+    by_words = opened(files).search("d003 7", 2, "lexical")
+    half = files.data[path][: len(files.data[path]) // 2]
+    garbled = b"no" + files.data[path][2:]
+    for data, what in ((half, "damaged"), (garbled, "damaged"), (None, "missing")):
+        files.data.pop(path) if data is None else files.data.update({path: data})
+        index = opened(files)
+        for rank in ("hybrid", "best", "document"):
+            with pytest.raises(OutputError, match=rf"{path} is {what}.*{remedy}"):
+                index.search("d003 7", 2, rank)
+        assert index.search("d003 7", 2, "lexical") == by_words
 
 
 def test_a_damaged_table_is_told(files: MemoryFiles) -> None:
@@ -281,15 +294,58 @@ def test_a_damaged_table_is_told(files: MemoryFiles) -> None:
         opened(files).search("q")
 
 
-@pytest.mark.parametrize("folder", ["catalog", "lexical"])
-def test_a_damaged_file_of_arrays_is_told(files: MemoryFiles, folder: str) -> None:
+def lose(files: MemoryFiles, folder: str) -> Iterator[str]:
+    """Damage a file of a folder, then remove it; what is told of it."""
     (path,) = (name for name in files.data if name.startswith(f"out/{folder}/part-1"))
     files.data[path] = files.data[path][:100]
-    with pytest.raises(OutputError, match=rf"{path} is damaged"):
-        opened(files)
+    yield rf"{path} is damaged"
     del files.data[path]
-    with pytest.raises(OutputError, match=rf"{path} is missing"):
-        opened(files)
+    yield rf"{path} is missing.*run longbert again with the same inputs to recreate it$"
+
+
+def test_a_damaged_catalog_is_told(files: MemoryFiles) -> None:
+    for message in lose(files, "catalog"):
+        with pytest.raises(OutputError, match=message):
+            opened(files)
+
+
+def test_a_damaged_lexical_file_is_told_to_those_who_look_for_words(files: MemoryFiles) -> None:
+    by_vectors = opened(files).search("q", 2, "best")
+    for message in lose(files, "lexical"):
+        index = opened(files)
+        for rank in ("hybrid", "lexical"):
+            with pytest.raises(OutputError, match=message):
+                index.search("q", 2, rank)
+        assert index.search("q", 2, "best") == by_vectors
+
+
+def test_what_was_lost_is_there_again_after_it_was_made_again(files: MemoryFiles) -> None:
+    (path,) = (name for name in files.data if name.startswith("out/lexical/part-1"))
+    whole = opened(files).search("d003", 2)
+    kept = files.data.pop(path)
+    index = opened(files)
+    with pytest.raises(OutputError, match="is missing"):
+        index.search("d003", 2)
+    files.data[path] = kept
+
+    assert index.reload()
+    assert index.search("d003", 2) == whole
+    assert not index.reload()
+
+
+def test_a_closed_index_answers_nothing(files: MemoryFiles) -> None:
+    with opened(files) as index:
+        assert index.search("d003", 1)
+    for ask in (
+        lambda: index.search("q"),
+        lambda: index.like("d003"),
+        lambda: index.document_ids,
+        index.count,
+        index.reload,
+    ):
+        with pytest.raises(ConfigError, match="out was closed: open it again"):
+            ask()
+    index.close()
 
 
 def test_an_index_of_other_rows_is_refused(files: MemoryFiles) -> None:
@@ -339,7 +395,7 @@ def test_no_queries_give_no_results(files: MemoryFiles) -> None:
 def test_a_look_up_among_many_ids_compares_those_of_about_its_length(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(search_module, "_IDS_COMPARED", 2)
+    monkeypatch.setattr(lookup_module, "_COMPARED", 2)
     names = ["documents", "doc", "document-1", "document-2"]
     docs = [Doc(name, np.ones(1, "f4"), np.ones((1, 1), "f4")) for name in names]
     index = Index.open(OutputFolder(write_output(docs, width=1), "out"), encode=Encoder({}))
@@ -476,7 +532,7 @@ def test_filtered_words_and_vectors_are_those_of_the_documents_that_are_left() -
 
 def test_lexical_scores_of_a_filter_are_combined_from_the_documents_that_are_left() -> None:
     index = opened(texts_output({**TEXTS, "other": ["price price price of rent."]}, vectors=False))
-    match = index._snapshot.words.match("the price of rent")
+    match = index._searched.snapshot.words.match("the price of rent")
     assert match is not None
     left = [0, 1, 2]
     kinds = {"runs": match.runs, "sentences": match.sentences, "documents": match.documents}
@@ -516,4 +572,21 @@ def test_a_lexical_index_of_other_rows_is_refused() -> None:
     files.data[name] = other.data[name]
 
     with pytest.raises(OutputError, match=r"lexical/part-0\S+ has other rows than out/catalog"):
-        opened(files)
+        opened(files).search("one")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="maps are read from /proc")
+def test_a_closed_index_holds_no_file(tmp_path: Path) -> None:
+    for path, data in texts_output(TEXTS, vectors=True).data.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+
+    def held() -> set[str]:
+        return {one for one in Path("/proc/self/maps").read_text().split() if str(tmp_path) in one}
+
+    output = OutputFolder(LocalFileSystem(), str(tmp_path / "out"))
+    with Index.open(output, encode=lambda texts: np.ones((len(texts), WIDTH), "f4")) as index:
+        for rank in RANKS:
+            assert index.search("the price of rent", 3, rank)
+        assert {Path(one).parent.name for one in held()} >= {"lexical", "index", "passages"}
+    assert not held()

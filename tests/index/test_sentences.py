@@ -1,11 +1,17 @@
 """Search by the sentences of a query, against scoring everything."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.vectors import clustered, drawn_docs
 from support.written_tables import Doc, Floats, write_output
 
+import longbert.index.dense as dense_module
+import longbert.index.memory as memory_module
 import longbert.index.sentences as sentences_module
 from longbert.core.ranking import document_scores, similarities
 from longbert.index.search import Index
@@ -104,3 +110,39 @@ def test_a_long_query_finds_what_its_parts_are_near() -> None:
     whole = np.average(draw, axis=0, weights=[len(part) for part in parts]).astype(np.float32)
     expected = slow(docs, np.vstack([draw, whole]), "best")
     assert [(hit.document_id, hit.score) for hit in hits] == expected[:5]
+
+
+@pytest.mark.parametrize(
+    ("type", "rank"),
+    [
+        ("hnsw", "best"),
+        ("ivf", "best"),
+        ("ivf-rabitq", "best"),
+        ("ivf", "best-mean"),
+        ("ivf", "document"),
+        ("ivf", "hybrid"),
+    ],
+)
+def test_what_is_found_first_depends_on_no_number_in_an_index_that_is_not_exact(
+    type: str, rank: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "TRAINED_AT_LEAST", 50)
+    monkeypatch.setattr(sentences_module, "STAGE", 4)
+    monkeypatch.setattr(sentences_module, "AT_LEAST", 1)
+    monkeypatch.setattr(dense_module, "CANDIDATES_AT_LEAST", 8)
+    monkeypatch.setattr(dense_module, "CANDIDATES_PER_RESULT", 1)
+    drawn = drawn_docs("d", 1_200, WIDTH)
+    vectors = clustered(len(drawn), WIDTH, seed=3)
+    docs = [replace(one, vector=vector) for one, vector in zip(drawn, vectors, strict=True)]
+    index = Index.open(
+        OutputFolder(write_output(docs, width=WIDTH, type=type), "out"),
+        encode=lambda texts: clustered(len(texts), WIDTH, seed=9),
+    )
+    for query in ("one thing", TEXT):
+        (most,) = index.rankings([query], 60, rank)
+        hits = index.search(query, 60, rank)
+        assert [hit.document_id for hit in hits] == most
+        assert len({*most}) == 60
+        assert all(one.score >= other.score for one, other in pairwise(hits))
+        for k in (1, 3, 4, 5, 11, 37):
+            assert index.rankings([query], k, rank) == [most[:k]]
