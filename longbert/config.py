@@ -235,7 +235,7 @@ class RunConfig:
         if self.prune and self.keep_missing:
             raise ConfigError(
                 "prune and keep_missing exclude each other: one drops the rows of documents that "
-                "are gone from the inputs, the other keeps them"
+                "are gone from the inputs, the other keeps them. Give one of the two"
             )
         self.error_limit(0)
 
@@ -357,7 +357,9 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"{name} is not valid TOML: {error}. Mend that line; texts need quotes"
+        ) from None
     try:
         check_known(settings, _FILE_TYPES.keys())
         return {

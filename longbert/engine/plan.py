@@ -24,6 +24,7 @@ from longbert.readers.documents import scan
 from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings
 from longbert.records import InputFile
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
 from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
@@ -215,19 +216,29 @@ def earlier_names(context: RunContext, prepared: Prepared) -> Iterator[tuple[str
         for shard in manifest.shards:
             yield tuple(part.name for part in read_shard(output, shard))
         return
-    claim = output.claim()
-    if claim is None or claim.rows == prepared.rows:
-        # A first run that was stopped is planned the same way again and finds its parts by name.
-        return
-    # It was stopped in another environment, whose rows the user accepts.
-    made = iter(sorted(output.complete_parts(), key=place_of))
+    made_with = _made_without_manifest(output, prepared)
+    made = iter(sorted(output.complete_parts(), key=place_of) if made_with else ())
     while names := tuple(islice(made, _NAMES_TOGETHER)):
         receipts = ((name, output.receipt(name)) for name in names)
         yield tuple(
             name
             for name, receipt in receipts
-            if receipt is not None and receipt.fingerprint == claim.rows.digest
+            if receipt is not None and receipt.fingerprint in made_with
         )
+
+
+def _made_without_manifest(output: OutputFolder, prepared: Prepared) -> frozenset[str]:
+    """Fingerprints of the parts that are planned upon where there is no manifest."""
+    claim = output.claim()
+    claimed = prepared.fingerprint if claim is None else claim.rows.digest
+    if output.has_shards():
+        # It was removed: what runs have published stays, as if it were still named.
+        return frozenset({claimed, prepared.fingerprint})
+    if claimed == prepared.fingerprint:
+        # A first run that was stopped is planned the same way again and finds its parts by name.
+        return frozenset()
+    # It was stopped in another environment, whose rows the user accepts.
+    return frozenset({claimed})
 
 
 def earlier_parts(context: RunContext, names: Iterable[str]) -> Iterator[EarlierPart]:
