@@ -18,6 +18,7 @@ from longbert.core.units import Part, Unit, place_of
 from longbert.engine.context import RunContext
 from longbert.engine.planner import EarlierPart, Planned, plan_pieces
 from longbert.engine.prepare import Prepared
+from longbert.engine.spool import Spool
 from longbert.errors import InputError, OutputError, TooManyErrorsError, shown
 from longbert.readers.document_files import UnusedEncodings
 from longbert.readers.documents import scan
@@ -85,20 +86,45 @@ def scan_group(context: RunContext, files: Sequence[InputFile]) -> Iterator[Bloc
     return blocks(files[0].order, refs)
 
 
-def plan(context: RunContext, groups: Iterable[Sequence[InputFile]], prepared: Prepared) -> Planned:
-    """Read the inputs and plan units, given what the output already holds."""
-    return plan_pieces(
-        (block for files in groups for block in scan_group(context, files)),
-        (
-            part
-            for names in earlier_names(context, prepared)
-            for part in earlier_parts(context, names)
-        ),
-        lambda name: part_named(context, name),
-        unit_bytes=context.config.unit_bytes,
-        fingerprint=prepared.fingerprint,
-        keep_missing=context.config.keep_missing,
-    )
+def plan(context: RunContext, groups: Spool[tuple[InputFile, ...]], prepared: Prepared) -> Planned:
+    """Read the inputs and plan units, given what the output already holds.
+
+    Where the output has lost something, it may still be what a first run over these inputs makes.
+    Then it is planned as that, so that it becomes what it was: against the parts that are left, the
+    documents of a lost part would go into a new one behind them.
+
+    Args:
+        context: the run.
+        groups: of files of the inputs.
+        prepared: the run's fingerprints.
+    """
+    n_lost = 0
+
+    def earlier() -> Iterator[EarlierPart]:
+        nonlocal n_lost
+        for names in earlier_names(context, prepared):
+            parts = [*earlier_parts(context, names)]
+            n_lost += len(names) - len(parts)
+            yield from parts
+
+    def planned_upon(parts: Iterable[EarlierPart]) -> Planned:
+        return plan_pieces(
+            (block for files in groups for block in scan_group(context, files)),
+            parts,
+            lambda name: part_named(context, name),
+            unit_bytes=context.config.unit_bytes,
+            fingerprint=prepared.fingerprint,
+            keep_missing=context.config.keep_missing,
+        )
+
+    planned = planned_upon(earlier())
+    is_torn = n_lost > 0 or context.output.manifest() is None
+    if not is_torn or planned.counts.removed or not planned.counts.earlier:
+        return planned
+    first = planned_upon(())
+    names = {*first.parts}
+    is_first = all(names.issuperset(some) for some in earlier_names(context, prepared))
+    return first if is_first else planned
 
 
 def needs_consent(context: RunContext, counts: PlanCounts) -> bool:

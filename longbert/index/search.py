@@ -276,7 +276,8 @@ class Index:
         for text in texts:
             if not isinstance(text, str):
                 raise ConfigError(
-                    f"a query must be a text, got {type(text).__name__}: use search_many for several"
+                    f"a query must be a text, got {type(text).__name__}: "
+                    "use search_many for several"
                 )
             if not text.strip():
                 raise ConfigError("the query text is empty: give at least one word")
