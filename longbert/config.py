@@ -232,7 +232,7 @@ class RunConfig:
         if self.prune and self.keep_missing:
             raise ConfigError(
                 "prune and keep_missing exclude each other: one drops the rows of documents that "
-                "are gone from the inputs, the other keeps them"
+                "are gone from the inputs, the other keeps them. Give one of the two"
             )
         self.error_limit(0)
 

@@ -32,7 +32,9 @@ def read_toml(text: str, *, name: str) -> dict[str, Any]:
     try:
         settings = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name} is not valid TOML: {error}") from None
+        raise ConfigError(
+            f"{name} is not valid TOML: {error}. Mend that line; texts need quotes"
+        ) from None
     try:
         check_known(settings, SETTING_TYPES.keys())
         return {

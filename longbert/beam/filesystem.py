@@ -57,6 +57,10 @@ class BeamFileSystem(FileSystem):
         return self._with(path).write_if(path, data, expected=expected)
 
     @override
+    def write_problem(self, folder: str) -> str:
+        return self._with(folder).write_problem(folder)
+
+    @override
     def remove(self, path: str) -> None:
         self._with(path).remove(path)
 

@@ -229,14 +229,15 @@ def settle(
     """Decide about all that goes by one name.
 
     Of documents with one id the first in the order of the inputs stays, and the others become
-    errors.
+    errors. Of two parts that hold the same document, as one and its copy do where no manifest says
+    which of them counts, the first keeps it.
 
     Args:
         found: in the inputs.
         held: by the earlier output.
         keep_missing: whether documents that the inputs no longer have keep their rows.
     """
-    held = list(held)
+    held = sorted(held)
     again = {one.identity for one in held if one.again}
     known = {one.identity for one in held} - again
     wanted: set[str] = set()
@@ -252,11 +253,14 @@ def settle(
         wanted.add(identity)
         if taken_by or identity in known:
             yield Settled(one.block, one.position, identity in known, taken_by)
+    kept: set[str] = set()
     for earlier in held:
         if not wanted:
             yield Gone(earlier.ordinal, earlier.position, earlier.name)
         stays = earlier.identity in wanted - again if wanted else keep_missing
-        if not stays:
+        if stays and earlier.identity not in kept:
+            kept.add(earlier.identity)
+        else:
             yield Dropped(earlier.ordinal, earlier.part, earlier.position)
 
 

@@ -18,7 +18,7 @@ from longbert.encoders.devices.opened import open_device
 from longbert.encoders.heads.detached import DetachedHead
 from longbert.encoders.runtime.device import choose_precision
 from longbert.encoders.tokenizers.pairs import PairTemplate, load_pair_template
-from longbert.errors import ConfigError, InputError, ModelError, nearest, shown
+from longbert.errors import ConfigError, InputError, ModelError, nearest
 from longbert.tasks import TASKS
 
 _TASK = "classify"
@@ -81,9 +81,7 @@ class CrossEncoder:
         tokenize = self.backbone.tokenizer.tokenize
         own = tokenize(query).ids.tolist()
         if not own:
-            raise InputError(
-                f"the query {shown(query)} has nothing to search for: give at least one word"
-            )
+            raise InputError("the query has nothing to search for: give at least one word")
         pairs = [
             pair
             for number, passage in enumerate(passages)

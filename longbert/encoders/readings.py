@@ -170,7 +170,8 @@ def _passage_reading(model: Model, reading: Reading[Model], config: ModelConfig)
     if config.passage > size:
         raise ConfigError(
             f"passage must be in [1, {size}] for {model.request.folder.name}, which pools by "
-            f"{model.request.settings.pooling} and so encodes passages alone, got {config.passage}"
+            f"{model.request.settings.pooling} and so encodes passages alone, "
+            f"got {config.passage}: try {size}"
         )
     return Reading(
         models=(model,),
@@ -206,7 +207,8 @@ def _window(group: Sequence[ReadingModel], config: ModelConfig) -> int:
     if window <= n_taken:
         raise ConfigError(
             f"window must be in [{n_taken + 1}, {limit}] for {names}, whose "
-            f"{n_taken} special tokens count, got {window}"
+            f"{n_taken} special tokens count, got {window}: "
+            "leave it out to take what the model declares"
         )
     return window
 

@@ -75,7 +75,10 @@ def forecast_run(context: RunContext) -> Forecast:
     refuse_file(context)
     planned, prepared, _ = plan_run(context, RunModels(context))
     counts = planned.counts
-    refusal = _refusal(context, counts, prepared)
+    index = kept_index(context, context.output.manifest(), planned.parts, prepared)
+    builds_index = prepared.index is not None and index is None
+    writes = bool(len(planned.units) or counts.removed or builds_index)
+    refusal = _refusal(context, counts, prepared, writes=writes)
     n_errors = _n_errors(context, planned)
     n_planned = n_left = n_reindexed = 0
     encode, copy = _NO_WORK, _NO_WORK
@@ -90,7 +93,6 @@ def forecast_run(context: RunContext) -> Forecast:
             n_reindexed += 1
         else:
             copy = _more(copy, unit, _bytes_to_copy(context, unit))
-    index = kept_index(context, context.output.manifest(), planned.parts, prepared)
     return Forecast(
         documents=counts.documents,
         unchanged=counts.unchanged,
@@ -103,19 +105,23 @@ def forecast_run(context: RunContext) -> Forecast:
         missing_ids=tuple(one.name for one in counts.first_missing),
         keeps_missing=context.config.keep_missing,
         asks=needs_consent(context, counts),
-        builds_index=prepared.index is not None and index is None,
+        builds_index=builds_index,
         errors=n_errors,
         refused="" if refusal is None else str(refusal),
         status=(3 if n_errors else 0) if refusal is None else refusal.exit_status,
     )
 
 
-def _refusal(context: RunContext, counts: PlanCounts, prepared: Prepared) -> LongbertError | None:
+def _refusal(
+    context: RunContext, counts: PlanCounts, prepared: Prepared, *, writes: bool
+) -> LongbertError | None:
     """With what the run would end although it could be planned."""
     try:
         Lock(context.output).check_is_free()
         check_missing(context, counts)
         check_memory(counts, prepared)
+        if writes:
+            context.output.check_writable()
         check_failing(context, counts)
     except LongbertError as error:
         return error

@@ -18,6 +18,7 @@ from longbert.core.units import Part, Unit, place_of
 from longbert.engine.context import RunContext
 from longbert.engine.planner import EarlierPart, Planned, plan_pieces
 from longbert.engine.prepare import Prepared
+from longbert.engine.spool import Spool
 from longbert.errors import InputError, OutputError, TooManyErrorsError, shown
 from longbert.index.memory import check_least
 from longbert.readers.document_files import UnusedEncodings
@@ -25,6 +26,7 @@ from longbert.readers.documents import scan
 from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings
 from longbert.records import InputFile
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
 from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
@@ -85,20 +87,45 @@ def scan_group(context: RunContext, files: Sequence[InputFile]) -> Iterator[Bloc
     return blocks(files[0].order, refs)
 
 
-def plan(context: RunContext, groups: Iterable[Sequence[InputFile]], prepared: Prepared) -> Planned:
-    """Read the inputs and plan units, given what the output already holds."""
-    return plan_pieces(
-        (block for files in groups for block in scan_group(context, files)),
-        (
-            part
-            for names in earlier_names(context, prepared)
-            for part in earlier_parts(context, names)
-        ),
-        lambda name: part_named(context, name),
-        unit_bytes=context.config.unit_bytes,
-        fingerprint=prepared.fingerprint,
-        keep_missing=context.config.keep_missing,
-    )
+def plan(context: RunContext, groups: Spool[tuple[InputFile, ...]], prepared: Prepared) -> Planned:
+    """Read the inputs and plan units, given what the output already holds.
+
+    Where the output has lost something, it may still be what a first run over these inputs makes.
+    Then it is planned as that, so that it becomes what it was: against the parts that are left, the
+    documents of a lost part would go into a new one behind them.
+
+    Args:
+        context: the run.
+        groups: of files of the inputs.
+        prepared: the run's fingerprints.
+    """
+    n_lost = 0
+
+    def earlier() -> Iterator[EarlierPart]:
+        nonlocal n_lost
+        for names in earlier_names(context, prepared):
+            parts = [*earlier_parts(context, names)]
+            n_lost += len(names) - len(parts)
+            yield from parts
+
+    def planned_upon(parts: Iterable[EarlierPart]) -> Planned:
+        return plan_pieces(
+            (block for files in groups for block in scan_group(context, files)),
+            parts,
+            lambda name: part_named(context, name),
+            unit_bytes=context.config.unit_bytes,
+            fingerprint=prepared.fingerprint,
+            keep_missing=context.config.keep_missing,
+        )
+
+    planned = planned_upon(earlier())
+    is_torn = n_lost > 0 or context.output.manifest() is None
+    if not is_torn or planned.counts.removed or not planned.counts.earlier:
+        return planned
+    first = planned_upon(())
+    names = {*first.parts}
+    is_first = all(names.issuperset(some) for some in earlier_names(context, prepared))
+    return first if is_first else planned
 
 
 def needs_consent(context: RunContext, counts: PlanCounts) -> bool:
@@ -226,19 +253,29 @@ def earlier_names(context: RunContext, prepared: Prepared) -> Iterator[tuple[str
         for shard in manifest.shards:
             yield tuple(part.name for part in read_shard(output, shard))
         return
-    claim = output.claim()
-    if claim is None or claim.rows == prepared.rows:
-        # A first run that was stopped is planned the same way again and finds its parts by name.
-        return
-    # It was stopped in another environment, whose rows the user accepts.
-    made = iter(sorted(output.complete_parts(), key=place_of))
+    made_with = _made_without_manifest(output, prepared)
+    made = iter(sorted(output.complete_parts(), key=place_of) if made_with else ())
     while names := tuple(islice(made, _NAMES_TOGETHER)):
         receipts = ((name, output.receipt(name)) for name in names)
         yield tuple(
             name
             for name, receipt in receipts
-            if receipt is not None and receipt.fingerprint == claim.rows.digest
+            if receipt is not None and receipt.fingerprint in made_with
         )
+
+
+def _made_without_manifest(output: OutputFolder, prepared: Prepared) -> frozenset[str]:
+    """Fingerprints of the parts that are planned upon where there is no manifest."""
+    claim = output.claim()
+    claimed = prepared.fingerprint if claim is None else claim.rows.digest
+    if output.has_shards():
+        # It was removed: what runs have published stays, as if it were still named.
+        return frozenset({claimed, prepared.fingerprint})
+    if claimed == prepared.fingerprint:
+        # A first run that was stopped is planned the same way again and finds its parts by name.
+        return frozenset()
+    # It was stopped in another environment, whose rows the user accepts.
+    return frozenset({claimed})
 
 
 def earlier_parts(context: RunContext, names: Iterable[str]) -> Iterator[EarlierPart]:

@@ -277,11 +277,11 @@ class Index:
 
 def _check_texts(texts: Sequence[str]) -> None:
     if isinstance(texts, str):
-        raise ConfigError(f"search_many takes a list of texts, got {shown(texts)}: use search")
+        raise ConfigError("search_many takes a list of texts, got one text: use search")
     for text in texts:
         if not isinstance(text, str):
             raise ConfigError(
-                f"a query must be a text, got {shown(text)}: use search_many for several"
+                f"a query must be a text, got {type(text).__name__}: use search_many for several"
             )
         if not text.strip():
             raise ConfigError("the query text is empty: give at least one word")

@@ -7,6 +7,7 @@ object stores.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -106,6 +107,14 @@ class FileSystem(Protocol):
         with self.create(path) as file:
             file.write(data)
 
+    def write_problem(self, folder: str) -> str:
+        """Why nothing can be written to a folder, which may not exist yet, without trying it.
+
+        Returns:
+            What the system would say; empty if nothing is known that speaks against it.
+        """
+        return ""
+
     def remove(self, path: str) -> None:
         """Remove a file; no error if there is none."""
 
@@ -198,6 +207,18 @@ class LocalFileSystem(FileSystem):
                 self.write(path, data)
                 return True
             return _write_new(path, data)
+
+    @override
+    def write_problem(self, folder: str) -> str:
+        there = os.path.abspath(folder)
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not os.path.isdir(there):
+            return os.strerror(errno.ENOTDIR)
+        if os.access(there, os.W_OK | os.X_OK):
+            return ""
+        is_read_only = os.statvfs(there).f_flag & os.ST_RDONLY
+        return os.strerror(errno.EROFS if is_read_only else errno.EACCES)
 
     @override
     def remove(self, path: str) -> None:

@@ -9,12 +9,13 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError, UnfinishedError
+from longbert.store.digested_file import DigestedFile
 from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
 from longbert.store.layout import (
     CLAIM,
@@ -32,7 +33,6 @@ from longbert.store.layout import (
 from longbert.store.manifest import (
     INDEX_VERSION,
     Claim,
-    FileEntry,
     IndexDescription,
     IndexEntry,
     Manifest,
@@ -165,6 +165,19 @@ class OutputFolder:
         found = self.filesystem.match(self.join(name))
         return [info.n_bytes for info in found] == [n_bytes]
 
+    def check_writable(self) -> None:
+        """Make sure, as far as it is known without trying, that files can be written.
+
+        Raises:
+            OutputError: they cannot.
+        """
+        problem = self.filesystem.write_problem(self.path)
+        if problem:
+            raise OutputError(
+                f"output {self.path!r} cannot be written ({problem}): fix that, or name another "
+                "folder with --output"
+            )
+
     def write(self, name: str, data: bytes | memoryview) -> None:
         """Write a file atomically.
 
@@ -233,8 +246,8 @@ class OutputFolder:
                 f"{self.path!r} holds no longbert output: name the output folder of `longbert run`"
             )
         raise UnfinishedError(
-            f"{self.join(MANIFEST)} is missing, since the first run into {self.path!r} has not "
-            "finished: run it again to continue where it stopped"
+            f"{self.join(MANIFEST)} is missing: the first run into {self.path!r} has not finished, "
+            "or the file was removed. Run it again, which keeps the parts that are complete"
         )
 
     def claim(self) -> Claim | None:
@@ -276,6 +289,10 @@ class OutputFolder:
         suffix = PART_SUFFIXES[RECEIPTS]
         names = (path.rpartition("/")[2] for path in self._files(RECEIPTS))
         return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+    def has_shards(self) -> bool:
+        """Whether a run has finished here, or was about to, even if the manifest is gone."""
+        return bool(self._files(SHARDS))
 
     def index_description(self, entry: IndexEntry) -> IndexDescription:
         """The description of an index.
@@ -384,43 +401,3 @@ class OutputFolder:
         if not self.filesystem.is_folder(path):
             return []
         return [info.path.replace("\\", "/") for info in self.filesystem.files(path)]
-
-
-class DigestedFile:
-    """A file that is being written, and what a receipt says of it.
-
-    Args:
-        file: open for writing.
-    """
-
-    closed = False
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self._digest = hashlib.sha256()
-        self._n_bytes = 0
-        self._is_abandoned = False
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Append some bytes."""
-        n_bytes = memoryview(data).nbytes
-        if not self._is_abandoned:
-            self._file.write(data)
-            self._digest.update(data)
-            self._n_bytes += n_bytes
-        return n_bytes
-
-    def tell(self) -> int:
-        """Bytes written so far."""
-        return self._n_bytes
-
-    def flush(self) -> None:
-        """Nothing: the file is flushed when it is whole."""
-
-    def abandon(self) -> None:
-        """Pass over what is still written: pyarrow ends a file even when it is collected."""
-        self._is_abandoned = True
-
-    def entry(self, *, n_rows: int) -> FileEntry:
-        """A receipt's entry for what was written so far."""
-        return FileEntry(sha256=self._digest.hexdigest(), n_bytes=self._n_bytes, n_rows=n_rows)

@@ -8,7 +8,8 @@ from contextlib import ExitStack, contextmanager
 
 import pyarrow as pa
 
-from longbert.store.folder import DigestedFile, OutputFolder
+from longbert.store.digested_file import DigestedFile
+from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
 from longbert.store.manifest import FileEntry
 from longbert.store.parquet import TableWriter

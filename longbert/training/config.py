@@ -93,7 +93,10 @@ class TrainConfig:
                 f"{nearest(self.task, TRAINED)}"
             )
         if not self.data:
-            raise ConfigError("data must name at least one file of labelled documents")
+            raise ConfigError(
+                "data must name at least one file of labelled documents, got none: "
+                "name it with --data"
+            )
         if not self.output:
             raise ConfigError("output must name a folder, got an empty name: try my-head")
         if self.features is not None:

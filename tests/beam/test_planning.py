@@ -22,6 +22,7 @@ from longbert.core import planning
 from longbert.core.units import place_of
 from longbert.engine.plan import list_groups, plan
 from longbert.engine.prepare import prepare
+from longbert.engine.spool import Spool
 from longbert.store import shards
 from longbert.store.filesystem import LocalFileSystem
 
@@ -61,7 +62,7 @@ def test_the_graph_plans_what_this_machine_plans(tmp_path: Path, is_first: bool)
     whole = job(docs, output)
     context = whole.context
     prepared = prepare(context, fake_models(context.config.models, threads=None))
-    here = plan(context, list_groups(context), prepared)
+    here = plan(context, Spool(list_groups(context)), prepared)
     units = [*here.units]
     made = {unit.part.name for unit in units}
     assert len(units) > 5

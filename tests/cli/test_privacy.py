@@ -104,9 +104,19 @@ def test_nothing_that_is_printed_or_written_tells_a_text(
     damaged.write_bytes(damaged.read_bytes()[:-9])
     complaint = call("verify", output)
     assert complaint.exit_code == 1
+    report = call("verify", output, "--inputs", "--format", "json")
+    assert json.loads(report.stdout)["problems"]
+    forecast = call(*arguments, "--dry-run")
+    assert forecast.exit_code == 3
+    mended = call("--debug", *arguments)
+    assert mended.exit_code == 3
+    compacted = call("--debug", "compact", output)
+    assert compacted.exit_code == 0
 
     printed = [ran.stdout, ran.stderr, again.stderr, verified.stdout, verified.stderr]
     printed += [asked.stderr, complaint.stdout, complaint.stderr]
+    for one in (report, forecast, mended, compacted):
+        printed += [one.stdout, one.stderr]
     assert MARKER not in "\n".join(printed)
     files = dict(written_elsewhere(output))
     assert {"manifest.json", "run.json", "fingerprint.json"} <= files.keys()

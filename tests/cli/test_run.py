@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 from support.commands import refuse, run_arguments
-from support.runs import rows, write_texts
+from support.runs import command, rows, write_texts
 
 from longbert import api
 from longbert.config import Execution, RunConfig, job_config
@@ -110,6 +110,17 @@ def test_more_workers_than_cores_are_capped_and_said(
     assert result.stderr.startswith(
         "longbert: workers is 1,000, but this machine has 1 core: starting 1\n"
     )
+
+
+@pytest.mark.slow
+def test_workers_say_nothing_beside_our_own_lines(docs: Path, tmp_path: Path, small: Path) -> None:
+    arguments = run_arguments(docs, tmp_path / "out", small)
+    arguments[arguments.index("none")] = "DirectRunner"
+    ran = command(*arguments, "--workers", "2")
+    assert (ran.returncode, ran.stdout) == (0, "")
+    lines = ran.stderr.splitlines()
+    assert len(lines) > 3
+    assert [line for line in lines if not line.startswith("longbert: ")] == []
 
 
 class TestEncoding:

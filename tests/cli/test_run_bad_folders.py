@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
+import re
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
@@ -53,6 +55,17 @@ class TestOutputs:
         message = r"output '.*/file/out': .*json cannot be written \(Not a directory\).*run again"
         refuse(call, run_arguments(docs, tmp_path / "file/out", small), message, status=1)
         assert (tmp_path / "file").read_text() == "mine"
+
+    def test_a_dry_run_is_refused_as_the_run_would_be(
+        self, docs: Path, tmp_path: Path, call: Call, small: Path
+    ) -> None:
+        (tmp_path / "file").write_text("mine")
+        result = call(*run_arguments(docs, tmp_path / "file/out", small), "--dry-run")
+        assert result.exit_code == 1
+        forecast = json.loads(result.stdout)
+        assert forecast["encode"]["documents"] == 1
+        assert re.match(r"output '.*' cannot be written \(Not a directory\): ", forecast["refused"])
+        assert forecast["refused"] in result.stderr
 
     @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
     def test_not_writable(self, docs: Path, tmp_path: Path, call: Call, small: Path) -> None:

@@ -18,6 +18,7 @@ from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.gather import gather
 from longbert.engine.plan import list_groups, plan, summarize
 from longbert.engine.prepare import check_machine, prepare, row_fingerprint
+from longbert.engine.spool import Spool
 from longbert.engine.unit import process_unit
 from longbert.engine.verify.output import environments_of
 from longbert.errors import FingerprintError
@@ -46,7 +47,7 @@ def context_of(docs: Path, output: Path, embed: str, **settings: Any) -> RunCont
 def run_with(context: RunContext, models: Models) -> RunResult:
     """A run in an environment of the test's own."""
     prepared = prepare(context, models)
-    planned = plan(context, list_groups(context), prepared)
+    planned = plan(context, Spool(list_groups(context)), prepared)
     for unit in planned.units:
         process_unit(context, unit, lambda: models)
     return finish(

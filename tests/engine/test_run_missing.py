@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,7 @@ def test_a_forecast_of_a_first_run_leaves_nothing_behind(docs: Path, tmp_path: P
 
 def test_a_forecast_knows_what_a_stopped_run_has_done(docs: Path, output: Path) -> None:
     (output / "manifest.json").unlink()
+    shutil.rmtree(output / "manifest")
     max((output / "receipts").iterdir()).unlink()
     told = forecast(docs, output)
     assert told.resumed + told.encode.documents == 10

@@ -31,6 +31,7 @@ from longbert.encoders.models import load_models
 from longbert.engine import remembered
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo
+from longbert.engine.forecast import forecast_run
 from longbert.engine.remembered import models_key
 from longbert.engine.run import do_units_here, run_in_process
 from longbert.errors import FingerprintError, LockError, OutputError
@@ -56,6 +57,9 @@ class ReadOnlyFiles(LocalFileSystem):
 
     def remove(self, path: str) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+    def write_problem(self, folder: str) -> str:
+        return os.strerror(errno.EROFS)
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +171,7 @@ def test_a_finished_output_may_lie_where_nothing_can_be_written(
 ) -> None:
     before = files_of(place / "out"), (place / "out" / "run.json").read_bytes()
     assert run_in_process(context, RunInfo("none")).found_all_done
+    assert forecast_run(context).status == 0
     assert before == (files_of(place / "out"), (place / "out" / "run.json").read_bytes())
 
 
@@ -180,6 +185,9 @@ def test_where_nothing_can_be_written_work_is_refused(
         next((place / "out" / "index").iterdir()).unlink()
     with pytest.raises(OutputError, match=r"cannot be written \(Read-only file system\)"):
         run_in_process(context, RunInfo("none"))
+    forecast = forecast_run(context)
+    assert (forecast.status, forecast.asks) == (1, False)
+    assert "cannot be written (Read-only file system)" in forecast.refused
 
 
 @pytest.mark.parametrize(

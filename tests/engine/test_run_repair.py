@@ -1,7 +1,7 @@
 """An output that lost a file is made whole by running again; verify sees what should not be."""
 
 import pytest
-from support.runs import run, some_texts, write_texts
+from support.runs import last_run, rows_by_document, run, some_texts, write_texts
 
 from longbert.engine.verify.output import verify_output
 from longbert.store.filesystem import LocalFileSystem
@@ -38,14 +38,29 @@ def test_last_part_is_made_again_to_the_same_bytes(finished, folder):
     assert content(output) == before
 
 
-def test_truncated_file_of_an_earlier_part_costs_that_part_alone(finished):
+@pytest.mark.parametrize("folder", ["passages", "receipts"])
+def test_an_earlier_part_is_made_again_to_the_same_bytes(finished, folder):
     output, again = finished
-    first = min((output / "passages").iterdir())
-    kept = {path.name for path in (output / "passages").iterdir()} - {first.name}
+    before = content(output)
+    first = min((output / folder).iterdir())
     first.write_bytes(first.read_bytes()[:-9])
-    manifest = again()
-    assert manifest["counts"]["documents"] == 3
+    again()
+    assert content(output) == before
+    assert last_run(output)["units_resumed"] == 2
+
+
+def test_an_earlier_part_of_an_output_that_grew_costs_that_part_alone(finished):
+    output, again = finished
+    write_texts(output.parent / "in", {"00.txt": "another text"})
+    again()
+    before = rows_by_document(output)
+    lost = sorted((output / "passages").iterdir())[0]
+    kept = {path.name for path in (output / "passages").iterdir()} - {lost.name}
+    lost.write_bytes(lost.read_bytes()[:-9])
+    again()
+    assert rows_by_document(output) == before
     assert kept < {path.name for path in (output / "passages").iterdir()}
+    assert last_run(output)["unchanged"] == 2
     assert list(verify_output(OutputFolder(LocalFileSystem(), str(output)))) == []
 
 

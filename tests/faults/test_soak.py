@@ -11,6 +11,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import pytest
 from support.runs import files_of, problems
 from support.texts import long_text
 
-from faults.harness import EVERY_FAULT, TIMEOUT_SECONDS, python_path
+from faults.harness import EVERY_FAULT, python_path
 from faults.steps import Fault
 
 _N_DOCUMENTS = 100_000 if EVERY_FAULT else 5_000
@@ -27,6 +28,9 @@ _N_FILES = 10
 _BAD_EVERY = 100
 _BYTES_A_DOCUMENT = 1_000
 """What the plan and the history of a run may keep in memory of each."""
+_FLAT_BYTES = 16 << 20
+"""By which memory may go up and down from the second tenth of the units to the last."""
+_SAMPLED_SECONDS = 0.1
 
 _BAD = {
     ("plan", "bad_json"): "{",
@@ -75,11 +79,45 @@ def start(docs: Path, output: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def finish(process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """Exit status, and the most memory that it took, in bytes."""
-    _, status, usage = os.wait4(process.pid, 0)
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended.
+
+    Attributes:
+        status: exit status; negative for a signal.
+        peak_bytes: the most memory that it took.
+        tenths: bytes that it had in memory when a tenth of its units was done, two tenths, ...
+    """
+
+    status: int
+    peak_bytes: int
+    tenths: tuple[int, ...]
+
+
+def finish(process: subprocess.Popen[bytes], output: Path) -> Finished:
+    """Watch a run until it ends."""
+    samples: list[tuple[int, int]] = []
+    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+        samples.append((_n_units_done(output), _resident_bytes(process.pid)))
+        time.sleep(_SAMPLED_SECONDS)
+    _, status, usage = ended
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss << 10
+    n_units = samples[-1][0]
+    tenths = (
+        next(n_bytes for done, n_bytes in samples if done >= n_units * tenth / 10)
+        for tenth in range(1, 11)
+    )
+    return Finished(process.returncode, usage.ru_maxrss << 10, tuple(tenths))
+
+
+def _n_units_done(output: Path) -> int:
+    return sum(1 for _ in output.glob("receipts/*.json"))
+
+
+def _resident_bytes(pid: int) -> int:
+    """Of a process; of one that has just ended, 0."""
+    n_pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(n_pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def rows_of(output: Path, table: str, *columns: str) -> Iterator[tuple[str, ...]]:
@@ -96,33 +134,34 @@ def test_a_soak(tmp_path: Path) -> None:
     good, bad = write_corpus(many, _N_DOCUMENTS)
     assert len(good) + bad.total() == _N_DOCUMENTS
 
-    status, n_bytes_few = finish(start(few, tmp_path / "out-few"))
-    assert status == 3
-    status, n_bytes_many = finish(start(many, tmp_path / "undisturbed"))
-    assert status == 3
+    undisturbed = tmp_path / "undisturbed"
+    of_few = finish(start(few, tmp_path / "out-few"), tmp_path / "out-few")
+    of_many = finish(start(many, undisturbed), undisturbed)
+    print(f"peak MB: {of_few.peak_bytes >> 20} of {_N_DOCUMENTS // 10:,} documents")
+    print(f"peak MB: {of_many.peak_bytes >> 20} of {_N_DOCUMENTS:,}")
+    print(f"MB at each tenth: {[n_bytes >> 20 for n_bytes in of_many.tenths]}", flush=True)
+    assert (of_few.status, of_many.status) == (3, 3)
     output = tmp_path / "out"
     killed = start(many, output)
-    wanted = random.Random(0).uniform(0.2, 0.8) * len(files_of(tmp_path / "undisturbed"))
-    deadline = time.monotonic() + 10 * TIMEOUT_SECONDS
-    while sum(1 for _ in output.rglob("*.*")) < wanted:
+    wanted = random.Random(0).uniform(0.2, 0.8) * _n_units_done(undisturbed)
+    while _n_units_done(output) < wanted:
         assert killed.poll() is None, "it is over too early"
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(_SAMPLED_SECONDS)
     killed.kill()
-    assert finish(killed)[0] == -signal.SIGKILL
-    n_done = len([*output.glob("receipts/*.json")])
-    status, n_bytes_resumed = finish(start(many, output))
-    assert status == 3
+    assert killed.wait() == -signal.SIGKILL
+    n_done = _n_units_done(output)
+    resumed = finish(start(many, output), output)
+    print(f"peak MB: {resumed.peak_bytes >> 20} resumed", flush=True)
+    assert resumed.status == 3
 
     ids = [one for (one,) in rows_of(output, "documents", "document_id")]
     assert len(ids) == len(good)
     assert {*ids} == good
     assert Counter(rows_of(output, "errors", "stage", "error")) == bad
     assert problems(output) == []
-    assert files_of(output) == files_of(tmp_path / "undisturbed")
+    assert files_of(output) == files_of(undisturbed)
     run = json.loads((output / "run.json").read_text())["runs"][-1]
     assert 0 < run["units_resumed"] == n_done < run["units"]
-    print(f"peak MB: {n_bytes_few >> 20} of {_N_DOCUMENTS // 10:,} documents")
-    print(f"peak MB: {n_bytes_many >> 20} of {_N_DOCUMENTS:,}, {n_bytes_resumed >> 20} resumed")
-    for n_bytes in (n_bytes_many, n_bytes_resumed):
-        assert n_bytes - n_bytes_few < _BYTES_A_DOCUMENT * _N_DOCUMENTS
+    assert of_many.tenths[-1] - of_many.tenths[1] < _FLAT_BYTES
+    for one in (of_many, resumed):
+        assert one.peak_bytes - of_few.peak_bytes < _BYTES_A_DOCUMENT * _N_DOCUMENTS

@@ -237,7 +237,7 @@ def test_a_folder_that_is_no_output_is_named(files: MemoryFiles) -> None:
 def test_an_unfinished_run_is_to_be_finished(files: MemoryFiles) -> None:
     del files.data["out/manifest.json"]
     files.data["out/fingerprint.json"] = b"{}"
-    with pytest.raises(OutputError, match="has not finished: run it again"):
+    with pytest.raises(OutputError, match=r"has not finished, .* Run it again"):
         opened(files)
 
 
@@ -374,9 +374,9 @@ def test_wrong_questions_are_refused(files: MemoryFiles) -> None:
     for k in ("3", 1.5, True):
         with pytest.raises(ConfigError, match="k must be at least 1, and a whole number, got"):
             index.search("q", k)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"takes a list of texts, got 'whale': use search"):
+    with pytest.raises(ConfigError, match=r"takes a list of texts, got one text: use search"):
         index.search_many("whale")
-    with pytest.raises(ConfigError, match=r"a query must be a text, got 5: use search_many"):
+    with pytest.raises(ConfigError, match=r"a query must be a text, got int: use search_many"):
         index.search(5)  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="filter must be a text such as"):
         index.search("q", filter=5)  # type: ignore[arg-type]

@@ -50,6 +50,18 @@ def test_a_folder_that_is_a_file_is_an_oserror(tmp_path: Path) -> None:
         FILES.write(str(tmp_path / "file" / "below"), b"data")
 
 
+def test_what_speaks_against_writing_is_known_without_trying(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert FILES.write_problem(str(tmp_path)) == ""
+    assert FILES.write_problem(str(tmp_path / "not" / "yet")) == ""
+    assert FILES.write_problem(str(tmp_path / "file" / "below")) == "Not a directory"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
+    assert FILES.write_problem(str(tmp_path / "not" / "yet")) == "Permission denied"
+    assert os.listdir(tmp_path) == ["file"]
+
+
 @pytest.fixture
 def linked(tmp_path: Path) -> str:
     """A folder with links of every kind, and a pipe."""

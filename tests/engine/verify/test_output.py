@@ -405,7 +405,7 @@ def test_a_manifest_that_is_missing(output: Path) -> None:
     status, out, _ = verify(output)
     assert status == 1
     problem, _, command = out.splitlines()
-    assert problem.startswith(f"{output}/manifest.json is missing, since the first run into ")
+    assert problem.startswith(f"{output}/manifest.json is missing: the first run into ")
     assert command.startswith("  longbert run --input ")
 
 
