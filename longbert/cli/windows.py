@@ -83,9 +83,11 @@ def _views(config: RunConfig, document: Document) -> tuple[SplitView, ...]:
     passage = config.models.passage
     if not config.models.has_models:
         return (split_by_words(document, passage_words=passage),)
+    from longbert.encoders.checkpoint.copies import local_copies
     from longbert.encoders.outline import outline_models
 
-    readings = outline_models(config.models).readings
+    models = local_copies(config.models, api.filesystem_for(*config.models.names))
+    readings = outline_models(models).readings
     return split_document(readings, document, passage_tokens=passage)
 
 
