@@ -93,13 +93,13 @@ def _views(config: RunConfig, document: Document) -> tuple[SplitView, ...]:
 
 def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
     from longbert.readers.documents import read, scan
-    from longbert.readers.inputs import list_inputs
+    from longbert.readers.inputs import InputFiles
     from longbert.readers.settings import ReadSettings
     from longbert.records import Document
 
     filesystem = api.filesystem_for(file)
     settings = ReadSettings.of_run(config)
-    (first, *others) = list_inputs(filesystem, config.inputs).files
+    first, *others = InputFiles(filesystem, config.inputs)
     if others:
         raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
     refs = list(scan(filesystem, first, settings))

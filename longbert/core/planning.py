@@ -195,7 +195,7 @@ def found_in(block: Block) -> Iterator[tuple[bytes, Found]]:
     for position, ref in enumerate(block.refs):
         planned = PlannedDocument.from_ref(ref)
         yield (
-            _key(planned.name),
+            name_key(planned.name),
             Found(
                 block=block.place,
                 position=position,
@@ -220,7 +220,7 @@ def held_by(part: Part, again: Collection[str]) -> Iterator[tuple[bytes, Held]]:
         held = Held(
             part.ordinal, part.name, position, one.name, one.identity, one.identity in again
         )
-        yield _key(one.name), held
+        yield name_key(one.name), held
 
 
 def settle(
@@ -330,5 +330,6 @@ def copy_of_part(part: Part, dropped: Collection[int]) -> Unit | None:
     return Unit(Part(name, kept, part.fingerprint), copy_from=(part.name,))
 
 
-def _key(name: str) -> bytes:
+def name_key(name: str) -> bytes:
+    """By what all that goes by one name is brought together."""
     return blake2b(name.encode(errors="surrogatepass"), digest_size=_KEY_BYTES).digest()
