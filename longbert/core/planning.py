@@ -240,15 +240,7 @@ def settle(
     again = {one.identity for one in held if one.again}
     known = {one.identity for one in held} - again
     wanted: set[str] = set()
-    first: Found | None = None
-    for one in sorted(found):
-        identity, taken_by = one.identity, ""
-        if one.takes_id and first is not None:
-            taken_by = first.where
-            error = duplicate_of(taken_by, document_id=one.name, where=one.where)
-            identity = identity_of(one.name, one.where, one.digest, one.reader, error)
-        elif one.takes_id:
-            first = one
+    for one, identity, taken_by in identities(found):
         wanted.add(identity)
         if taken_by or identity in known:
             yield Settled(one.block, one.position, identity in known, taken_by)
@@ -258,6 +250,25 @@ def settle(
         stays = earlier.identity in wanted - again if wanted else keep_missing
         if not stays:
             yield Dropped(earlier.ordinal, earlier.part, earlier.position)
+
+
+def identities(found: Iterable[Found]) -> Iterator[tuple[Found, str, str]]:
+    """Documents of one name in the order of the inputs, with what they turn out to be.
+
+    Yields:
+        The document; its identity, which is that of an error if it is a duplicate; and where the
+        one is that has its id, else an empty string.
+    """
+    first: Found | None = None
+    for one in sorted(found):
+        identity, taken_by = one.identity, ""
+        if one.takes_id and first is not None:
+            taken_by = first.where
+            error = duplicate_of(taken_by, document_id=one.name, where=one.where)
+            identity = identity_of(one.name, one.where, one.digest, one.reader, error)
+        elif one.takes_id:
+            first = one
+        yield one, identity, taken_by
 
 
 def gather_block(block: Block, settled: Iterable[Settled]) -> NewDocuments:

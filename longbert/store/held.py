@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 
 from longbert.errors import OutputError
@@ -31,6 +32,8 @@ class HeldFile:
             try:
                 self._mapped = output.open_mapped(name)
             except OSError as error:
+                if error.errno == errno.ENOMEM:
+                    raise OutputError(_too_many_maps(self.path)) from error
                 raise OutputError(
                     f"{self.path} is missing or unreadable ({error.strerror or error}): run "
                     "longbert again with the same inputs to recreate it"
@@ -67,3 +70,13 @@ class HeldFile:
                 f"{sha256[:12]}...: remove it and run longbert again to recreate it"
             )
         return data
+
+
+def _too_many_maps(path: str) -> str:
+    """The system counts the files that a process has mapped, whatever their size."""
+    return (
+        f"{path} cannot be mapped: the output has more files than this system lets a process map "
+        "(vm.max_map_count, six for a part). Raise that, as in sysctl -w vm.max_map_count=1000000, "
+        "or have fewer parts: run longbert again with --unit-bytes 16000000, which encodes "
+        "nothing, then longbert compact"
+    )
