@@ -98,9 +98,11 @@ def load(**settings: Any) -> Encoder:
         ConfigError: a setting is unknown or out of range.
         ModelError: a model cannot be found or used.
     """
+    from longbert.encoders.checkpoint.copies import local_copies
     from longbert.engine.encoder import Encoder
 
-    return Encoder(run_config({"input": "-", **settings}).models)
+    models = run_config({"input": "-", **settings}).models
+    return Encoder(local_copies(models, filesystem_for(*models.names)))
 
 
 def open(
@@ -126,7 +128,9 @@ def open(
     from longbert.engine.open_index import open_index
 
     path = os.fspath(folder)
-    return open_index(filesystem_for(path), path, query_prompt=query_prompt)
+    return open_index(
+        filesystem_for(path), path, model_files=filesystem_for, query_prompt=query_prompt
+    )
 
 
 def evaluate(
@@ -281,7 +285,8 @@ def verify(
     if sample is not None:
         from longbert.engine.verify.sample import sample_problems
 
-        yield from sample_problems(output, config, sample, notify=notify)
+        files = filesystem_for(*config.places)
+        yield from sample_problems(output, config, sample, filesystem=files, notify=notify)
 
 
 def compact(
@@ -309,7 +314,7 @@ def compact(
     output = output_folder(os.fspath(folder))
     output.finished()
     config = recorded_config(output)
-    files = filesystem_for(config.output, *config.inputs)
+    files = filesystem_for(*config.places)
     return compact_output(RunContext(config, files, meter or NullMeter()))
 
 
@@ -359,7 +364,7 @@ def run_job(
     execution = _with_workers_at_most(_n_cores(), execution, notify)
     meter = FileMeter(meter_folder)
     info = RunInfo(execution.runner, execution.workers)
-    files = filesystem_for(config.output, *config.inputs)
+    files = filesystem_for(*config.places)
     if execution.runner == NO_BEAM:
         return run_in_process(RunContext(config, files, meter), info)
     context = RunContext(config, files, meter, _local_threads(execution.workers))
@@ -395,7 +400,7 @@ def forecast(config: RunConfig, execution: Execution) -> dict[str, Any]:
     from longbert.engine.forecast import forecast_run
     from longbert.store.manifest import to_builtins
 
-    files = filesystem_for(config.output, *config.inputs)
+    files = filesystem_for(*config.places)
     return to_builtins(forecast_run(RunContext(config, files)))
 
 

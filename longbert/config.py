@@ -91,8 +91,9 @@ class ModelConfig:
     """Which models run, and how documents are split for them.
 
     Attributes:
-        embed, classify, ner: a local folder, a packaged name, or a hub id with optional
-            ``@revision``; ``"none"`` (or no name) switches the task off.
+        embed, classify, ner: a local folder, a packaged name, a hub id with optional
+            ``@revision``, or a folder in an object store; ``"none"`` (or no name) switches the
+            task off.
         window: positions of the model, special tokens included; None: the length that each model
             declares, or its limit, whichever is smaller.
         overlap: content tokens that neighbouring windows share; None: a quarter of the
@@ -144,7 +145,12 @@ class ModelConfig:
     @property
     def has_models(self) -> bool:
         """Whether any model runs; without one, lengths count words."""
-        return any(self.models_of(task) for task in TASKS.values())
+        return bool(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All models that are named."""
+        return tuple(name for task in TASKS.values() for name in self.models_of(task))
 
     def models_of(self, task: Task) -> tuple[str, ...]:
         """The models named for a task; none where it is switched off."""
@@ -235,6 +241,11 @@ class RunConfig:
                 "are gone from the inputs, the other keeps them. Give one of the two"
             )
         self.error_limit(0)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Where a run reads and writes: inputs, output and models."""
+        return (*self.inputs, self.output, *self.models.names)
 
     def error_limit(self, n_documents: int) -> int:
         """How many documents may fail before a run stops.

@@ -34,7 +34,8 @@ class AmazonStore(ObjectStore):
         for page in pages.paginate(Bucket=bucket, Prefix=name):
             for found in page.get("Contents", ()):
                 if not found["Key"].endswith("/"):
-                    yield FileInfo(f"s3://{bucket}/{found['Key']}", found["Size"])
+                    path = f"s3://{bucket}/{found['Key']}"
+                    yield FileInfo(path, found["Size"], version=found["ETag"])
 
     @override
     def stat(self, path: str) -> ObjectInfo | None:

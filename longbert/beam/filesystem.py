@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 from typing_extensions import override
 
-from longbert.beam.objects import ObjectFiles, as_os_errors
+from longbert.beam.objects import ObjectFiles
+from longbert.beam.remote import RemoteFiles, as_os_errors
 from longbert.store.filesystem import FileInfo, FileSystem, LocalFileSystem
 
 
@@ -83,12 +85,8 @@ class BeamFileSystem(FileSystem):
         return self.objects(path) or _OtherFiles()
 
 
-class _OtherFiles(FileSystem):
+class _OtherFiles(RemoteFiles):
     """Files of a scheme that only Beam knows, such as ``hdfs://``."""
-
-    @override
-    def is_folder(self, path: str) -> bool:
-        return next(self.files(path), None) is not None
 
     @override
     def files(self, path: str) -> Iterator[FileInfo]:
@@ -101,7 +99,10 @@ class _OtherFiles(FileSystem):
     def match(self, pattern: str) -> Iterator[FileInfo]:
         with as_os_errors(pattern):
             (result,) = FileSystems.match([pattern])
-        return (FileInfo(entry.path, entry.size_in_bytes) for entry in result.metadata_list)
+        return (
+            FileInfo(one.path, one.size_in_bytes, version=str(one.last_updated_in_seconds))
+            for one in result.metadata_list
+        )
 
     @override
     def open(self, path: str) -> BinaryIO:
@@ -112,25 +113,18 @@ class _OtherFiles(FileSystem):
         return cast(BinaryIO, handle)
 
     @override
-    def local_path(self, path: str) -> str | None:
-        return None
-
-    @override
-    @contextmanager
-    def create(self, path: str) -> Iterator[IO[bytes]]:
-        with as_os_errors(path):
-            file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+    def send(self, path: str, file: BinaryIO) -> None:
+        target = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
         try:
-            yield cast(IO[bytes], _Upload(file, path))
+            shutil.copyfileobj(file, target)
+            target.close()
         except BaseException:
-            # Closing it makes an object of what was written so far.
+            # Closing it makes a file of what has arrived so far.
             with suppress(Exception):
-                file.close()
+                target.close()
             with suppress(OSError):
                 self.remove(path)
             raise
-        with as_os_errors(path):
-            file.close()
 
     @override
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
@@ -150,19 +144,6 @@ class _OtherFiles(FileSystem):
         with as_os_errors(path):
             if FileSystems.exists(path):
                 FileSystems.delete([path])
-
-
-class _Upload:
-    """An object that is being written."""
-
-    def __init__(self, file: Any, path: str) -> None:
-        self._file = file
-        self._path = path
-
-    def write(self, data: bytes) -> None:
-        """Append some bytes; raises OSError."""
-        with as_os_errors(self._path):
-            self._file.write(data)
 
 
 def beam_options() -> PipelineOptions:

@@ -35,7 +35,8 @@ class GoogleStore(ObjectStore):
         bucket, name = bucket_and_name(prefix)
         for blob in self._client.list_blobs(bucket, prefix=name, retry=DEFAULT_RETRY):
             if not blob.name.endswith("/"):
-                yield FileInfo(f"gs://{bucket}/{blob.name}", blob.size)
+                path = f"gs://{bucket}/{blob.name}"
+                yield FileInfo(path, blob.size, version=str(blob.generation))
 
     @override
     def stat(self, path: str) -> ObjectInfo | None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from tempfile import TemporaryFile
-from typing import IO, Any, BinaryIO, Protocol, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from typing_extensions import override
 
-from longbert.store.filesystem import FileInfo, FileSystem
+from longbert.beam.remote import RemoteFiles, as_os_errors
+from longbert.store.filesystem import FileInfo
 from longbert.store.globs import first_wildcard, path_matches
 
 READ_BYTES = 16 << 20
@@ -70,17 +69,13 @@ class ObjectStore(Protocol):
 
 
 @dataclass(frozen=True)
-class ObjectFiles(FileSystem):
+class ObjectFiles(RemoteFiles):
     """The files of an object store.
 
     Patterns are matched here, so they mean the same as on the local disk.
     """
 
     store: ObjectStore
-
-    @override
-    def is_folder(self, path: str) -> bool:
-        return next(self.files(path), None) is not None
 
     @override
     def files(self, path: str) -> Iterator[FileInfo]:
@@ -113,22 +108,8 @@ class ObjectFiles(FileSystem):
         return cast(BinaryIO, io.BufferedReader(reader, buffer_size=READ_BYTES))
 
     @override
-    def local_path(self, path: str) -> str | None:
-        return None
-
-    @override
-    @contextmanager
-    def create(self, path: str) -> Iterator[IO[bytes]]:
-        # What is not whole never becomes an object: until then it is on disk.
-        with TemporaryFile() as file:
-            yield file
-            with as_os_errors(path):
-                self.store.write(path, cast(BinaryIO, file))
-
-    @override
-    def write(self, path: str, data: bytes | memoryview) -> None:
-        with as_os_errors(path):
-            self.store.write(path, io.BytesIO(data))
+    def send(self, path: str, file: BinaryIO) -> None:
+        self.store.write(path, file)
 
     @override
     def remove(self, path: str) -> None:
@@ -216,23 +197,6 @@ class _ObjectReader(io.RawIOBase):
         view[: len(data)] = data
         self._position += len(data)
         return len(data)
-
-
-class as_os_errors:
-    """Turn any error into OSError, which is what the layers below expect.
-
-    Each store has its own library, with its own errors.
-    """
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: Any) -> None:
-        if isinstance(error, Exception) and not isinstance(error, OSError):
-            raise OSError(f"{self._path}: {error}") from error
 
 
 def bucket_and_name(path: str) -> tuple[str, str]:

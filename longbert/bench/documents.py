@@ -12,7 +12,7 @@ from longbert.api import filesystem_for
 from longbert.config import RunConfig
 from longbert.errors import InputError
 from longbert.readers.documents import read, scan
-from longbert.readers.inputs import list_inputs
+from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document
 
@@ -28,7 +28,7 @@ def sample(config: RunConfig, *, n_documents: int) -> list[str]:
     """
     filesystem = filesystem_for(*config.inputs)
     settings = ReadSettings.of_run(config)
-    files = list_inputs(filesystem, config.inputs).files
+    files = InputFiles(filesystem, config.inputs)
     refs = (ref for file in files for ref in scan(filesystem, file, settings))
     items = (item for ref in refs for item in read(filesystem, [ref], settings))
     texts = [item.text for item in islice(_readable(items), n_documents)]

@@ -65,7 +65,7 @@ def run_job(config: RunConfig, *, through_beam: bool, folder: Path) -> DoneJob:
     with tempfile.TemporaryDirectory(dir=folder) as meter_folder:
         meter = FileMeter(meter_folder)
         own = replace(config, output=str(folder / "output"))
-        files = filesystem_for(own.output, *own.inputs)
+        files = filesystem_for(*own.places)
         context = RunContext(own, files, meter, load=kept_models)
         info = RunInfo(DEFAULT_RUNNER if through_beam else NO_BEAM, None)
         do_units = local_units(info, run_folder=meter_folder) if through_beam else do_units_here

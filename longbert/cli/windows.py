@@ -83,21 +83,23 @@ def _views(config: RunConfig, document: Document) -> tuple[SplitView, ...]:
     passage = config.models.passage
     if not config.models.has_models:
         return (split_by_words(document, passage_words=passage),)
+    from longbert.encoders.checkpoint.copies import local_copies
     from longbert.encoders.outline import outline_models
 
-    readings = outline_models(config.models).readings
+    models = local_copies(config.models, api.filesystem_for(*config.models.names))
+    readings = outline_models(models).readings
     return split_document(readings, document, passage_tokens=passage)
 
 
 def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
     from longbert.readers.documents import read, scan
-    from longbert.readers.inputs import list_inputs
+    from longbert.readers.inputs import InputFiles
     from longbert.readers.settings import ReadSettings
     from longbert.records import Document
 
     filesystem = api.filesystem_for(file)
     settings = ReadSettings.of_run(config)
-    (first, *others) = list_inputs(filesystem, config.inputs).files
+    first, *others = InputFiles(filesystem, config.inputs)
     if others:
         raise InputError(f"{file} holds {1 + len(others)} files: name one of them")
     refs = list(scan(filesystem, first, settings))

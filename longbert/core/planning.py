@@ -195,7 +195,7 @@ def found_in(block: Block) -> Iterator[tuple[bytes, Found]]:
     for position, ref in enumerate(block.refs):
         planned = PlannedDocument.from_ref(ref)
         yield (
-            _key(planned.name),
+            name_key(planned.name),
             Found(
                 block=block.place,
                 position=position,
@@ -220,7 +220,7 @@ def held_by(part: Part, again: Collection[str]) -> Iterator[tuple[bytes, Held]]:
         held = Held(
             part.ordinal, part.name, position, one.name, one.identity, one.identity in again
         )
-        yield _key(one.name), held
+        yield name_key(one.name), held
 
 
 def settle(
@@ -241,15 +241,7 @@ def settle(
     again = {one.identity for one in held if one.again}
     known = {one.identity for one in held} - again
     wanted: set[str] = set()
-    first: Found | None = None
-    for one in sorted(found):
-        identity, taken_by = one.identity, ""
-        if one.takes_id and first is not None:
-            taken_by = first.where
-            error = duplicate_of(taken_by, document_id=one.name, where=one.where)
-            identity = identity_of(one.name, one.where, one.digest, one.reader, error)
-        elif one.takes_id:
-            first = one
+    for one, identity, taken_by in identities(found):
         wanted.add(identity)
         if taken_by or identity in known:
             yield Settled(one.block, one.position, identity in known, taken_by)
@@ -262,6 +254,25 @@ def settle(
             kept.add(earlier.identity)
         else:
             yield Dropped(earlier.ordinal, earlier.part, earlier.position)
+
+
+def identities(found: Iterable[Found]) -> Iterator[tuple[Found, str, str]]:
+    """Documents of one name in the order of the inputs, with what they turn out to be.
+
+    Yields:
+        The document; its identity, which is that of an error if it is a duplicate; and where the
+        one is that has its id, else an empty string.
+    """
+    first: Found | None = None
+    for one in sorted(found):
+        identity, taken_by = one.identity, ""
+        if one.takes_id and first is not None:
+            taken_by = first.where
+            error = duplicate_of(taken_by, document_id=one.name, where=one.where)
+            identity = identity_of(one.name, one.where, one.digest, one.reader, error)
+        elif one.takes_id:
+            first = one
+        yield one, identity, taken_by
 
 
 def gather_block(block: Block, settled: Iterable[Settled]) -> NewDocuments:
@@ -334,5 +345,6 @@ def copy_of_part(part: Part, dropped: Collection[int]) -> Unit | None:
     return Unit(Part(name, kept, part.fingerprint), copy_from=(part.name,))
 
 
-def _key(name: str) -> bytes:
+def name_key(name: str) -> bytes:
+    """By what all that goes by one name is brought together."""
     return blake2b(name.encode(errors="surrogatepass"), digest_size=_KEY_BYTES).digest()

@@ -40,7 +40,7 @@ def remembered(
     # As JSON has it, so that what is read back compares equal.
     asked = json.loads(json.dumps({"question": question, **key}, sort_keys=True))
     name = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()[:32]
-    file = _folder() / f"{name}.json"
+    file = cache_folder() / f"{name}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         kept = json.loads(file.read_bytes())
         if kept["asked"] == asked:
@@ -74,7 +74,8 @@ def identities(files: Iterable[Path]) -> list[list[Any]] | None:
     return found
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
+    """Where longbert keeps what can be made again."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "longbert"
 

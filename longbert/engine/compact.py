@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longbert.core.compaction import plan_compaction
+from longbert.core.units import Unit
+from longbert.engine.compaction import plan_compaction
 from longbert.engine.context import RunContext
 from longbert.engine.finish import publish
 from longbert.engine.gather import gather
@@ -52,8 +53,8 @@ def compact_output(context: RunContext) -> Compacted:
 
 def _compact(context: RunContext, lock: Lock) -> Compacted:
     manifest = context.output.finished()
-    receipts = [_receipt(context, name) for name in part_names(context.output, manifest.shards)]
-    earlier = [receipt.planned for receipt in receipts]
+    names = part_names(context.output, manifest.shards)
+    earlier = (_receipt(context, name).planned for name in names)
     blocks = (block for files in list_groups(context) for block in scan_group(context, files))
     plan = plan_compaction(blocks, unit_bytes=context.config.unit_bytes, earlier=earlier)
     if plan.n_held < plan.n_documents:
@@ -63,18 +64,16 @@ def _compact(context: RunContext, lock: Lock) -> Compacted:
             "again, then compact"
         )
     context.meter.add({"planned_documents": sum(len(one.part.documents) for one in plan.units)})
-    if plan.units:
+    if len(plan.units):
         lock.check()
-    for unit in plan.units:
-        receipt = finished_rows(context, unit)
-        if receipt is None:
-            copy_unit(context, unit)
-            context.meter.add({"documents": len(unit.part.documents)})
+    units = iter(plan.units)
+    unit = next(units, None)
+    for name in plan.parts:
+        if unit is not None and unit.part.name == name:
+            _make(context, unit)
+            unit = next(units, None)
         else:
-            index_part(context, receipt)
-    for receipt in receipts:
-        if receipt.part in plan.parts:
-            index_part(context, receipt)
+            index_part(context, _receipt(context, name))
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
     publish(
         context,
@@ -84,7 +83,17 @@ def _compact(context: RunContext, lock: Lock) -> Compacted:
         afresh=True,
         check=lock.check,
     )
-    return Compacted(len(earlier), len(plan.parts), len(plan.units))
+    return Compacted(plan.n_parts_before, len(plan.parts), len(plan.units))
+
+
+def _make(context: RunContext, unit: Unit) -> None:
+    """Write a part, unless an attempt that was stopped has done it."""
+    receipt = finished_rows(context, unit)
+    if receipt is None:
+        copy_unit(context, unit)
+        context.meter.add({"documents": len(unit.part.documents)})
+    else:
+        index_part(context, receipt)
 
 
 def _receipt(context: RunContext, name: str) -> Receipt:

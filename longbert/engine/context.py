@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from longbert.config import ModelConfig, RunConfig
+from longbert.encoders.checkpoint.copies import local_copies
 from longbert.encoders.loaded_models import Models, no_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.index.lexical.languages import lexical_settings
@@ -89,4 +90,13 @@ def load_run_models(context: RunContext) -> Models:
     Raises:
         ModelError, ConfigError: models or settings do not fit.
     """
-    return context.load(context.config.models, threads=context.threads)
+    return context.load(fetched_models(context), threads=context.threads)
+
+
+def fetched_models(context: RunContext) -> ModelConfig:
+    """The models of a run, those in object stores by the names of their copies on this machine.
+
+    Raises:
+        ModelError: one is not there, or cannot be copied.
+    """
+    return local_copies(context.config.models, context.filesystem)

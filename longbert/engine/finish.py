@@ -21,6 +21,7 @@ from longbert.errors import ConfigError, LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.leftovers import unnamed_files
 from longbert.store.manifest import (
     FORMAT,
     Claim,
@@ -190,7 +191,7 @@ def publish(
     files = [shard.file for shard in shards]
     if built.entry is not None:
         files += index_files(output, built.entry)
-    unnamed = [*output.unnamed(read_parts(output, shards), files)]
+    unnamed = [*unnamed_files(output, read_parts(output, shards), files)]
     if unnamed:
         check()
         output.remove_all(unnamed)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from longbert.arrays import FloatArray, FloatMatrix
 from longbert.config import ModelConfig, Precision
+from longbert.encoders.checkpoint.copies import local_copies, local_copy
 from longbert.errors import FingerprintError, ModelError
 from longbert.index.reranking import Rerank
 from longbert.index.search import Index
@@ -21,12 +22,19 @@ if TYPE_CHECKING:
     from longbert.engine.encoder import Encoder
 
 
-def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None = None) -> Index:
+def open_index(
+    filesystem: FileSystem,
+    folder: str,
+    *,
+    model_files: Callable[[str], FileSystem],
+    query_prompt: str | None = None,
+) -> Index:
     """Open a finished output for search; the model is loaded at the first query.
 
     Args:
         filesystem: where the output lies.
         folder: the output.
+        model_files: what opens the place of a model.
         query_prompt: what the model reads before a query; None: what the run recorded.
 
     Raises:
@@ -41,11 +49,14 @@ def open_index(filesystem: FileSystem, folder: str, *, query_prompt: str | None 
         # Another prompt may have been recorded when the index is reloaded.
         if encoder is None or made_for is None or made_for.models != index.manifest.models:
             made_for = index.manifest
-            encoder = _query_encoder(output, made_for, query_prompt)
+            encoder = _query_encoder(output, made_for, query_prompt, model_files)
         return encoder.embed_queries(texts)
 
+    def load_reranker(name: str, label: str | None) -> Rerank:
+        return _load_reranker(local_copy(name, ModelConfig(), model_files(name)), label)
+
     output = OutputFolder(filesystem, folder)
-    index = Index.open(output, encode=encode, load_reranker=_load_reranker)
+    index = Index.open(output, encode=encode, load_reranker=load_reranker)
     return index
 
 
@@ -63,7 +74,12 @@ def _load_reranker(name: str, label: str | None) -> Rerank:
     return rerank
 
 
-def _query_encoder(output: OutputFolder, manifest: Manifest, query_prompt: str | None) -> Encoder:
+def _query_encoder(
+    output: OutputFolder,
+    manifest: Manifest,
+    query_prompt: str | None,
+    model_files: Callable[[str], FileSystem],
+) -> Encoder:
     settings, named = manifest.rows.settings, manifest.models
     own_pass = next(
         one for one in settings.passes if any(head.name == "embedding" for head in one.heads)
@@ -83,7 +99,8 @@ def _query_encoder(output: OutputFolder, manifest: Manifest, query_prompt: str |
     from longbert.engine.encoder import Encoder
 
     try:
-        encoder = Encoder(config, for_queries=True)
+        fetched = local_copies(config, model_files(config.embed))
+        encoder = Encoder(fetched, for_queries=True)
     except ModelError as error:
         raise ModelError(
             f"the model that {output.path} was made with cannot be loaded: {error}"

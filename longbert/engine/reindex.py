@@ -13,6 +13,7 @@ from longbert.index.report import TableReport
 from longbert.index.settings import index_settings
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import ERRORS, MANIFEST
+from longbert.store.leftovers import unnamed_files
 from longbert.store.lock import locked
 from longbert.store.manifest import IndexSettings, Manifest, TableIndex, to_builtins
 from longbert.store.shards import part_names, read_parts
@@ -54,7 +55,7 @@ def rebuild_index(
         files = [shard.file for shard in manifest.shards]
         if built.entry is not None:
             files += index_files(output, built.entry)
-        output.remove_all(output.unnamed(read_parts(output, manifest.shards), files))
+        output.remove_all(unnamed_files(output, read_parts(output, manifest.shards), files))
 
 
 def describe_index(output: OutputFolder) -> dict[str, Any]:

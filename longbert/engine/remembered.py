@@ -12,11 +12,10 @@ import importlib.metadata
 import json
 from dataclasses import asdict, fields
 
-from longbert.config import RunConfig
 from longbert.encoders.checkpoint.files import files_digest
 from longbert.encoders.checkpoint.request import find_backbone, find_requested
 from longbert.encoders.runtime.machine import machine_digest
-from longbert.engine.context import RunContext
+from longbert.engine.context import RunContext, fetched_models
 from longbert.engine.history import read_history
 from longbert.engine.prepare import Prepared, prepared_before
 from longbert.errors import ModelError
@@ -31,8 +30,11 @@ _IRRELEVANT = frozenset(
 """Settings of a run that decide neither on models nor on the fingerprint of rows."""
 
 
-def models_key(config: RunConfig) -> str | None:
+def models_key(context: RunContext) -> str | None:
     """SHA-256 of what the loaded models of a run depend on, libraries aside.
+
+    Args:
+        context: the run.
 
     Returns:
         None where a model brings code, which may lie anywhere, or its files cannot be read.
@@ -41,14 +43,16 @@ def models_key(config: RunConfig) -> str | None:
         ModelError: a model is missing, incomplete or of the wrong kind.
         ConfigError: two heads of one name.
     """
+    config = context.config
     if config.models.trust_remote_code:
         return None
+    models = fetched_models(context)
     folders = set()
-    for request in find_requested(config.models):
+    for request in find_requested(models):
         folders.add(request.folder.path.resolve())
         if request.folder.head is not None:
             try:
-                backbone = find_backbone(request.folder, config.models, with_weights=True)
+                backbone = find_backbone(request.folder, models, with_weights=True)
             except ModelError:
                 # Then it is one of the other models.
                 continue

@@ -171,7 +171,7 @@ def plan_run(context: RunContext, models: RunModels) -> tuple[Planned, Prepared,
     # Inputs that are not there are told before models are looked for.
     groups = Spool(list_groups(context))
     # Another loader may load anything.
-    key = models_key(context.config) if context.load is load_models else None
+    key = models_key(context) if context.load is load_models else None
     prepared = remembered(context, key)
     if prepared is None:
         prepared = fingerprints(context, models.get())

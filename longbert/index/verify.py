@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from longbert.errors import OutputError
 from longbert.index.rows import digested
@@ -11,7 +11,7 @@ from longbert.store.manifest import IndexEntry, TableIndex
 
 
 def index_problems(
-    output: OutputFolder, parts: Sequence[str], entry: IndexEntry, *, with_tables: bool = True
+    output: OutputFolder, parts: Iterable[str], entry: IndexEntry, *, with_tables: bool = True
 ) -> Iterator[str]:
     """Compare an index with its checksums and with the tables it was built from.
 
@@ -24,6 +24,8 @@ def index_problems(
     Yields:
         Each problem, with a remedy.
     """
+    # The description, too, names them all.
+    names = tuple(dict.fromkeys(parts))
     try:
         description = output.index_description(entry)
         for table, index in (
@@ -33,7 +35,7 @@ def index_problems(
             for segment in index.segments:
                 output.check_file(segment.file, segment.sha256)
             if with_tables:
-                yield from _table_problems(output, table, index, parts)
+                yield from _table_problems(output, table, index, names)
     except OutputError as error:
         yield str(error)
 
@@ -42,7 +44,7 @@ def _table_problems(
     output: OutputFolder, table: str, index: TableIndex, parts: Sequence[str]
 ) -> Iterator[str]:
     indexed = {part.name: part for segment in index.segments for part in segment.parts}
-    found = {part: digested(output, table, part) for part in dict.fromkeys(parts)}
+    found = {part: digested(output, table, part) for part in parts}
     n_indexed = sum(part.n_rows for name, part in indexed.items() if name in found)
     n_found = sum(part.n_rows for part in found.values())
     if n_indexed != n_found:

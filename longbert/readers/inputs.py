@@ -28,20 +28,6 @@ IN_AN_OUTPUT = "longbert output"
 _FOLDERS_KNOWN = 1 << 12
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The files of a run.
-
-    Attributes:
-        files: in the order of the inputs, inside each by relative path in code point order.
-        skipped: what else lies in folders and globs, counted by suffix, or by what it is: pipe,
-            socket, device, :data:`IN_AN_OUTPUT`.
-    """
-
-    files: tuple[InputFile, ...]
-    skipped: Mapping[str, int]
-
-
 class _Entry(NamedTuple):
     """A file that an input reaches, as they are sorted.
 
@@ -79,15 +65,22 @@ class _Input:
 
 
 class InputFiles(Iterable[InputFile]):
-    """The documents and tables that inputs name, in order, listed in bounded memory.
+    """The documents and tables that inputs name, listed in bounded memory: sorted on disk.
 
-    What is found is sorted on disk; see :func:`list_inputs` for what is passed over.
+    They are in the order of the inputs, inside each by relative path in code point order. Hidden
+    files and folders and unfinished ``.tmp`` files are passed over, and so is what longbert wrote:
+    a folder with its manifest. A path that two inputs reach is kept where it comes first. A folder
+    that cannot be listed is a file with a ``problem``.
 
     Args:
-        filesystem, inputs, output: as for :func:`list_inputs`.
+        filesystem: where the inputs are.
+        inputs: files, folders (recursive) or globs. With more than one, ids are prefixed
+            by each input as given, or by the part of a glob before its first wildcard.
+        output: a folder of which nothing is read, nor counted as skipped.
 
     Attributes:
-        skipped: see :class:`Listing`; complete once all files were given.
+        skipped: what else lies in folders and globs, counted by suffix, or by what it is: pipe,
+            socket, device, :data:`IN_AN_OUTPUT`; complete once all files were given.
     """
 
     def __init__(
@@ -100,7 +93,11 @@ class InputFiles(Iterable[InputFile]):
 
     @override
     def __iter__(self) -> Iterator[InputFile]:
-        """Yield the files; raises InputError as :func:`list_inputs`."""
+        """Yield the files.
+
+        Raises:
+            InputError: an input does not exist, cannot be listed, or holds no document.
+        """
         if not self._inputs:
             raise InputError("no input was given: name a file, a folder or a glob")
         skipped: Counter[str] = Counter()
@@ -172,28 +169,6 @@ class InputFiles(Iterable[InputFile]):
         )
 
 
-def list_inputs(
-    filesystem: FileSystem, inputs: Sequence[str], *, output: str | None = None
-) -> Listing:
-    """List the documents and tables that the inputs name.
-
-    Hidden files and folders and unfinished ``.tmp`` files are passed over, and so is what
-    longbert wrote: a folder with its manifest. A path that two inputs reach is kept where it
-    comes first. A folder that cannot be listed is a file with a ``problem``.
-
-    Args:
-        filesystem: where the inputs are.
-        inputs: files, folders (recursive) or globs. With more than one, ids are prefixed
-            by each input as given, or by the part of a glob before its first wildcard.
-        output: a folder of which nothing is read, nor counted as skipped.
-
-    Raises:
-        InputError: an input does not exist, cannot be listed, or holds no document.
-    """
-    found = InputFiles(filesystem, inputs, output=output)
-    return Listing(tuple(found), found.skipped)
-
-
 _ByPath = tuple[str, _Entry]
 
 
@@ -218,7 +193,7 @@ class _Tally:
     """What one input comes to.
 
     Attributes:
-        others: what is not read, counted as in :class:`Listing`.
+        others: what is not read, counted as :attr:`InputFiles.skipped`.
         problem: path and reason of the first folder that cannot be listed.
         before: the path before.
     """

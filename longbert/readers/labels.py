@@ -12,7 +12,7 @@ from longbert.core.measures.spans import flatten_spans
 from longbert.errors import DocumentError, InputError, nearest
 from longbert.readers.documents import records
 from longbert.readers.fields import names, own_id, printable, replace_surrogates, text
-from longbert.readers.inputs import list_inputs
+from longbert.readers.inputs import InputFiles
 from longbert.readers.kinds import KINDS, kind_named
 from longbert.readers.settings import ReadSettings
 from longbert.readers.values import WrittenNumber
@@ -167,7 +167,7 @@ def _records(
     filesystem: FileSystem, path: str, settings: ReadSettings
 ) -> Iterator[tuple[str, dict[str, Any], str]]:
     """Source, record, and the id of a record that has none."""
-    for file in list_inputs(filesystem, [path]).files:
+    for file in InputFiles(filesystem, [path]):
         if file.problem:
             raise InputError(f"{file.source} cannot be listed: {file.problem}: make it readable")
         if not kind_named(file.kind).holds_records:

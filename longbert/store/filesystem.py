@@ -15,7 +15,7 @@ import stat
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import IO, BinaryIO, Protocol
 
 from typing_extensions import override
@@ -39,12 +39,14 @@ class FileInfo:
         special: ``pipe``, ``socket`` or ``device`` for what cannot be read twice; opening one
             may block forever.
         problem: why the folder ``path`` cannot be listed; else not set.
+        version: in an object store, another one for any other content; else not set.
     """
 
     path: str
     n_bytes: int
     special: str = ""
     problem: str = ""
+    version: str = field(default="", compare=False)
 
 
 class FileSystem(Protocol):

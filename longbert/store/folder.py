@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
 from typing import Any
@@ -16,18 +15,14 @@ import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError, UnfinishedError
 from longbert.store.digested_file import DigestedFile
-from longbert.store.filesystem import TEMPORARY_SUFFIX, FileSystem, finished_name, join
+from longbert.store.filesystem import FileSystem, join
 from longbert.store.layout import (
     CLAIM,
     INDEX,
-    LEXICAL,
-    LOCK,
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
     SHARDS,
-    TOP_FILES,
-    is_own,
     receipt_file,
 )
 from longbert.store.manifest import (
@@ -36,7 +31,6 @@ from longbert.store.manifest import (
     IndexDescription,
     IndexEntry,
     Manifest,
-    PartEntry,
     Receipt,
     Record,
     RecordType,
@@ -287,12 +281,23 @@ class OutputFolder:
     def complete_parts(self) -> list[str]:
         """Names of all parts that have a receipt, from any run, in order."""
         suffix = PART_SUFFIXES[RECEIPTS]
-        names = (path.rpartition("/")[2] for path in self._files(RECEIPTS))
+        names = self.names(RECEIPTS)
         return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
     def has_shards(self) -> bool:
         """Whether a run has finished here, or was about to, even if the manifest is gone."""
-        return bool(self._files(SHARDS))
+        return any(True for _ in self.names(SHARDS))
+
+    def names(self, folder: str) -> Iterator[str]:
+        """Names of the files in one of its folders, in any order; none if there is no such folder.
+
+        Raises:
+            OSError: it cannot be listed.
+        """
+        path = self.join(folder)
+        if self.filesystem.is_folder(path):
+            for info in self.filesystem.files(path):
+                yield info.path.replace("\\", "/").rpartition("/")[2]
 
     def index_description(self, entry: IndexEntry) -> IndexDescription:
         """The description of an index.
@@ -308,49 +313,6 @@ class OutputFolder:
                 f"reads and writes {INDEX_VERSION}: {self.remedy(entry.file)}"
             )
         return from_json(data, IndexDescription, path=self.join(entry.file))
-
-    def foreign_tables(self) -> Iterator[str]:
-        """Files among the tables that longbert did not write, relative to the output."""
-        for folder, suffix in PART_SUFFIXES.items():
-            if folder == RECEIPTS:
-                continue
-            for path in self._files(folder):
-                name = path.rpartition("/")[2]
-                if name.endswith(suffix) and not is_own(folder, name):
-                    yield f"{folder}/{name}"
-
-    def unnamed(self, parts: Iterable[PartEntry], others: Iterable[str]) -> Iterator[str]:
-        """Longbert's own files that a manifest does not name, relative to the output.
-
-        This includes the unfinished files of killed processes.
-
-        Args:
-            parts: that its shards list.
-            others: files of shards and index that it names.
-        """
-        kept = {*others}
-        names: set[str] = set()
-        lexical: set[str] = set()
-        for part in parts:
-            names.add(part.name)
-            lexical.add(part.path(LEXICAL))
-
-        def is_named(folder: str, name: str) -> bool:
-            if folder in (SHARDS, INDEX):
-                return f"{folder}/{name}" in kept
-            if folder == LEXICAL:
-                return f"{folder}/{name}" in lexical
-            suffix = PART_SUFFIXES[folder]
-            return name.endswith(suffix) and name.removesuffix(suffix) in names
-
-        for folder in (*PART_SUFFIXES, SHARDS, INDEX):
-            for path in self._files(folder):
-                name = path.rpartition("/")[2]
-                if is_own(folder, name) and not is_named(folder, name):
-                    yield f"{folder}/{name}"
-        beside = self.filesystem.match(join(glob.escape(self.path), f"*{TEMPORARY_SUFFIX}"))
-        on_top = sorted(info.path.rpartition("/")[2] for info in beside)
-        yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
 
     def remove_all(self, names: Iterable[str]) -> None:
         """Remove files.
@@ -395,9 +357,3 @@ class OutputFolder:
                 f"({error.strerror or error}): readers that glob the folder will pick it up. Fix "
                 "the permissions, then run again"
             ) from error
-
-    def _files(self, folder: str) -> Sequence[str]:
-        path = self.join(folder)
-        if not self.filesystem.is_folder(path):
-            return []
-        return [info.path.replace("\\", "/") for info in self.filesystem.files(path)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -95,6 +96,8 @@ class HeldFile:
         try:
             return self._output.open_mapped(self._name)
         except OSError as error:
+            if error.errno == errno.ENOMEM:
+                raise OutputError(_too_many_maps(self.path)) from error
             raise OutputError(
                 f"{self.path} is missing or unreadable ({error.strerror or error}): {self.remedy}"
             ) from error
@@ -113,3 +116,13 @@ class HeldFile:
                 f"{sha256[:12]}...: {self._output.remedy(self._name, is_damaged=True)}"
             )
         return data
+
+
+def _too_many_maps(path: str) -> str:
+    """The system counts the files that a process has mapped, whatever their size."""
+    return (
+        f"{path} cannot be mapped: the output has more files than this system lets a process map "
+        "(vm.max_map_count, six for a part). Raise that, as in sysctl -w vm.max_map_count=1000000, "
+        "or have fewer parts: run longbert again with --unit-bytes 16000000, which encodes "
+        "nothing, then longbert compact"
+    )

@@ -126,6 +126,19 @@ def test_a_file_that_fails_while_it_is_written_leaves_no_object(
     assert objects == {"mem://box/a.parquet": b"onetwo"}
 
 
+def test_half_a_file_does_not_stay(objects: dict[str, bytes]) -> None:
+    files = BeamFileSystem()
+    MemoryFileSystem.store.cut.add("mem://box/a.parquet")
+    with (
+        pytest.raises(OSError, match=r"mem://box/a\.parquet: the connection was lost"),
+        files.create("mem://box/a.parquet") as file,
+    ):
+        file.write(b"one and two")
+    with pytest.raises(OSError, match="the connection was lost"):
+        files.write("mem://box/a.parquet", b"one and two")
+    assert objects == {}
+
+
 def test_errors_of_a_store_are_os_errors(objects: dict[str, bytes]) -> None:
     files = BeamFileSystem()
     MemoryFileSystem.store.refused.add("mem://box/a.txt")

@@ -19,8 +19,8 @@ from support.plans import (
     UNREADABLE,
     Output,
     Plan,
+    plan_here,
     plan_plainly,
-    plan_units,
     ref,
     refs_of,
 )
@@ -44,7 +44,7 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 ) -> None:
     refs = [ref(row, n_bytes=size) for row, size in enumerate(sizes)]
 
-    plan = plan_units(refs, unit_bytes=unit_bytes, fingerprint="f")
+    plan = plan_here(refs, unit_bytes=unit_bytes, fingerprint="f")
 
     assert [row for unit in plan.units for row in rows_of(unit)] == [one.place for one in refs]
     assert [unit.part.name for unit in plan.units] == list(plan.parts)
@@ -61,14 +61,12 @@ def test_units_are_packed_in_order_and_as_full_as_they_may_be(
 def test_a_unit_may_be_filled_to_the_last_byte() -> None:
     refs = [ref(row, n_bytes=100) for row in range(4)]
     for spare_bytes, sizes in ((0, [2, 2]), (-1, [1, 1, 1, 1])):
-        plan = plan_units(
-            refs, unit_bytes=2 * (100 + OVERHEAD_BYTES) + spare_bytes, fingerprint="f"
-        )
+        plan = plan_here(refs, unit_bytes=2 * (100 + OVERHEAD_BYTES) + spare_bytes, fingerprint="f")
         assert [len(unit.refs) for unit in plan.units] == sizes
 
 
 def test_the_first_document_with_an_id_stays() -> None:
-    plan = plan_units(
+    plan = plan_here(
         [ref(0, "a"), ref(1, "a"), ref(2, "b"), ref(3, error=UNREADABLE), ref(4, "a")],
         unit_bytes=10**6,
         fingerprint="f",
@@ -90,13 +88,13 @@ def test_the_first_document_with_an_id_stays() -> None:
 
 def test_an_unreadable_document_takes_no_id() -> None:
     unreadable = ref(0, error=UNREADABLE)
-    plan = plan_units([unreadable, ref(1, "a")], unit_bytes=10**6, fingerprint="f")
+    plan = plan_here([unreadable, ref(1, "a")], unit_bytes=10**6, fingerprint="f")
     assert [one.error for one in plan.units[0].refs] == [UNREADABLE, None]
 
 
 def test_names_tell_fingerprints_and_documents_apart() -> None:
     names = {
-        plan_units([one], unit_bytes=10**6, fingerprint=fingerprint).parts[0]
+        plan_here([one], unit_bytes=10**6, fingerprint=fingerprint).parts[0]
         for fingerprint in ("f", "g")
         for one in (
             ref(0),
@@ -110,11 +108,11 @@ def test_names_tell_fingerprints_and_documents_apart() -> None:
 
 
 def test_names_never_change() -> None:
-    assert plan_units([ref(0)], unit_bytes=1, fingerprint="f").parts == ("000000-6323673db2ea",)
+    assert plan_here([ref(0)], unit_bytes=1, fingerprint="f").parts == ("000000-6323673db2ea",)
 
 
 def test_no_documents_have_no_units() -> None:
-    assert plan_units([], unit_bytes=1, fingerprint="f") == Plan()
+    assert plan_here([], unit_bytes=1, fingerprint="f") == Plan()
 
 
 @given(st.lists(LINES, min_size=2, max_size=5), st.sampled_from([1, 3_000, 5_000]))
@@ -124,8 +122,8 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
     output = Output()
     for lines in history:
         before = output.identities
-        fresh = plan_units(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
-        plan = plan_units(
+        fresh = plan_here(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f")
+        plan = plan_here(
             refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
 
@@ -140,7 +138,7 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
         ordinals = [part.ordinal for part in output.parts]
         assert ordinals == sorted(set(ordinals))
 
-        again = plan_units(
+        again = plan_here(
             refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts
         )
         assert again.units == ()
@@ -149,9 +147,9 @@ def test_incremental_outputs_hold_the_rows_of_fresh_ones(
 
 def test_rows_that_are_copied_keep_the_fingerprint_that_they_were_made_with() -> None:
     documents = refs_of({row: (f"d{row}", 0) for row in range(3)})
-    (first,) = plan_units(documents[:2], unit_bytes=10**6, fingerprint="old").units
+    (first,) = plan_here(documents[:2], unit_bytes=10**6, fingerprint="old").units
 
-    plan = plan_units(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
+    plan = plan_here(documents[1:], unit_bytes=10**6, fingerprint="new", earlier=[first.part])
 
     assert [unit.part.fingerprint for unit in plan.units] == ["old", "new"]
     assert [unit.copy_from for unit in plan.units] == [(first.part.name,), ()]
@@ -161,12 +159,12 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
     def documents(*versions: int) -> Sequence[DocumentRef]:
         return refs_of({row: (f"d{row}", version) for row, version in enumerate(versions)})
 
-    first = plan_units(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
+    first = plan_here(documents(0, 0, 0, 0), unit_bytes=2_500, fingerprint="f")
     output = Output()
     output.apply(first)
     assert [len(part.documents) for part in output.parts] == [2, 2]
 
-    second = plan_units(
+    second = plan_here(
         documents(0, 0, 0, 1, 0), unit_bytes=2_500, fingerprint="f", earlier=output.parts
     )
 
@@ -181,12 +179,12 @@ def test_a_part_that_lost_nothing_stays_as_it_is() -> None:
 
 def test_a_part_that_lacks_what_is_derived_from_its_rows_gets_that_alone() -> None:
     documents = refs_of({row: (f"d{row}", 0) for row in range(4)})
-    first = plan_units(documents, unit_bytes=2_500, fingerprint="f")
+    first = plan_here(documents, unit_bytes=2_500, fingerprint="f")
     earlier = [unit.part for unit in first.units]
     assert len(earlier) == 2
     names = [part.name for part in earlier]
 
-    planned = plan_units(
+    planned = plan_here(
         documents, unit_bytes=2_500, fingerprint="g", earlier=earlier, outdated=names[1:]
     )
 
@@ -197,7 +195,7 @@ def test_a_part_that_lacks_what_is_derived_from_its_rows_gets_that_alone() -> No
     assert not unit.refs
 
     # One that loses a document is written anew whatever else it lacks.
-    planned = plan_units(
+    planned = plan_here(
         documents[:-1], unit_bytes=2_500, fingerprint="g", earlier=earlier, outdated=names
     )
     assert [unit.keeps_rows for unit in planned.units] == [True, False]
@@ -228,8 +226,8 @@ def test_a_row_put_in_the_middle_costs_one_row() -> None:
         return [ref(row, one, digest=one, n_bytes=600) for row, one in enumerate(ids)]
 
     output = Output()
-    output.apply(plan_units(refs(*"abcdefgh"), unit_bytes=2_500, fingerprint="f"))
-    plan = plan_units(refs(*"abcxdefgh"), unit_bytes=2_500, fingerprint="f", earlier=output.parts)
+    output.apply(plan_here(refs(*"abcdefgh"), unit_bytes=2_500, fingerprint="f"))
+    plan = plan_here(refs(*"abcxdefgh"), unit_bytes=2_500, fingerprint="f", earlier=output.parts)
     assert [one.document_id for unit in plan.units for one in unit.refs] == ["x"]
     assert [unit.copy_from for unit in plan.units] == [()]
     assert (plan.n_unchanged, plan.n_removed) == (8, 0)
@@ -238,7 +236,7 @@ def test_a_row_put_in_the_middle_costs_one_row() -> None:
 def test_an_error_that_names_a_place_is_written_anew_where_the_place_changes() -> None:
     def plan(*ids: str) -> list[PlannedDocument]:
         refs = [ref(row, one, digest=one) for row, one in enumerate(ids)]
-        (unit,) = plan_units(refs, unit_bytes=10**6, fingerprint="f").units
+        (unit,) = plan_here(refs, unit_bytes=10**6, fingerprint="f").units
         return list(unit.part.documents)
 
     before, after = plan("a", "a"), plan("x", "a", "a")
@@ -249,7 +247,7 @@ def test_an_error_that_names_a_place_is_written_anew_where_the_place_changes() -
 
 def test_what_cannot_be_done_weighs_little() -> None:
     huge = ref(1, error=UNREADABLE, n_bytes=10**9)
-    plan = plan_units([ref(0), huge, ref(2)], unit_bytes=3_000, fingerprint="f")
+    plan = plan_here([ref(0), huge, ref(2)], unit_bytes=3_000, fingerprint="f")
     (unit,) = plan.units
     assert unit.n_bytes == 200
 
@@ -281,10 +279,10 @@ def test_a_plan_in_pieces_is_that_of_all_documents_at_once(
             replace(one, document_id=None, error=UNREADABLE) if draw.random() < 0.1 else one
             for one in refs_of(lines)
         ]
-        plan = plan_units(refs, **given_)
+        plan = plan_here(refs, **given_)
         assert plan == plan_plainly(refs, **given_)
         output.apply(
-            plan_units(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts)
+            plan_here(refs_of(lines), unit_bytes=unit_bytes, fingerprint="f", earlier=output.parts)
         )
 
 
@@ -301,9 +299,9 @@ def test_units_end_where_a_stretch_does() -> None:
     """Blocks of three documents are put together until they hold two units' worth."""
     refs = [ref(row, n_bytes=88) for row in range(14)]
     # Of 600 bytes each: three in a unit, and a stretch is full with the third block's 5,400.
-    plan = plan_units(refs, unit_bytes=2_000, fingerprint="f")
+    plan = plan_here(refs, unit_bytes=2_000, fingerprint="f")
     assert [len(unit.refs) for unit in plan.units] == [3, 3, 3, 3, 2]
-    plan = plan_units(refs, unit_bytes=2_500, fingerprint="f")
+    plan = plan_here(refs, unit_bytes=2_500, fingerprint="f")
     assert [len(unit.refs) for unit in plan.units] == [4, 4, 1, 4, 1]
     assert [unit.part.ordinal for unit in plan.units] == [0, 1, 2, 3, 4]
     assert [row for unit in plan.units for row in rows_of(unit)] == [one.place for one in refs]
@@ -315,8 +313,8 @@ def test_a_few_changes_all_over_make_few_parts() -> None:
         return [ref(row, digest=f"{row in changed}", n_bytes=88) for row in range(30)]
 
     output = Output()
-    output.apply(plan_units(refs(), unit_bytes=10_000, fingerprint="f"))
-    plan = plan_units(refs(0, 13, 29), unit_bytes=10_000, fingerprint="f", earlier=output.parts)
+    output.apply(plan_here(refs(), unit_bytes=10_000, fingerprint="f"))
+    plan = plan_here(refs(0, 13, 29), unit_bytes=10_000, fingerprint="f", earlier=output.parts)
     encoded = [unit for unit in plan.units if not unit.copy_from]
     assert [[one.row for one in unit.refs] for unit in encoded] == [[0, 13, 29]]
 
@@ -331,7 +329,7 @@ def test_duplicates_and_changes_are_found_across_blocks() -> None:
     output = Output()
     for lines in history:
         given_ = {"unit_bytes": 10**6, "fingerprint": "f", "earlier": output.parts}
-        plan = plan_units(refs_of(lines), **given_)
+        plan = plan_here(refs_of(lines), **given_)
         assert plan == plan_plainly(refs_of(lines), **given_)
         output.apply(plan)
 

@@ -25,7 +25,7 @@ from support.runs import (
     write_texts,
 )
 
-from longbert.config import run_config
+from longbert.config import RunConfig, run_config
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.models import load_models
 from longbert.engine import remembered
@@ -148,15 +148,19 @@ def test_another_environment_is_refused_as_ever(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = run_config({"input": "docs", "embed": str(place / "model")})
-    before = models_key(config)
-    assert before == models_key(replace(config, inputs=("others",), unit_bytes=1))
+
+    def key(config: RunConfig) -> str | None:
+        return models_key(RunContext(config, LocalFileSystem()))
+
+    before = key(config)
+    assert before == key(replace(config, inputs=("others",), unit_bytes=1))
     monkeypatch.setattr(remembered, "machine_digest", lambda: "another")
-    assert before != models_key(config)
+    assert before != key(config)
 
 
 def test_models_that_bring_code_are_loaded_each_time(place: Path) -> None:
     settings = {"input": "docs", "embed": str(place / "model"), "trust_remote_code": True}
-    assert models_key(run_config(settings)) is None
+    assert models_key(RunContext(run_config(settings), LocalFileSystem())) is None
 
 
 @pytest.fixture

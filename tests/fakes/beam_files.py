@@ -22,9 +22,14 @@ class _Upload(io.BytesIO):
         self._path = path
 
     def close(self) -> None:
-        if not self.closed:
-            self._store.write(self._path, self.getvalue())
+        if self.closed:
+            return
+        data = self.getvalue()
         super().close()
+        if self._path in self._store.cut:
+            self._store.write(self._path, data[: len(data) // 2])
+            raise RuntimeError("the connection was lost")
+        self._store.write(self._path, data)
 
 
 class MemoryFileSystem(FileSystem):

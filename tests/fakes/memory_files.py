@@ -18,18 +18,21 @@ class MemoryFiles(FileSystem):
         data: what is in them.
         opened: paths that were opened, in order.
         refused: paths that may be neither opened nor written.
+        cut: paths of which only half arrives where they are written through Beam.
     """
 
     def __init__(self) -> None:
         self.data: dict[str, bytes] = {}
         self.opened: list[str] = []
         self.refused: set[str] = set()
+        self.cut: set[str] = set()
 
     def clear(self) -> None:
         """Forget everything."""
         self.data.clear()
         self.opened.clear()
         self.refused.clear()
+        self.cut.clear()
 
     def is_folder(self, path: str) -> bool:
         return any(name.startswith(f"{path}/") for name in self.data)

@@ -12,6 +12,7 @@ from typing import IO
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
+from longbert.store.leftovers import unnamed_files
 from longbert.store.lock import Holder
 from longbert.store.manifest import Manifest, from_json
 from longbert.store.shards import read_parts
@@ -86,7 +87,7 @@ def _removal_before_the_manifest() -> None:
             output = OutputFolder(LocalFileSystem(), os.path.dirname(path))
             shards = from_json(data, Manifest, path=path).shards
             named = [shard.file for shard in shards]
-            output.remove_all([*output.unnamed(read_parts(output, shards), named)])
+            output.remove_all([*unnamed_files(output, read_parts(output, shards), named)])
         write(path, data)
 
     _instead(writing)

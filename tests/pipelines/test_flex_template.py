@@ -19,6 +19,8 @@ from typing import Any
 import click
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from longbert.beam.options import pipeline_options
 from longbert.cli.options import given as given_on_command_line
@@ -28,6 +30,7 @@ from longbert.config_text import read_toml
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "pipelines" / "dataflow"
+CONSTRAINTS = FOLDER / "constraints.txt"
 PARAMETERS = {
     one["name"]: one for one in json.loads((FOLDER / "metadata.json").read_text())["parameters"]
 }
@@ -53,8 +56,9 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         ("minilm", "minilm"),
         ("/models/mine", "/models/mine"),
         ("some/model@main", "some/model@main"),
+        ("gs://box/models/mine", "gs://box/models/mine"),
     ],
-    "classify": [("none", ()), ("/models/a,/models/b", ("/models/a", "/models/b"))],
+    "classify": [("none", ()), ("/models/a,s3://box/b", ("/models/a", "s3://box/b"))],
     "ner": [("entities-en", ("entities-en",)), ("/models/a,/models/b", ("/models/a", "/models/b"))],
     "window": [("128", 128)],
     "overlap": [("0", 0), ("32", 32)],
@@ -91,7 +95,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
 BAD = {
     "input": ["", "docs/", "gs://", "gs:///in", "gs://box/a b", "gs://box/a,", ",gs://box/a"],
     "output": ["", "out", "gs://box/a,gs://box/b", "gs://box/ a"],
-    "embed": ["", "a b", "x;y", "a,b"],
+    "embed": ["", "a b", "x;y", "a,b", "http://box/a", "a:b"],
     "classify": ["", "a,", "a b"],
     "ner": ["", ",a", "a\nb"],
     "window": ["0", "-1", "12.5", "many", ""],
@@ -276,6 +280,8 @@ def test_the_template_starts_a_small_job(tmp_path: Path) -> None:
 
 IMAGE_BYTES = 3_000_000_000
 """Of the CPU image: every new machine waits until it has it all."""
+GPU_IMAGE_BYTES = 8_000_000_000
+"""Of the other, most of which are the libraries of NVIDIA's that PyTorch wants."""
 BASE_BYTES = 250_000_000
 """Debian slim with Python, Beam's boot and the launcher; they are not here to be measured."""
 
@@ -303,6 +309,10 @@ def test_the_steps_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> N
                 # An absolute path is one of the image.
                 to = tmp_path / target.lstrip("/") if target.startswith("/") else template / target
                 subprocess.run(["cp", "-r", ROOT / source, to], check=True)
+                if source == str(CONSTRAINTS.relative_to(ROOT)):
+                    # This machine's PyTorch stands for the pinned one.
+                    lines = to.read_text().splitlines(keepends=True)
+                    to.write_text("".join(one for one in lines if not one.startswith("torch=")))
         elif kind == "RUN":
             # No other index is asked: the build that is installed here has to be found again.
             torch = f"torch=={importlib.metadata.version('torch')}"
@@ -345,6 +355,48 @@ def test_the_steps_of_the_image_work_in_a_clean_environment(tmp_path: Path) -> N
     assert manifest["counts"]["documents"] == 1
 
 
+def _pinned() -> dict[str, tuple[str, int, int]]:
+    """Version, bytes as installed and bytes to download of each package of the GPU image."""
+    lines = CONSTRAINTS.read_text().splitlines()[1:]
+    found = [re.fullmatch(r"([a-z0-9-]+)==(\S+)  # (\d+) (\d+)", line) for line in lines]
+    return {one[1]: (one[2], int(one[3]), int(one[4])) for one in found if one is not None}
+
+
+def test_the_gpu_image_stays_small() -> None:
+    """By the wheels that it is pinned to; nothing here could run it."""
+    pinned = _pinned()
+    assert len(pinned) == len(CONSTRAINTS.read_text().splitlines()) - 1
+    n_bytes = sum(installed for _, installed, _ in pinned.values())
+    assert n_bytes + BASE_BYTES < GPU_IMAGE_BYTES
+    # The sizes are those of the CUDA build.
+    assert {"nvidia-cudnn-cu13", "nvidia-cublas", "triton"} <= pinned.keys()
+    assert pinned["torch"][1] > 800_000_000
+
+
+def test_what_is_pinned_is_what_the_project_asks_for() -> None:
+    """Down to the last requirement; `pin.py` renews what a change of pyproject.toml outdates."""
+    pinned = _pinned()
+    assert pinned["apache-beam"][0] == _defaults()["BEAM"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    left = [Requirement(one) for one in project["dependencies"] + extras["gcp"] + extras["cpu"]]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while left:
+        requirement = left.pop()
+        name = canonicalize_name(requirement.name)
+        if (name, frozenset(requirement.extras)) in seen:
+            continue
+        seen.add((name, frozenset(requirement.extras)))
+        assert name in pinned, f"{name} is not pinned: run pipelines/dataflow/pin.py"
+        assert requirement.specifier.contains(pinned[name][0], prereleases=True), name
+        environments = [{"extra": one} for one in (*requirement.extras, "")]
+        left += [
+            one
+            for one in map(Requirement, importlib.metadata.requires(name) or ())
+            if one.marker is None or any(one.marker.evaluate(each) for each in environments)
+        ]
+
+
 @pytest.mark.parametrize("config", sorted(ROOT.glob("pipelines/configs/dataflow-*.toml")))
 def test_parameters_take_what_the_configurations_use(config: Path) -> None:
     settings = read_toml(config.read_text(), name=config.name)
@@ -358,11 +410,12 @@ def test_parameters_take_what_the_configurations_use(config: Path) -> None:
 
 
 def test_packages_are_added_up_as_they_will_be_unpacked(tmp_path: Path) -> None:
-    sizes = runpy.run_path(str(FOLDER / "image_size.py"))
+    sizes = runpy.run_path(str(FOLDER / "pin.py"))
     wheel = tmp_path / "a-1-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("a/b.bin", b"0" * 5_000_000)
         file.writestr("a/c.bin", os.urandom(100_000))
-    unpacked, packed = sizes["wheel_bytes"](wheel.as_uri())
-    assert unpacked == 5_100_000
+        file.writestr("a/d.py", b"#" * 1_000)
+    unpacked, packed = sizes["archive_bytes"](wheel.as_uri())
+    assert unpacked == 5_102_000, "a module once more, compiled"
     assert packed == wheel.stat().st_size < 200_000

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.listing import list_inputs
 from support.reading import (
     FILES,
     CountingFileSystem,
@@ -17,7 +18,6 @@ from support.reading import (
 
 from longbert.core.units import PlannedDocument
 from longbert.readers.documents import scan
-from longbert.readers.inputs import list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, ErrorRow
 

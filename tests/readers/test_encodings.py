@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from support.listing import list_inputs
 from support.reading import documents, errors, items, scanned, write_lines
 
 from longbert.core.units import PlannedDocument
@@ -16,7 +17,6 @@ from longbert.readers.encodings import (
     named_encoding,
     parse_encodings,
 )
-from longbert.readers.inputs import list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import ErrorRow, InputFile
 from longbert.store.filesystem import LocalFileSystem

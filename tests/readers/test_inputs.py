@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.listing import Listing, list_inputs
 
 from longbert.errors import InputError
 from longbert.readers.documents import read, scan
-from longbert.readers.inputs import IN_AN_OUTPUT, Listing, list_inputs
+from longbert.readers.inputs import IN_AN_OUTPUT
 from longbert.readers.kinds import KINDS
 from longbert.readers.settings import ReadSettings
 from longbert.store.filesystem import FileInfo, LocalFileSystem

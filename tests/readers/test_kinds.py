@@ -7,12 +7,12 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from support.listing import list_inputs
 from support.reading import FILES, SETTINGS, documents, errors, items, scanned, write_lines
 
 from longbert.core.units import PlannedDocument
 from longbert.errors import FingerprintError, InputError
 from longbert.readers import kinds
-from longbert.readers.inputs import list_inputs
 from longbert.readers.kinds import Extract, Kind, kind_named, kind_of
 from longbert.records import Document
 

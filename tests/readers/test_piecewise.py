@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.listing import list_inputs
 from support.texts import SCRIPTS
 
 from longbert.errors import DocumentError
 from longbert.readers import pieces, piecewise
 from longbert.readers.decoding import BOMS, decode
 from longbert.readers.documents import read, read_pieces, scan
-from longbert.readers.inputs import list_inputs
 from longbert.readers.pieces import DocumentPieces
 from longbert.readers.piecewise import codec_of, decoded_pieces, survey
 from longbert.readers.settings import ReadSettings

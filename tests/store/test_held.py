@@ -1,10 +1,12 @@
 """Files that are held survive what happens to the folder."""
 
+import errno
 import hashlib
 import os
 import tempfile
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from fakes.memory_files import MemoryFiles
 
@@ -73,3 +75,14 @@ def test_a_large_file_elsewhere_is_mapped_from_a_copy_that_is_gone(
         mapped = output.open_mapped("a")
         assert bytes(mapped) == files.data["out/a"]
         assert list(tmp_path.iterdir()) == []
+
+
+def test_more_files_than_can_be_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        # As pyarrow has it from mmap.
+        raise OSError(errno.ENOMEM, "Memory mapping file failed: Cannot allocate memory", path)
+
+    (tmp_path / "a").write_bytes(b"a")
+    monkeypatch.setattr(pa, "memory_map", refuse)
+    with pytest.raises(OutputError, match=r"a cannot be mapped.*vm\.max_map_count.*--unit-bytes"):
+        HeldFile(OutputFolder(LocalFileSystem(), str(tmp_path)), "a")

@@ -114,7 +114,7 @@ def blocks_of(refs: Iterable[DocumentRef]) -> list[Block]:
     return [*blocks(0, refs)]
 
 
-def plan_units(
+def plan_here(
     refs: Iterable[DocumentRef],
     *,
     unit_bytes: int,

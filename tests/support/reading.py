@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from longbert.readers.documents import read, scan
-from longbert.readers.inputs import list_inputs
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentRef, ErrorRow, InputFile
 from longbert.store.filesystem import LocalFileSystem
+from support.listing import list_inputs
 
 FILES = LocalFileSystem()
 SETTINGS = ReadSettings()

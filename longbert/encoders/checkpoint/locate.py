@@ -15,6 +15,7 @@ from longbert.encoders.checkpoint.check import (
     check_tokenizer_files,
     check_weight_files,
 )
+from longbert.encoders.checkpoint.copies import is_remote
 from longbert.encoders.checkpoint.files import PICKLED_WEIGHTS, SETTINGS, WEIGHTS
 from longbert.encoders.checkpoint.head_folder import HeadConfig, check_files, is_head, read_head
 from longbert.encoders.checkpoint.packaged import NAMES, packaged_folder
@@ -70,7 +71,8 @@ def find_model(
     """Find a model and check, without loading it, that it fits a task and is safe to load.
 
     Args:
-        name: a packaged name, a local folder, or a hub id with optional ``@revision``.
+        name: a packaged name, a local folder, or a hub id with optional ``@revision``; see
+            :func:`longbert.encoders.checkpoint.copies.local_copies` for one in an object store.
         task: name of a task of :data:`longbert.tasks.TASKS`.
         config: for what the user trusts.
         with_weights: whether weights are needed, too; if not, none are downloaded or checked.
@@ -109,6 +111,11 @@ def _locate(name: str, config: ModelConfig, *, with_weights: bool) -> Path:
     packaged = packaged_folder(name, with_weights=with_weights)
     if packaged is not None:
         return packaged
+    if is_remote(name):
+        raise ModelError(
+            f"model {name!r} is not on this machine, and only models that are named with --embed, "
+            "--classify, --ner or --rerank are fetched: copy its folder here, and name that"
+        )
     if Path(name).is_dir():
         return Path(name)
     if Path(name).exists():

@@ -9,6 +9,7 @@ from longbert.engine.verify.problems import Mend, Problem
 from longbert.errors import OutputError
 from longbert.index.build import index_files
 from longbert.store.folder import OutputFolder
+from longbert.store.leftovers import foreign_tables, unnamed_files
 from longbert.store.manifest import Manifest, PartEntry
 from longbert.store.tables import TABLES
 
@@ -47,7 +48,7 @@ def extra_files(
         manifest: of it.
         parts: that its shards list.
     """
-    for file in sorted(output.foreign_tables()):
+    for file in sorted(foreign_tables(output)):
         yield Problem(
             f"{file} does not belong to this output, but readers that glob the folder will pick "
             "it up",
@@ -61,7 +62,7 @@ def extra_files(
         except OutputError:
             # A damaged description is found with the index.
             return
-    for file in sorted(output.unnamed(parts, named)):
+    for file in sorted(unnamed_files(output, parts, named)):
         yield Problem(
             f"{file} is left from another run: the manifest does not name it, but readers that "
             "glob the folder will pick it up",

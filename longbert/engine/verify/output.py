@@ -10,18 +10,19 @@ from longbert.engine.verify.files import extra_files
 from longbert.engine.verify.parts import part_problems
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.engine.verify.records import record_problems
+from longbert.engine.verify.seen import SeenDocuments
 from longbert.errors import DamagedError, OutputError, UnfinishedError
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
-from longbert.store.manifest import Manifest, PartEntry, RowFingerprint
-from longbert.store.shards import n_parts, read_parts, read_shard, sums_up
+from longbert.store.manifest import Manifest, RowFingerprint
+from longbert.store.shards import n_parts, part_names, read_parts, read_shard, sums_up
 
 
 def verify_output(output: OutputFolder) -> Iterator[Problem]:
     """Read a whole output and yield each problem.
 
-    One part at a time is in memory, plus the ids of all documents.
+    One part at a time is in memory. Names and ids are sorted on disk.
 
     Raises:
         ConfigError: there is no output to check.
@@ -38,37 +39,39 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
         for what in _manifest_problems(manifest)
     )
     yield from record_problems(output)
-    seen: set[str] = set()
-    damaged: set[str | None] = set()
-    listed: list[PartEntry] = []
-    for shard in manifest.shards:
-        try:
-            entries = read_shard(output, shard)
-        except OutputError:
-            damaged.add(None)
-            message = f"{shard.file} is missing or does not match its SHA-256 in the manifest"
-            yield Problem(message, Mend.MANIFEST, file=shard.file)
-            continue
-        listed += entries
-        if not sums_up(shard, entries):
-            message = f"{MANIFEST}: {shard.file} does not hold what it says of it"
-            yield Problem(message, Mend.MANIFEST, file=shard.file)
-        for entry in entries:
-            for problem in part_problems(output, entry, manifest, seen):
-                damaged.add(problem.part)
-                yield problem
-    if len(listed) < n_parts(manifest.shards):
+    is_damaged = False
+    n_listed = 0
+    with SeenDocuments() as seen:
+        for shard in manifest.shards:
+            try:
+                entries = read_shard(output, shard)
+            except OutputError:
+                message = f"{shard.file} is missing or does not match its SHA-256 in the manifest"
+                yield Problem(message, Mend.MANIFEST, file=shard.file)
+                continue
+            n_listed += len(entries)
+            if not sums_up(shard, entries):
+                message = f"{MANIFEST}: {shard.file} does not hold what it says of it"
+                yield Problem(message, Mend.MANIFEST, file=shard.file)
+            for entry in entries:
+                for problem in part_problems(output, entry, manifest, seen):
+                    is_damaged = True
+                    yield problem
+        for problem in seen.twice():
+            is_damaged = True
+            yield problem
+    if n_listed < n_parts(manifest.shards):
         # Which files belong to the output cannot be said.
         return
-    yield from extra_files(output, manifest, listed)
+    yield from extra_files(output, manifest, read_parts(output, manifest.shards))
     if manifest.index is not None:
         yield from (
             Problem(what, Mend.INDEX, file=manifest.index.file)
             for what in index_problems(
                 output,
-                [entry.name for entry in listed],
+                part_names(output, manifest.shards),
                 manifest.index,
-                with_tables=not damaged,
+                with_tables=not is_damaged,
             )
         )
 

@@ -11,6 +11,7 @@ from longbert.core.units import part_name
 from longbert.engine.verify.files import check_file
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.engine.verify.rows import plain_rows, row_problems
+from longbert.engine.verify.seen import SeenDocuments
 from longbert.errors import OutputError
 from longbert.index.catalog import INDEXED_COLUMNS, is_catalog_of
 from longbert.index.lexical.part import open_part
@@ -22,7 +23,7 @@ from longbert.store.tables import counts_of_tables, table_names
 
 
 def part_problems(
-    output: OutputFolder, entry: PartEntry, manifest: Manifest, seen: set[str]
+    output: OutputFolder, entry: PartEntry, manifest: Manifest, seen: SeenDocuments
 ) -> Iterator[Problem]:
     """Check a part.
 
@@ -30,7 +31,7 @@ def part_problems(
         output: the folder.
         entry: of the part in the manifest.
         manifest: of the output.
-        seen: ids of the documents of the parts before; those of this one are added.
+        seen: is told of its documents.
     """
     file = receipt_file(entry.name)
     receipt = output.receipt(entry.name)
@@ -56,7 +57,8 @@ def part_problems(
     messages: list[str] = []
     if len(tables) == len(names):
         messages += _count_problems(receipt, entry, tables)
-        messages += row_problems(tables, manifest.rows.settings, seen)
+        messages += row_problems(tables, manifest.rows.settings)
+        seen.add(entry.name, tables["documents"])
     for what in messages:
         yield Problem(f"part {entry.name}: {what}", Mend.PART, part=entry.name)
 

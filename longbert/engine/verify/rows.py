@@ -17,22 +17,19 @@ from longbert.store.manifest import RowSettings
 Rows = list[dict[str, Any]]
 
 
-def row_problems(
-    tables: Mapping[str, pa.Table], settings: RowSettings, seen: set[str]
-) -> Iterator[str]:
+def row_problems(tables: Mapping[str, pa.Table], settings: RowSettings) -> Iterator[str]:
     """Check the rows of all tables of a part.
 
     Args:
         tables: of the part, by name.
         settings: that the rows were made with.
-        seen: ids of the documents of the parts before; those of this one are added.
     """
     has_vectors = any(head.name == "embedding" for one in settings.passes for head in one.heads)
     for table in ("documents", "passages"):
         yield from _vector_problems(table, tables[table], has_vectors=has_vectors)
     # Passes over whole documents come first; without a pass, passages take all of the text.
     reads_all = not settings.passes or settings.passes[0].reads == "all"
-    yield from _document_problems(tables, seen, reads_all=reads_all)
+    yield from _document_problems(tables, reads_all=reads_all)
 
 
 def plain_rows(table: pa.Table) -> Rows:
@@ -64,9 +61,7 @@ def _vector_problems(name: str, table: pa.Table, *, has_vectors: bool) -> Iterat
             )
 
 
-def _document_problems(
-    tables: Mapping[str, pa.Table], seen: set[str], *, reads_all: bool
-) -> Iterator[str]:
+def _document_problems(tables: Mapping[str, pa.Table], *, reads_all: bool) -> Iterator[str]:
     failed = {(row["source"], row["document_id"]) for row in plain_rows(tables["errors"])}
     passages = _by_document(tables["passages"])
     entities = _by_document(tables["entities"])
@@ -75,9 +70,8 @@ def _document_problems(
     for row in plain_rows(tables["documents"]):
         document_id = row["document_id"]
         where = f"document {document_id!r}"
-        if document_id in seen or (row["source"], document_id) in failed:
+        if (row["source"], document_id) in failed:
             yield f"{where}: in the output twice"
-        seen.add(document_id)
         if reads_all and row["n_chars_covered"] != row["n_chars"]:
             yield f"{where}: {row['n_chars_covered']} of {row['n_chars']} characters are covered"
         own = passages.pop(document_id, [])

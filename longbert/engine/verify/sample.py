@@ -16,6 +16,7 @@ from longbert.engine.prepare import row_fingerprint
 from longbert.engine.verify.problems import Mend, Problem, Sampled
 from longbert.errors import DocumentError, FingerprintError
 from longbert.records import Document
+from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.manifest import to_builtins
 from longbert.store.parquet import read_batches, read_table
@@ -30,6 +31,7 @@ def sample_problems(
     config: RunConfig,
     n_documents: int,
     *,
+    filesystem: FileSystem,
     notify: Callable[[Sampled], None] = lambda _: None,
 ) -> Iterator[Problem]:
     """Encode some documents again from the texts in the output, and compare all their rows.
@@ -40,6 +42,7 @@ def sample_problems(
         output: the folder.
         config: the settings of the run that made it.
         n_documents: how many, at most.
+        filesystem: opens the places of the run.
         notify: told which ones, once all of them are compared.
 
     Raises:
@@ -47,7 +50,7 @@ def sample_problems(
         ModelError: a model is missing.
         OutputError: a table is damaged.
     """
-    context = RunContext(config, output.filesystem)
+    context = RunContext(config, filesystem)
     models = load_run_models(context)
     own = row_fingerprint(config, models)
     manifest = output.finished()

@@ -1,0 +1,76 @@
+"""Files in an output folder that its manifest does not name."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Iterator
+
+from longbert.store.filesystem import TEMPORARY_SUFFIX, finished_name, join
+from longbert.store.folder import OutputFolder
+from longbert.store.layout import (
+    INDEX,
+    LEXICAL,
+    LOCK,
+    PART_SUFFIXES,
+    RECEIPTS,
+    SHARDS,
+    TOP_FILES,
+    is_own,
+    part_file,
+)
+from longbert.store.manifest import PartEntry
+from longbert.store.sorting import ExternalSort
+
+
+def unnamed_files(
+    output: OutputFolder, parts: Iterable[PartEntry], others: Iterable[str]
+) -> Iterator[str]:
+    """Longbert's own files that a manifest does not name, relative to the output.
+
+    This includes the unfinished files of killed processes. Names of parts may not fit into memory,
+    so both sides are sorted and compared in order.
+
+    Args:
+        output: the folder.
+        parts: that its shards list.
+        others: files of shards and index that it names.
+    """
+    with ExternalSort[tuple[str, str]]() as named:
+        for part in parts:
+            named.add((part.name, part.path(LEXICAL)))
+        for folder in PART_SUFFIXES:
+            own = (
+                lexical if folder == LEXICAL else part_file(folder, name)
+                for name, lexical in named.rows()
+            )
+            yield from _others_in(output, folder, own)
+    ordered = sorted(others)
+    for folder in (SHARDS, INDEX):
+        yield from _others_in(output, folder, iter(ordered))
+    beside = output.filesystem.match(join(glob.escape(output.path), f"*{TEMPORARY_SUFFIX}"))
+    on_top = sorted(info.path.rpartition("/")[2] for info in beside)
+    yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
+
+
+def foreign_tables(output: OutputFolder) -> Iterator[str]:
+    """Files among the tables that longbert did not write, relative to the output."""
+    for folder, suffix in PART_SUFFIXES.items():
+        if folder == RECEIPTS:
+            continue
+        for name in output.names(folder):
+            if name.endswith(suffix) and not is_own(folder, name):
+                yield f"{folder}/{name}"
+
+
+def _others_in(output: OutputFolder, folder: str, named: Iterator[str]) -> Iterator[str]:
+    """Longbert's own files in a folder but for those that are given, in order."""
+    with ExternalSort[tuple[str]]() as found:
+        for name in output.names(folder):
+            if is_own(folder, name):
+                found.add((f"{folder}/{name}",))
+        following = next(named, None)
+        for (file,) in found.rows():
+            while following is not None and following < file:
+                following = next(named, None)
+            if following != file:
+                yield file
