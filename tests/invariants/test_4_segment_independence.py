@@ -30,7 +30,7 @@ from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.models import load_models
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.fast import FastTokenizer
-from longbert.engine import document_stream
+from longbert.engine import document_stream, window_groups
 from longbert.engine.encode import encode_documents
 from longbert.engine.meter import NullMeter
 from longbert.records import Document, DocumentResult
@@ -169,7 +169,7 @@ def test_invariant_4_a_stream_of_pieces_has_the_rows_of_the_whole(
     document = Document("a", text)
     monkeypatch.setattr(FastTokenizer, "piece_chars", 40)
     monkeypatch.setattr(BestLabels, "most_held", 30)
-    monkeypatch.setattr(document_stream, "TOKENS_AT_ONCE", 70)
+    monkeypatch.setattr(window_groups, "TOKENS_AT_ONCE", 70)
     n_configurations = 0
     for config in document_configurations(models, tmp_path):
         loaded = load_models(config)
