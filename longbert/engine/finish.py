@@ -20,7 +20,7 @@ from longbert.engine.prepare import Prepared
 from longbert.errors import LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
 from longbert.store.manifest import (
     FORMAT,
     Claim,
@@ -194,6 +194,7 @@ def publish(
     if unnamed:
         check()
         output.remove_all(unnamed)
+        output.filesystem.remove_folder(output.join(SEGMENTS))
     return Published(manifest, built, is_indexed)
 
 

@@ -23,6 +23,7 @@ from longbert.store.layout import (
     MANIFEST,
     PART_SUFFIXES,
     RECEIPTS,
+    SEGMENTS,
     SHARDS,
     TOP_FILES,
     is_own,
@@ -306,10 +307,12 @@ class OutputFolder:
                 return f"{folder}/{name}" in kept
             if folder == LEXICAL:
                 return f"{folder}/{name}" in lexical
+            if folder == SEGMENTS:
+                return False
             suffix = PART_SUFFIXES[folder]
             return name.endswith(suffix) and name.removesuffix(suffix) in names
 
-        for folder in (*PART_SUFFIXES, SHARDS, INDEX):
+        for folder in (*PART_SUFFIXES, SHARDS, INDEX, SEGMENTS):
             for path in self._files(folder):
                 name = path.rpartition("/")[2]
                 if is_own(folder, name) and not is_named(folder, name):
