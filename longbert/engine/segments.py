@@ -136,7 +136,7 @@ def encode_segment(
         # Done by an earlier run, or by another worker that was given the same.
         if not (context.output.exists(partials_name) or receipt_of(context, unit) is not None):
             raise _missing(context, windows_name)
-        context.meter.add({"bytes": segment.n_bytes})
+        context.meter.add({"bytes": segment.n_bytes, "resumed_bytes": segment.n_bytes})
         return DoneSegment(segment.number)
     windows = _unpacked(context, windows_name, data, list[TokenWindow])
     group = WindowGroup(segment.pass_number, windows, segment.n_bytes)
@@ -144,7 +144,9 @@ def encode_segment(
         partials = encode_group(models(), group, meter=context.meter)
     except DocumentError as failure:
         return DoneSegment(segment.number, failure)
-    context.output.write(partials_name, pack(partials))
+    with timed(context.meter, "writing"):
+        context.output.write(partials_name, pack(partials))
+    context.meter.add({"segments": 1})
     context.output.remove_all([windows_name])
     return DoneSegment(segment.number)
 

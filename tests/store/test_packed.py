@@ -68,7 +68,7 @@ def test_tuples_of_different_types_keep_them() -> None:
     ],
 )
 def test_other_bytes_are_refused(data: bytes, kind: Any) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         unpack(data, kind)
 
 
