@@ -194,7 +194,8 @@ def publish(
     if unnamed:
         check()
         output.remove_all(unnamed)
-        output.filesystem.remove_folder(output.join(SEGMENTS))
+        if any(name.startswith(f"{SEGMENTS}/") for name in unnamed):
+            output.filesystem.remove_folder(output.join(SEGMENTS))
     return Published(manifest, built, is_indexed)
 
 

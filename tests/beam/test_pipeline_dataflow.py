@@ -23,7 +23,7 @@ from longbert.config import Execution, run_config
 from longbert.store.manifest import to_builtins
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
-GRAPH_LIMIT_BYTES = 200_000
+GRAPH_LIMIT_BYTES = 250_000
 """Dataflow takes 10 MB."""
 
 STEPS = (
@@ -86,7 +86,7 @@ def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) ->
     assert {f"RunDocuments/{step}" for step in STEPS} <= names
 
     carried = _pickles(graph)
-    makes = carried["RunDocuments/Process units/Process units"]
+    makes = carried["RunDocuments/Process units/ParDo(ProcessUnit)"]
     assert b"gs://bucket/documents" in makes
     assert MODEL_OF_THE_WORKERS.encode() in makes
     own_code = str(Path(longbert.__file__).parent).encode()

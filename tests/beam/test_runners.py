@@ -83,7 +83,7 @@ def test_workers_share_a_document_larger_than_the_rest(
     _run(inputs, tmp_path / "shared", **heads, workers=2)
     assert files_of(tmp_path / "shared") == files_of(tmp_path / "plain")
     plain, shared = (last_run(tmp_path / name)["measured"] for name in ("plain", "shared"))
-    assert shared["segments"] > 2
+    assert shared["segments"] > 1
     assert "segments" not in plain
     for count in ("documents", "windows", "tokens"):
         assert shared[count] == plain[count]
