@@ -24,6 +24,7 @@ from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo
 from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels
+from longbert.engine.segments import least_shared_bytes, may_be_shared
 from longbert.engine.spool import Spool
 from longbert.errors import WorkerError
 from longbert.store.processes import kill_all, process_start, with_helpers
@@ -59,19 +60,27 @@ class LocalUnits:
         """
         job = Job(as_planned(context, prepared), self.info, self.folder)
         file = UnitFile.write(f"{self.folder.folder}/units", units)
+        least_bytes = least_shared_bytes(
+            prepared,
+            n_bytes=sum(unit.n_bytes for unit in units),
+            n_workers=self.n_workers or 1,
+        )
+        if not any(may_be_shared(context, unit, least_bytes=least_bytes) for unit in units):
+            least_bytes = None
+        work = DoUnits(job, file, prepared, least_bytes)
         with own_errors(self.folder):
             if self.n_workers is None:
                 # One copy of the models is enough for this process.
                 kept = job.shared.acquire(models.get) if models.are_loaded else None
-                self._run(job, file, prepared, FnApiRunner())
+                self._run(work, FnApiRunner())
                 del kept
             else:
                 runner = FnApiRunner(_worker_environment(self.folder))
-                self._supervise(lambda: self._run(job, file, prepared, runner))
+                self._supervise(lambda: self._run(work, runner))
 
-    def _run(self, job: Job, units: UnitFile, prepared: Prepared, runner: FnApiRunner) -> None:
+    def _run(self, work: DoUnits, runner: FnApiRunner) -> None:
         pipeline = beam.Pipeline(runner=runner, options=self.options)
-        pipeline | DoUnits(job, units, prepared)
+        pipeline | work
         pipeline.run().wait_until_finish()
 
     def _supervise(self, run: Callable[[], None]) -> None:

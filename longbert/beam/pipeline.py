@@ -13,17 +13,20 @@ import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from longbert.beam.job import Job
+from longbert.beam.making import make_units
 from longbert.beam.planning import plan_units
 from longbert.core.plan_counts import PlanCounts
-from longbert.core.units import Unit, place_of
+from longbert.core.units import place_of
 from longbert.engine.finish import finish
 from longbert.engine.gather import gather_shard
 from longbert.engine.plan import PlanSummary, check_memory, check_missing, summarize
-from longbert.engine.prepare import Prepared, check_machine, prepare
-from longbert.engine.run import RunModels
-from longbert.engine.unit import process_unit
+from longbert.engine.prepare import Prepared, prepare
+from longbert.engine.segments import least_shared_bytes
 from longbert.store.manifest import ShardEntry
 from longbert.store.shards import number_of, shard_of
+
+WORKERS_OF_CLUSTER = 100
+"""For what a share of the work is where workers come and go."""
 
 
 class Prepare(beam.DoFn):  # type: ignore[misc]
@@ -36,32 +39,6 @@ class Prepare(beam.DoFn):  # type: ignore[misc]
         """Yield what later steps need to know about the models."""
         with self._job.reporting():
             yield prepare(self._job.context, self._job.models())
-
-
-class ProcessUnit(beam.DoFn):  # type: ignore[misc]
-    """A unit to the name of its part, and whether there was anything to do."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def setup(self) -> None:
-        """Nothing is loaded before there is a unit that needs it."""
-        self._models = RunModels(self._job.context, self._job.models)
-
-    def process(
-        self, unit: Unit, prepared: Prepared, summary: PlanSummary | None = None
-    ) -> Iterator[tuple[str, bool]]:
-        """Make the unit's part, if this machine would write the planned rows.
-
-        Args:
-            unit: as planned.
-            prepared: what it was planned with.
-            summary: of the plan, which has to be checked before anything is made.
-        """
-        with self._job.reporting(), self._job.failures.working_on(unit):
-            check_machine(prepared.lexical, self._job.context.lexical)
-            was_made = process_unit(self._job.context, unit, lambda: self._models.checked(prepared))
-            yield unit.part.name, was_made
 
 
 class Summarize(beam.DoFn):  # type: ignore[misc]
@@ -133,11 +110,10 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         summary = AsSingleton(
             start | "Summarize" >> beam.ParDo(Summarize(job), AsSingleton(planned.counts), prepared)
         )
-        made = (
-            planned.units
-            | "Spread units" >> beam.Reshuffle()
-            | "Process units" >> beam.ParDo(ProcessUnit(job), prepared, summary)
-        )
+        # Nothing is made before the plan has been checked.
+        least_bytes = AsSingleton(start | "Share" >> beam.Map(_least_bytes, summary, prepared))
+        spread = planned.units | "Spread units" >> beam.Reshuffle()
+        made = make_units(spread, job, prepared, least_bytes)
         n_resumed = (
             made
             | "Resumed" >> beam.Filter(_was_resumed)
@@ -153,6 +129,11 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         return start | "Finish" >> beam.ParDo(
             Finish(job), summary, AsSingleton(n_resumed), AsIter(shards), prepared
         )
+
+
+def _least_bytes(_: None, summary: PlanSummary, prepared: Prepared) -> int | None:
+    n_bytes = summary.counts.n_bytes
+    return least_shared_bytes(prepared, n_bytes=n_bytes, n_workers=WORKERS_OF_CLUSTER)
 
 
 def _was_resumed(made: tuple[str, bool]) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import apache_beam as beam
 
 from longbert.beam.job import Job
-from longbert.beam.pipeline import ProcessUnit
+from longbert.beam.making import make_units
 from longbert.core.units import Unit
 from longbert.engine.prepare import Prepared
 
@@ -56,20 +56,24 @@ class DoUnits(beam.PTransform):  # type: ignore[misc]
         job: what the step gets.
         units: to make.
         prepared: what they were planned with.
+        least_bytes: of a document that workers share; None: they share none.
     """
 
-    def __init__(self, job: Job, units: UnitFile, prepared: Prepared) -> None:
+    def __init__(
+        self, job: Job, units: UnitFile, prepared: Prepared, least_bytes: int | None = None
+    ) -> None:
         super().__init__()
         self._job = job
         self._units = units
         self._prepared = prepared
+        self._least_bytes = least_bytes
 
     def expand(self, pipeline: beam.Pipeline) -> beam.PCollection:
-        """Spread the units and make them."""
-        return (
+        """Read the units and make them."""
+        units = (
             pipeline
             | "Units" >> beam.Create(self._units.starts, reshuffle=False)
             | "Spread units" >> beam.Reshuffle()
             | "Read unit" >> beam.ParDo(ReadUnit(self._units.path))
-            | "Process units" >> beam.ParDo(ProcessUnit(self._job), self._prepared)
         )
+        return make_units(units, self._job, self._prepared, self._least_bytes)

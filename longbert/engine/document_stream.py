@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -18,21 +19,21 @@ from longbert.arrays import FloatVector
 from longbert.core.coverage import UnknownChars
 from longbert.core.passages import PassageStream, SpanStream
 from longbert.core.text_stream import Text, TextStream
-from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.loaded_models import Models
 from longbert.encoders.tokenizers.base import TokenizedText
-from longbert.encoders.tokenizers.stream import tokens_between
 from longbert.engine.batches import run_windows
-from longbert.engine.document_errors import finishing, not_covered, tokenizing, without_tokens
+from longbert.engine.document_errors import finishing, not_covered
 from longbert.engine.meter import Meter, timed
 from longbert.engine.spool import Spool
+from longbert.engine.window_groups import (
+    EncodeGroup,
+    PassReader,
+    TokenizedPiece,
+    WindowGroup,
+    tokenized_pieces,
+)
 from longbert.records import Document, DocumentResult, Passage
-
-if TYPE_CHECKING:
-    from longbert.encoders.passes import Pass
-
-TOKENS_AT_ONCE = 1 << 16
 
 
 def stream_document(
@@ -42,6 +43,7 @@ def stream_document(
     *,
     passage_tokens: int,
     meter: Meter,
+    encode: EncodeGroup | None = None,
 ) -> Iterator[DocumentResult]:
     """Run all passes over one document whose text comes in pieces.
 
@@ -51,6 +53,7 @@ def stream_document(
         pieces: of its text, each of which is in memory with all that is made of it.
         passage_tokens: content tokens of a passage.
         meter: counts windows and tokens as they are done.
+        encode: gives what heads make of windows; None: run the passes here.
 
     Yields:
         The document's rows in the order of its tables, some in each result; the last one has no
@@ -59,48 +62,69 @@ def stream_document(
     Raises:
         DocumentError: the text cannot be read, or a model failed on it.
     """
+    encode = encode or partial(encode_group, models, meter=meter)
+    text = TextStream()
     with ExitStack() as stack:
-        stream = _DocumentStream(models, document, passage_tokens=passage_tokens, meter=meter)
+        stream = _DocumentStream(
+            models, document, text, encode, passage_tokens=passage_tokens, meter=meter
+        )
         stack.callback(stream.close)
-        for piece in pieces:
+        for piece in tokenized_pieces(models, text, pieces, meter):
             yield stream.add(piece)
-        yield stream.finish()
         yield from stream.rows_in_turn()
         yield stream.result()
+
+
+def encode_group(models: Models, group: WindowGroup, *, meter: Meter) -> list[list[Any]]:
+    """What each head makes of each window of a group, computed here.
+
+    Raises:
+        DocumentError: the model failed on one of them.
+    """
+    pass_ = models.passes[group.pass_number]
+    return run_windows(pass_, group.windows, meter=meter, n_bytes=group.n_bytes)
 
 
 class _DocumentStream:
     """A document on its way through all passes."""
 
     def __init__(
-        self, models: Models, document: Document, *, passage_tokens: int, meter: Meter
+        self,
+        models: Models,
+        document: Document,
+        text: TextStream,
+        encode: EncodeGroup,
+        *,
+        passage_tokens: int,
+        meter: Meter,
     ) -> None:
         self._no_rows = DocumentResult(document, "", 0, 0, 0, 0, 0, None, (), (), ())
         self._meter = meter
-        self._text = TextStream()
+        self._text = text
         self._digest = hashlib.sha256()
         self._segmenter = models.segmenter
-        segmenters = [self._segmenter, *(pass_.tokenizer for pass_ in models.passes)]
-        self._tokenizers = {one.digest: one.stream() for one in segmenters}
-        self._passes = [_PassStream(pass_, meter, len(models.passes)) for pass_ in models.passes]
+        readers = [PassReader(models, number, meter) for number in range(len(models.passes))]
+        self._passes = [_PassStream(reader, encode, meter) for reader in readers]
         self._passages = _PassageRows(passage_tokens, has_vectors=models.width is not None)
         self._unknown = UnknownChars()
         self._n_tokens = 0
 
-    def add(self, piece: str) -> DocumentResult:
-        """Take the next characters; the passages that are certain."""
-        data = piece.encode()
-        self._text.add(piece)
-        self._digest.update(data)
-        with timed(self._meter, "tokenizing"), tokenizing():
-            tokens = {key: stream.add(piece) for key, stream in self._tokenizers.items()}
-        return self._take(tokens, n_bytes=len(data), is_end=False)
-
-    def finish(self) -> DocumentResult:
-        """The passages that are left."""
-        with timed(self._meter, "tokenizing"), tokenizing():
-            tokens = {key: stream.finish() for key, stream in self._tokenizers.items()}
-        return self._take(tokens, n_bytes=0, is_end=True)
+    def add(self, piece: TokenizedPiece) -> DocumentResult:
+        """Take the next characters and tokens; the passages that are certain."""
+        self._digest.update(piece.data)
+        own = piece.tokens[self._segmenter.digest]
+        self._n_tokens += len(own)
+        self._unknown.add(own.offsets, own.is_unknown)
+        self._passages.add(self._text, own)
+        for one in self._passes:
+            self._passages.add_vectors(one.add(self._text, piece))
+        if not self._passes:
+            self._meter.add({"bytes": len(piece.data)})
+        if piece.is_end:
+            self._passages.finish(self._text)
+        firsts = [self._passages.first_char, *(one.first_char for one in self._passes)]
+        self._text.release(min(firsts))
+        return replace(self._no_rows, passages=self._passages.take())
 
     def rows_in_turn(self) -> Iterator[DocumentResult]:
         """The rows of the heads, those of one head after those of another."""
@@ -141,49 +165,29 @@ class _DocumentStream:
             return len(self._text)
         first = self._passes[0]
         n_covered = first.reader.n_covered(self._text)
-        if n_covered != len(self._text) and first.pass_.reads_all:
+        if n_covered != len(self._text) and first.reader.pass_.reads_all:
             raise not_covered(n_covered, len(self._text))
         return n_covered
-
-    def _take(
-        self, tokens: dict[str, TokenizedText], *, n_bytes: int, is_end: bool
-    ) -> DocumentResult:
-        own = tokens[self._segmenter.digest]
-        self._n_tokens += len(own)
-        if is_end and not self._n_tokens:
-            raise without_tokens(has_models=bool(self._passes))
-        self._unknown.add(own.offsets, own.is_unknown)
-        self._passages.add(self._text, own)
-        for one in self._passes:
-            read = tokens[one.pass_.tokenizer.digest]
-            self._passages.add_vectors(one.add(self._text, read, n_bytes=n_bytes, is_end=is_end))
-        if not self._passes:
-            self._meter.add({"bytes": n_bytes})
-        if is_end:
-            self._passages.finish(self._text)
-        firsts = [self._passages.first_char, *(one.first_char for one in self._passes)]
-        self._text.release(min(firsts))
-        return replace(self._no_rows, passages=self._passages.take())
 
 
 class _PassStream:
     """A document in one pass.
 
     Attributes:
+        reader: of its windows.
         spools: for each head what it finds, which waits for that of the heads before it.
         last_results: of the heads, once the document has ended.
     """
 
-    def __init__(self, pass_: Pass, meter: Meter, n_passes: int) -> None:
-        self.pass_ = pass_
-        self.reader = pass_.reader()
+    def __init__(self, reader: PassReader, encode: EncodeGroup, meter: Meter) -> None:
+        self.reader = reader
         self.n_windows = 0
-        self.spools: list[Spool[HeadResult]] = [Spool() for _ in pass_.heads]
+        self.spools: list[Spool[HeadResult]] = [Spool() for _ in reader.pass_.heads]
         self.last_results: list[HeadResult] = []
-        self._heads = [head.stream() for head in pass_.heads]
+        self._heads = [head.stream() for head in reader.pass_.heads]
+        self._precision = reader.pass_.backbone.precision
+        self._encode = encode
         self._meter = meter
-        self._n_passes = n_passes
-        self._n_bytes = 0.0
 
     @property
     def first_char(self) -> int:
@@ -191,48 +195,40 @@ class _PassStream:
         firsts = (head.first_char for head in self._heads)
         return min([self.reader.first_char, *(one for one in firsts if one is not None)])
 
-    def add(
-        self, text: Text, tokens: TokenizedText, *, n_bytes: int, is_end: bool
-    ) -> Iterator[HeadResult]:
+    def add(self, text: Text, piece: TokenizedPiece) -> Iterator[HeadResult]:
         """Read the next tokens; what the heads find."""
-        self._n_bytes += n_bytes / self._n_passes
-        # A tokenizer that cannot cut a text gives all tokens at once.
-        for start in range(0, max(1, len(tokens)), TOKENS_AT_ONCE):
-            stop = start + TOKENS_AT_ONCE
-            own = tokens_between(tokens, start, stop)
-            yield from self._add(text, own, is_end=is_end and stop >= len(tokens))
-
-    def _add(self, text: Text, tokens: TokenizedText, *, is_end: bool) -> list[HeadResult]:
-        with timed(self._meter, "tokenizing"), tokenizing():
-            windows = self.reader.add(text, tokens)
-            if is_end:
-                windows += self.reader.finish(text)
-        partials = self._run(windows)
-        with timed(self._meter, "assembling"), finishing(self.pass_.backbone.precision):
-            results = [
-                head.add(text, tokens, [by_head[number] for by_head in partials])
-                for number, head in enumerate(self._heads)
-            ]
-            if is_end:
+        for tokens, group in self.reader.groups(text, piece):
+            partials: Sequence[Sequence[Any]] = ()
+            if group is not None:
+                self.n_windows += len(group.windows)
+                partials = self._encode(group)
+            yield from self._find(text, tokens, partials)
+        if piece.is_end:
+            with timed(self._meter, "assembling"), finishing(self._precision):
                 self.last_results = [head.finish(text) for head in self._heads]
-                results = [one + last for one, last in zip(results, self.last_results, strict=True)]
-        for spool, result in zip(self.spools, results, strict=True):
-            if result.entities or result.window_scores:
-                spool.add(HeadResult(entities=result.entities, window_scores=result.window_scores))
-        return results
+            self._keep(self.last_results)
+            yield from self.last_results
 
     def close(self) -> None:
         """Remove what waits on disk."""
         for spool in self.spools:
             spool.close()
 
-    def _run(self, windows: list[TokenWindow]) -> list[list[object]]:
-        if not windows:
-            return []
-        self.n_windows += len(windows)
-        partials = run_windows(self.pass_, windows, meter=self._meter, n_bytes=self._n_bytes)
-        self._n_bytes = 0.0
-        return partials
+    def _find(
+        self, text: Text, tokens: TokenizedText, partials: Sequence[Sequence[Any]]
+    ) -> list[HeadResult]:
+        with timed(self._meter, "assembling"), finishing(self._precision):
+            results = [
+                head.add(text, tokens, [by_head[number] for by_head in partials])
+                for number, head in enumerate(self._heads)
+            ]
+        self._keep(results)
+        return results
+
+    def _keep(self, results: Sequence[HeadResult]) -> None:
+        for spool, result in zip(self.spools, results, strict=True):
+            if result.entities or result.window_scores:
+                spool.add(HeadResult(entities=result.entities, window_scores=result.window_scores))
 
 
 class _PassageRows:

@@ -20,7 +20,7 @@ from longbert.engine.prepare import Prepared
 from longbert.errors import ConfigError, LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
 from longbert.store.leftovers import unnamed_files
 from longbert.store.manifest import (
     FORMAT,
@@ -195,6 +195,8 @@ def publish(
     if unnamed:
         check()
         output.remove_all(unnamed)
+        if any(name.startswith(f"{SEGMENTS}/") for name in unnamed):
+            output.filesystem.remove_folder(output.join(SEGMENTS))
     return Published(manifest, built, is_indexed)
 
 

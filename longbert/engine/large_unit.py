@@ -14,6 +14,7 @@ from longbert.engine.document_errors import error_row
 from longbert.engine.document_stream import stream_document
 from longbert.engine.encode import does_not_know_script, n_vectors_of_zeros
 from longbert.engine.meter import timed
+from longbert.engine.window_groups import EncodeGroup
 from longbert.errors import DocumentError
 from longbert.readers.documents import read_pieces
 from longbert.readers.pieces import DocumentPieces
@@ -30,8 +31,20 @@ def is_large(unit: Unit, *, unit_bytes: int) -> bool:
     return len(unit.refs) == 1 and unit.n_bytes > unit_bytes
 
 
-def encode_large(context: RunContext, unit: Unit, models: Models) -> None:
-    """Make the part of one large document, of which only a piece is in memory at a time."""
+def encode_large(
+    context: RunContext, unit: Unit, models: Models, *, encode: EncodeGroup | None = None
+) -> None:
+    """Make the part of one large document, of which only a piece is in memory at a time.
+
+    Args:
+        context: the run.
+        unit: of the one document.
+        models: as loaded.
+        encode: gives what heads make of windows; None: run the passes here.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
     (ref,) = unit.refs
     with timed(context.meter, "reading"):
         found = read_pieces(context.filesystem, ref, ReadSettings.of_run(context.config))
@@ -42,7 +55,7 @@ def encode_large(context: RunContext, unit: Unit, models: Models) -> None:
         schemas = schemas_of(context.tables, width=models.width)
         try:
             with write_part(context.output, unit.part.name, schemas) as written:
-                for tables in _rows(context, unit, models, found):
+                for tables in _rows(context, unit, models, found, encode):
                     with timed(context.meter, "writing"):
                         written.add(tables)
         except DocumentError as failure:
@@ -82,7 +95,11 @@ def copy_large(context: RunContext, unit: Unit) -> None:
 
 
 def _rows(
-    context: RunContext, unit: Unit, models: Models, found: DocumentPieces
+    context: RunContext,
+    unit: Unit,
+    models: Models,
+    found: DocumentPieces,
+    encode: EncodeGroup | None,
 ) -> Iterator[dict[str, pa.Table]]:
     """The rows of one document, a few at a time; raises DocumentError."""
     # What no document has is empty in any case.
@@ -101,6 +118,7 @@ def _rows(
         counted(),
         passage_tokens=context.config.models.passage,
         meter=context.meter,
+        encode=encode,
     ):
         n_vectors += n_vectors_of_zeros(result)
         is_last = result.n_chars > 0

@@ -165,7 +165,7 @@ def check_memory(counts: PlanCounts, prepared: Prepared) -> None:
 
 def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether an interrupted run completed the unit's part."""
-    receipt = _receipt_of(context, unit)
+    receipt = receipt_of(context, unit)
     return receipt is not None and context.is_indexed(receipt)
 
 
@@ -175,8 +175,8 @@ def is_resumed(context: RunContext, unit: Unit) -> bool:
 
 
 def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
-    """The receipt of a unit's part, if the part's tables are complete already."""
-    receipt = _receipt_of(context, unit)
+    """As :func:`receipt_of`; counts the unit's documents as done by this run."""
+    receipt = receipt_of(context, unit)
     if receipt is not None:
         context.meter.add(
             {
@@ -190,7 +190,8 @@ def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
     return receipt
 
 
-def _receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
+def receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
+    """The receipt of a unit's part, if the part's tables are complete already."""
     receipt = context.output.whole_receipt(unit.part.name, context.tables)
     is_same = receipt is not None and receipt.fingerprint == unit.part.fingerprint
     return receipt if is_same else None

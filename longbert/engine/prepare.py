@@ -68,13 +68,18 @@ class Prepared:
         return self.rows.digest
 
     @property
+    def is_on_gpu(self) -> bool:
+        """Whether a GPU encodes."""
+        return self.rows.environment.processor.startswith("cuda")
+
+    @property
     def units_at_once(self) -> int:
         """How many units a process does at a time without Beam, which changes nothing of them.
 
         A GPU waits while a unit is read, tokenized, assembled or written, unless there are others;
         on a CPU all of this is work of the same cores.
         """
-        return _UNITS_ON_GPU if self.rows.environment.processor.startswith("cuda") else 1
+        return _UNITS_ON_GPU if self.is_on_gpu else 1
 
 
 def prepare(context: RunContext, models: Models) -> Prepared:

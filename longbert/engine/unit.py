@@ -103,13 +103,20 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
     )
 
 
-def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) -> bool:
+def process_unit(
+    context: RunContext,
+    unit: Unit,
+    models: Callable[[], Models],
+    *,
+    encode: Callable[[RunContext, Unit, Models], None] = encode_unit,
+) -> bool:
     """Make what a unit's part lacks, which is nothing if an interrupted run completed it.
 
     Args:
         context: the run.
         unit: as planned.
         models: gives those whose row fingerprint is the planned one, if they are needed.
+        encode: makes the part from documents.
 
     Returns:
         Whether there was anything to do.
@@ -124,7 +131,7 @@ def process_unit(context: RunContext, unit: Unit, models: Callable[[], Models]) 
     if unit.copy_from:
         copy_unit(context, unit)
     else:
-        encode_unit(context, unit, models())
+        encode(context, unit, models())
     check_errors(context)
     return True
 

@@ -28,6 +28,12 @@ CATALOG = "catalog"
 INDEX = "index"
 ERRORS = "errors"
 
+SEGMENTS = "segments"
+"""Holds what workers leave for each other of a document that they share, until it is committed."""
+
+WINDOWS = "windows"
+PARTIALS = "partials"
+
 _DIGEST_CHARS = 12
 
 PART_SUFFIXES = {
@@ -41,7 +47,8 @@ PART_SUFFIXES = {
 _PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}(-[0-9a-f]{12})?\.\w+")
 _SHARD_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.json")
 _INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")
-_OTHER_FILES = {SHARDS: _SHARD_FILE, INDEX: _INDEX_FILE}
+_SEGMENT_FILE = re.compile(rf"\d{{6,}}-[0-9a-f]{{12}}-\d{{6,}}\.({WINDOWS}|{PARTIALS})")
+_OTHER_FILES = {SHARDS: _SHARD_FILE, INDEX: _INDEX_FILE, SEGMENTS: _SEGMENT_FILE}
 
 
 def part_file(folder: str, part: str) -> str:
@@ -67,6 +74,17 @@ def receipt_file(part: str) -> str:
 def index_file(name: str, *, sha256: str, suffix: str) -> str:
     """Name of a file of an index, which holds the digest of its content."""
     return f"{INDEX}/{name}-{sha256[:_DIGEST_CHARS]}.{suffix}"
+
+
+def segment_file(part: str, number: int, kind: str) -> str:
+    """Name of a file of a segment of the one document of a part.
+
+    Args:
+        part: its name.
+        number: of the segment, from 0.
+        kind: :data:`WINDOWS` or :data:`PARTIALS`.
+    """
+    return f"{SEGMENTS}/{part}-{number:06d}.{kind}"
 
 
 def shard_file(number: int, sha256: str) -> str:

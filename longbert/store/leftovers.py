@@ -13,6 +13,7 @@ from longbert.store.layout import (
     LOCK,
     PART_SUFFIXES,
     RECEIPTS,
+    SEGMENTS,
     SHARDS,
     TOP_FILES,
     is_own,
@@ -45,7 +46,7 @@ def unnamed_files(
             )
             yield from _others_in(output, folder, own)
     ordered = sorted(others)
-    for folder in (SHARDS, INDEX):
+    for folder in (SHARDS, INDEX, SEGMENTS):
         yield from _others_in(output, folder, iter(ordered))
     beside = output.filesystem.match(join(glob.escape(output.path), f"*{TEMPORARY_SUFFIX}"))
     on_top = sorted(info.path.rpartition("/")[2] for info in beside)

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from support.runs import UNIT_BYTES, command, files_of, last_run, some_texts, write_texts
 from support.runs import run as run_without_beam
+from support.texts import long_text
 
 import longbert
 from longbert.engine import run as engine_run
@@ -71,6 +72,21 @@ def test_every_way_to_run_writes_the_same_bytes(
         assert entry["units_resumed"] == 0
     if way in ("in process", "one worker", "two workers"):
         assert entry["measured"]["documents"] == 8, "counted by the processes that did the work"
+
+
+def test_workers_share_a_document_larger_than_the_rest(
+    heads: dict[str, Any], tmp_path: Path
+) -> None:
+    texts = some_texts(3) | {"01-large.txt": long_text(2_000, seed=5)}
+    inputs = write_texts(tmp_path / "inputs", texts)
+    run_without_beam(inputs, tmp_path / "plain", **heads)
+    _run(inputs, tmp_path / "shared", **heads, workers=2)
+    assert files_of(tmp_path / "shared") == files_of(tmp_path / "plain")
+    plain, shared = (last_run(tmp_path / name)["measured"] for name in ("plain", "shared"))
+    assert shared["segments"] > 1
+    assert "segments" not in plain
+    for count in ("documents", "windows", "tokens"):
+        assert shared[count] == plain[count]
 
 
 def test_a_run_goes_on_another_way(

@@ -149,6 +149,7 @@ class _FakeHead:
     needs_word_shapes: bool = False
     passage_tokens: int | None = None
     settings: dict[str, Any] = field(default_factory=dict)
+    partial_type: Any = Partial
 
     @property
     def digest(self) -> str:

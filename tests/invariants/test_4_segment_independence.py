@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
@@ -25,15 +25,19 @@ from longbert.config import (
 )
 from longbert.core.entity_stream import BestLabels
 from longbert.core.text_stream import TextStream
+from longbert.encoders.batch import TokenWindow
 from longbert.encoders.heads import sequence_classification
 from longbert.encoders.heads.base import HeadResult
+from longbert.encoders.loaded_models import Models as LoadedModels
 from longbert.encoders.models import load_models
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.encoders.tokenizers.fast import FastTokenizer
-from longbert.engine import document_stream
+from longbert.engine import document_stream, window_groups
 from longbert.engine.encode import encode_documents
 from longbert.engine.meter import NullMeter
+from longbert.engine.segments import partials_type
 from longbert.records import Document, DocumentResult
+from longbert.store.packed import pack, unpack
 
 Models = Callable[..., Path]
 
@@ -169,22 +173,24 @@ def test_invariant_4_a_stream_of_pieces_has_the_rows_of_the_whole(
     document = Document("a", text)
     monkeypatch.setattr(FastTokenizer, "piece_chars", 40)
     monkeypatch.setattr(BestLabels, "most_held", 30)
-    monkeypatch.setattr(document_stream, "TOKENS_AT_ONCE", 70)
+    monkeypatch.setattr(window_groups, "TOKENS_AT_ONCE", 70)
     n_configurations = 0
     for config in document_configurations(models, tmp_path):
         loaded = load_models(config)
         (whole,) = encode_documents(loaded, [document], passage_tokens=config.passage)
         assert isinstance(whole, DocumentResult)
         assert whole.n_windows > 10 or not loaded.passes[0].reads_all
-        for most_chars in (7, 300, 10_000):
+        for most_chars, is_shared in ((7, False), (300, True), (10_000, False)):
             sizes = generator.integers(0, most_chars, len(text))
             borders = np.minimum(np.append(0, np.cumsum(sizes)), len(text)).tolist()
+            pieces = [text[start:stop] for start, stop in pairwise(borders)]
             *rows, last = document_stream.stream_document(
                 loaded,
                 replace(document, text=""),
-                (text[start:stop] for start, stop in pairwise(borders)),
+                pieces,
                 passage_tokens=config.passage,
                 meter=NullMeter(),
+                encode=encoded_apart(loaded, pieces) if is_shared else None,
             )
             found = replace(
                 last,
@@ -200,6 +206,20 @@ def test_invariant_4_a_stream_of_pieces_has_the_rows_of_the_whole(
                 assert getattr(found, name) == getattr(whole, name), name
         n_configurations += 1
     assert n_configurations > 15
+
+
+def encoded_apart(loaded: LoadedModels, pieces: Sequence[str]) -> window_groups.EncodeGroup:
+    """What heads make of windows, by way of files, the last groups first."""
+    groups = list(window_groups.window_groups(loaded, pieces, NullMeter()))
+    assert len(groups) > 2 or not loaded.passes[0].reads_all
+    found = []
+    for group in reversed(groups):
+        windows = unpack(bytes(pack(group.windows)), list[TokenWindow])
+        partials = document_stream.encode_group(
+            loaded, replace(group, windows=windows), meter=NullMeter()
+        )
+        found.append(unpack(bytes(pack(partials)), partials_type(loaded, group.pass_number)))
+    return lambda _: found.pop()
 
 
 DOCUMENT_COUNTS = (

@@ -18,11 +18,13 @@ from typing import Any
 
 import pytest
 from apache_beam.internal import pickler
+from apache_beam.pvalue import TaggedOutput
 from fakes.encoder import fake_models
 from runners.conformance import SETTINGS, job
 from support.runs import files_of, problems, run_on, some_texts, write_texts
+from support.texts import long_text
 
-from longbert.beam import pipeline, planning
+from longbert.beam import making, pipeline, planning
 from longbert.core.plan_counts import PlanCounts, total
 from longbert.core.planning import (
     found_in,
@@ -108,7 +110,8 @@ class BadRunner:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
-    inputs = write_texts(tmp_path / "in", some_texts(6) | {"empty.txt": ""})
+    texts = some_texts(6) | {"empty.txt": "", "giant.txt": long_text(3_000, seed=7)}
+    inputs = write_texts(tmp_path / "in", texts)
     run_on(LocalFileSystem(), inputs, tmp_path / "plain", load=fake_models, **SETTINGS)
     output = tmp_path / "out"
     whole = job(inputs, output)
@@ -132,7 +135,13 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
         [*map(PlanCounts.of_block, gathered), *map(PlanCounts.of_unit, units)],
     )
     (summary,) = runner.run(pipeline.Summarize(whole), [None], counts)
-    made = runner.run(pipeline.ProcessUnit(whole), units, prepared, summary)
+    made = runner.run(making.ProcessUnit(whole), units, prepared, 10_000)
+    shared = [one.value for one in made if isinstance(one, TaggedOutput)]
+    made = [one for one in made if not isinstance(one, TaggedOutput)]
+    assert len(shared) >= 2
+    assert len({unit.part.name for unit, _ in shared}) == 1
+    done = runner.grouped(runner.run(making.EncodeSegment(whole), shared, prepared))
+    made += runner.run(making.JoinSegments(whole), done, prepared)
     assert len(made) == len(units)
     parts = runner.grouped([(shard_of(name), name) for name, _ in made])
     shards = runner.run(pipeline.GatherShard(whole), parts)

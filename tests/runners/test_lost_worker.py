@@ -7,20 +7,22 @@ import signal
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from fakes.encoder import fake_models
 from runners.conformance import SETTINGS, job
-from support.runs import files_of, last_run, problems, run_on, some_texts, write_texts
+from support.runs import files_of, last_run, problems, rows, run_on, some_texts, write_texts
+from support.texts import long_text
 from typing_extensions import override
 
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.runners import run_on_beam
 from longbert.engine.finish import RunInfo
-from longbert.engine.meter import NullMeter
+from longbert.engine.meter import FileMeter, NullMeter
 from longbert.errors import LongbertError
 from longbert.store.filesystem import LocalFileSystem
+from longbert.store.packed import unpack
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,22 @@ class Deadly(BeamFileSystem):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-# Beam's threads wait for the process in vain, and say so.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_killed_worker_costs_only_what_it_was_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    # Beam's threads wait for the process in vain, and say so.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def fakes_for_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
     monkeypatch.setenv("PYTHONPATH", path)
+
+
+def test_a_killed_worker_costs_only_what_it_was_at(tmp_path: Path) -> None:
     inputs = write_texts(tmp_path / "in", some_texts(6))
     plain, output, mark = tmp_path / "plain", tmp_path / "out", tmp_path / "mark"
     run_on(LocalFileSystem(), inputs, plain, load=fake_models, **SETTINGS)
@@ -84,3 +92,31 @@ def test_a_killed_worker_costs_only_what_it_was_at(
     assert files_of(output) == files_of(plain)
     assert problems(output) == []
     assert last_run(output)["units_resumed"] == len(kept)
+
+
+def test_a_killed_worker_costs_only_the_segment_it_was_at(tmp_path: Path) -> None:
+    inputs = write_texts(tmp_path / "in", some_texts(3) | {"giant.txt": long_text(250_000)})
+    plain, output, mark = tmp_path / "plain", tmp_path / "out", tmp_path / "mark"
+    run_on(LocalFileSystem(), inputs, plain, load=fake_models, **SETTINGS)
+    mark.touch()
+    context = job(inputs, output, Deadly(deadly="-000003.partials", mark=str(mark))).context
+    contexts = {}
+    for name in ("first", "second"):
+        (tmp_path / name / "meter").mkdir(parents=True)
+        contexts[name] = replace(context, meter=FileMeter(str(tmp_path / name / "meter")))
+
+    info = RunInfo("DirectRunner", 2)
+    with pytest.raises(LongbertError, match="run again"):
+        run_on_beam(contexts["first"], info, run_folder=str(tmp_path / "first"))
+    assert not mark.exists()
+    kept = list((output / "segments").glob("*.partials"))
+    n_kept = sum(len(unpack(one.read_bytes(), list[Any])) for one in kept)
+    assert not any(one.name.endswith("-000003.partials") for one in kept)
+
+    run_on_beam(contexts["second"], info, run_folder=str(tmp_path / "second"))
+    assert files_of(output) == files_of(plain)
+    assert not (output / "segments").exists()
+    assert problems(output) == []
+    (giant,) = [one for one in rows(plain, "documents") if one["document_id"] == "giant.txt"]
+    n_again = contexts["second"].meter.totals()["windows"]
+    assert n_again == giant["n_windows"] - n_kept

@@ -87,8 +87,9 @@ class Head(Protocol):
     What becomes of hidden states is computed in two steps: :meth:`reduce` on the device, where they
     are, and :meth:`partials` of what it leaves of them, in memory.
 
-    Partials are picklable numpy data. Merging is associative, so that the windows of a document
-    may be cut into runs anywhere: ``merge([merge([a, b]), c])`` equals ``merge([a, b, c])``.
+    Partials are dataclasses of numpy arrays and plain values. Merging is associative, so that the
+    windows of a document may be cut into runs anywhere: ``merge([merge([a, b]), c])`` equals
+    ``merge([a, b, c])``.
 
     Attributes:
         name: as it appears in the tables.
@@ -97,6 +98,7 @@ class Head(Protocol):
         needs_all_layers: whether it needs the hidden states of all layers.
         needs_word_shapes: whether it needs the shapes of the words of a window.
         passage_tokens: length of the passages that it pools in windows; None if it pools none.
+        partial_type: the type of its partials, which :func:`longbert.store.packed.unpack` takes.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Head(Protocol):
     needs_all_layers: bool
     needs_word_shapes: bool
     passage_tokens: int | None
+    partial_type: Any
 
     def reduce(self, states: Sequence[Tensor], batch: WindowBatch, device: Device) -> Any:
         """Reduce hidden states, on the device, to what partials are made of.

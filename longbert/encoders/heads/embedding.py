@@ -113,6 +113,7 @@ class MeanEmbeddingHead:
     name = "embedding"
     needs_all_layers = False
     needs_word_shapes = False
+    partial_type: Any = MeanPartial
 
     def __init__(
         self, settings: EmbeddingSettings, *, passage_tokens: int, n_left_out: int = 0
@@ -197,6 +198,7 @@ class _PooledHead:
     needs_all_layers = False
     needs_word_shapes = False
     passage_tokens: int | None = None
+    partial_type: Any = PooledPartial
 
     def __init__(self, settings: EmbeddingSettings, *, n_left_out: int = 0) -> None:
         self._pooling = settings.pooling

@@ -137,6 +137,7 @@ class ClassificationHead:
 
     needs_word_shapes = False
     passage_tokens: int | None = None
+    partial_type: Any = ClassificationPartial
 
     def __init__(
         self,

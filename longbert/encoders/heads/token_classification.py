@@ -145,6 +145,8 @@ class EntityHead:
         ConfigError: greedy decoding is asked of learned transitions.
     """
 
+    partial_type: Any = EntityPartial
+
     def __init__(
         self,
         tagger: Tagger,

@@ -34,6 +34,7 @@ class FeatureHead:
     digest = "features"
     needs_all_layers = True
     passage_tokens: int | None = None
+    partial_type: Any = Mapping[str, Any]
 
     def __init__(self, read: ReadFeatures, *, needs_word_shapes: bool) -> None:
         self._read = read
