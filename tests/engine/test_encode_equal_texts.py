@@ -65,3 +65,18 @@ def test_equal_texts_are_encoded_once(models: Build, monkeypatch: pytest.MonkeyP
     assert list(map(comparable, together[:-1])) == list(map(comparable, alone[:-1]))
     assert str(together[-1]) == str(alone[-1])
     assert sum(n_rows) == sum(rows_of.values())
+
+
+def test_each_text_is_given_once_while_others_are_encoded(models: Build) -> None:
+    loaded = load_models(ModelConfig(embed=str(models("bert")), window=32, passage=10))
+    texts = [long_text(12, seed=seed) for seed in (1, 2, 1)] + [" "]
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
+    given: list[str] = []
+
+    results = encode_documents(loaded, documents, passage_tokens=10, meanwhile=given.append)
+
+    assert not given
+    next(results)
+    assert sorted(given) == sorted(texts[:2])
+    list(results)
+    assert len(given) == 2
