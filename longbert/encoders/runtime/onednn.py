@@ -3,7 +3,8 @@
 torch brings every weight into oneDNN's layout at each call. Done once, products run about a tenth
 faster; the activation and the residual are applied while a product's sums are still in float32,
 which is also more exact than rounding them first. The scale of the attention is part of the weights
-of its queries.
+of its queries. Embeddings are summed in float32, from the tables as they lie in the model's file, of
+which no copy is made.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from longbert.encoders.devices.base import Device
 from longbert.encoders.runtime.attention import attend, unseen_keys
 from longbert.encoders.runtime.base import EncoderModule, needed_mask
 from longbert.encoders.runtime.bert import BertEncoder, BertLayer
+from longbert.encoders.runtime.parallel import one_thread
 
 _ROWS_HINT = 2_048
 """Rows that the layout is chosen for; others have the same bits."""
@@ -39,7 +41,7 @@ class OneDnnRuntime:
     """Runs a :class:`BertEncoder`; see :class:`longbert.encoders.runtime.base.Runtime`.
 
     Args:
-        encoder: it is cast in place.
+        encoder: in float32; its norms are cast in place.
         folder: not needed.
         device: the CPU.
         dtype: bfloat16.
@@ -52,9 +54,9 @@ class OneDnnRuntime:
         self, encoder: EncoderModule, *, folder: Path, device: Device, dtype: torch.dtype
     ) -> None:
         assert isinstance(encoder, BertEncoder)
-        with torch.inference_mode():
+        self._encoder, self._dtype = encoder, dtype
+        with torch.inference_mode(), one_thread():
             self._layers = [_Layer(one, encoder.shape.n_heads, dtype) for one in encoder.layers()]
-        self._encoder = encoder.to(device=device.torch_device, dtype=dtype)
 
     def hidden_states(
         self,
@@ -71,7 +73,7 @@ class OneDnnRuntime:
         )
         assert ids is not None
         with torch.inference_mode():
-            hidden = self._encoder.embed(ids, types)
+            hidden = self._encoder.embed(ids, types).to(self._dtype)
             unseen = None if known is None else unseen_keys(known, hidden.dtype)
             states = [hidden]
             for layer in self._layers:
@@ -97,7 +99,9 @@ class _Layer:
             _Product(one.weight, one.bias, dtype)
             for one in (layer.attended, layer.inner, layer.outer)
         )
-        self._attended_norm, self._norm = layer.attended_norm, layer.norm
+        self._attended_norm, self._norm = (
+            one.to(dtype=dtype) for one in (layer.attended_norm, layer.norm)
+        )
 
     def __call__(self, hidden: Tensor, unseen: Tensor | None) -> Tensor:
         joined = attend(self._inward(hidden), unseen, self._n_heads)
