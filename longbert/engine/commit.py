@@ -81,9 +81,7 @@ def write_index_files(
     settings = context.lexical
     with timed(context.meter, "writing"):
         catalog = catalog_file(documents, passages, path=part_file("passages", part))
-        words = build_lexical(
-            documents, passages, language=settings.language, analysed=analysed
-        )
+        words = build_lexical(documents, passages, language=settings.language, analysed=analysed)
         return {
             kind: _write_file(context, name, data, n_rows=passages.num_rows)
             for kind, name, data in (

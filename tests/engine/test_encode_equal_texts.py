@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.texts import long_text
 from torch import Tensor
 
 from longbert.config import ModelConfig
+from longbert.core.windows import Window
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.batch import WindowBatch
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.models import load_models
+from longbert.engine.batches import DocumentState, Slot
 from longbert.engine.encode import encode_documents
 from longbert.records import Document, DocumentResult
 
@@ -80,3 +85,18 @@ def test_each_text_is_given_once_while_others_are_encoded(models: Build) -> None
     assert sorted(given) == sorted(texts[:2])
     list(results)
     assert len(given) == 2
+
+
+def test_windows_go_with_the_last_reference_to_them() -> None:
+    state = DocumentState(Document("a", "text"))
+    window = TokenWindow(np.zeros(1, np.int32), Window(0, 1, 0, 1), is_first=True, is_last=True)
+    state.slots = [Slot(state, window)]
+    document = weakref.ref(state)
+    gc.disable()
+    try:
+        assert len(state.release()) == 1
+        assert not state.slots
+        del state
+        assert document() is None
+    finally:
+        gc.enable()

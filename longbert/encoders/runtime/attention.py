@@ -1,4 +1,4 @@
-"""Attention on a CPU by two batched products, over few enough scores at a time to stay in the cache.
+"""Attention on a CPU by two batched products, a few heads at a time, so that scores stay in cache.
 
 The fused attention of torch multiplies tiles of 64 queries, for which its products of bfloat16 are
 slow where a processor has AVX512-BF16 without AMX. Whole products of a head are many times as fast,

@@ -3,8 +3,8 @@
 torch brings every weight into oneDNN's layout at each call. Done once, products run about a tenth
 faster; the activation and the residual are applied while a product's sums are still in float32,
 which is also more exact than rounding them first. The scale of the attention is part of the weights
-of its queries. Embeddings are summed in float32, from the tables as they lie in the model's file, of
-which no copy is made.
+of its queries. Embeddings are added in float32, from the tables as they lie in the model's file,
+without a copy.
 """
 
 from __future__ import annotations

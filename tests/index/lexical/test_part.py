@@ -107,9 +107,7 @@ def test_a_damaged_file_is_refused(damage: str) -> None:
     data = {
         "short": data[:-8],
         "header": b"\xff" * len(data),
-        "analysis": data.replace(
-            b'\\"analysis\\": %d' % ANALYSIS, b'\\"analysis\\": 9'
-        ),
+        "analysis": data.replace(b'\\"analysis\\": %d' % ANALYSIS, b'\\"analysis\\": 9'),
     }[damage]
 
     with pytest.raises(OutputError, match="lexical/x"):
