@@ -18,7 +18,7 @@ class Counts:
     Attributes:
         unique_tokens: content tokens of the documents, in each pass once.
         processed_tokens: positions of all windows, overlaps and special tokens included.
-        padded_positions: the same with padding.
+        padded_positions: the same with padding, rows that fill up a fixed shape included.
         windows: of all passes.
     """
 
@@ -51,7 +51,10 @@ class EncoderLoops:
         return Counts(
             unique_tokens=sum(one.window.n_owned for one in windows),
             processed_tokens=sum(
-                int(one.attention_mask.sum()) for batches in self._passes for one in batches.padded
+                len(one.ids) + batches.pass_.backbone.n_special
+                for batches in self._passes
+                for rows, _ in batches.rows
+                for one in rows
             ),
             padded_positions=sum(
                 one.input_ids.size for batches in self._passes for one in batches.padded
@@ -89,7 +92,10 @@ class _Batches:
     def __init__(self, pass_: Pass, rows: Sequence[tuple[Sequence[TokenWindow], int]]) -> None:
         self.pass_ = pass_
         self.rows = rows
-        self.padded = [pass_.backbone.batch(*one) for one in rows]
+        self.padded = [
+            pass_.backbone.batch(windows, padded, pass_.n_rows(len(windows), padded))
+            for windows, padded in rows
+        ]
         self.sizes = [one.input_ids.size for one in self.padded]
         self.products = pass_.backbone.bare_products()
         for n_positions in set(self.sizes):

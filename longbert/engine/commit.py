@@ -11,6 +11,7 @@ from longbert.engine.context import RunContext
 from longbert.engine.meter import timed
 from longbert.index.catalog import catalog_file
 from longbert.index.large_catalog import write_large_catalog
+from longbert.index.lexical.analysis import AnalysedText
 from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.large import write_large_part
 from longbert.store import parquet
@@ -19,12 +20,25 @@ from longbert.store.manifest import DocumentEntry, FileEntry, Receipt
 from longbert.store.part_writer import PartWriter, write_part
 
 
-def commit_tables(context: RunContext, part: Part, tables: Mapping[str, pa.Table]) -> None:
-    """Commit a part whose rows are all there."""
+def commit_tables(
+    context: RunContext,
+    part: Part,
+    tables: Mapping[str, pa.Table],
+    analysed: Mapping[str, AnalysedText] | None = None,
+) -> None:
+    """Commit a part whose rows are all there.
+
+    Args:
+        context: the run.
+        part: as planned.
+        tables: its rows.
+        analysed: the words of some of its texts, where they are known.
+    """
     schemas = {name: table.schema for name, table in tables.items()}
     with timed(context.meter, "writing"), write_part(context.output, part.name, schemas) as written:
         written.add(tables)
-    files = write_index_files(context, part.name, tables["documents"], tables["passages"])
+    rows = tables["documents"], tables["passages"]
+    files = write_index_files(context, part.name, *rows, analysed)
     write_receipt(context, part, written, files)
 
 
@@ -57,13 +71,17 @@ def write_receipt(
 
 
 def write_index_files(
-    context: RunContext, part: str, documents: pa.Table, passages: pa.Table
+    context: RunContext,
+    part: str,
+    documents: pa.Table,
+    passages: pa.Table,
+    analysed: Mapping[str, AnalysedText] | None = None,
 ) -> dict[str, FileEntry]:
     """Write the catalog and the lexical file of a part."""
     settings = context.lexical
     with timed(context.meter, "writing"):
         catalog = catalog_file(documents, passages, path=part_file("passages", part))
-        words = build_lexical(documents, passages, language=settings.language)
+        words = build_lexical(documents, passages, language=settings.language, analysed=analysed)
         return {
             kind: _write_file(context, name, data, n_rows=passages.num_rows)
             for kind, name, data in (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ def encode_documents(
     passage_tokens: int,
     meter: Meter | None = None,
     n_bytes: int = 0,
+    meanwhile: Callable[[str], None] | None = None,
 ) -> Iterator[DocumentResult | DocumentError]:
     """Run all passes over some documents, which share batches but not results.
 
@@ -49,6 +50,8 @@ def encode_documents(
         passage_tokens: content tokens of a passage.
         meter: counts windows and tokens as they are done.
         n_bytes: input bytes of these documents, for the meter.
+        meanwhile: called with texts that the first pass has encoded, each once, while it encodes
+            others.
 
     Yields:
         For each document, in order, its result or the error.
@@ -58,8 +61,11 @@ def encode_documents(
     for document in documents:
         by_text.setdefault(document.text, DocumentState(document))
     states = list(by_text.values())
-    for pass_ in models.passes:
-        _run_pass(pass_, states, meter, n_bytes / len(models.passes))
+    for number, pass_ in enumerate(models.passes):
+        done = _run_pass(pass_, states, meter, n_bytes / len(models.passes))
+        for state in done:
+            if meanwhile is not None and not number:
+                meanwhile(state.document.text)
     if not models.passes:
         _only_cut(models.segmenter, states, meter, n_bytes)
     for document in documents:
@@ -120,13 +126,16 @@ def encode_windows(
             )
 
 
-def _run_pass(pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float) -> None:
-    """Run a pass, and let its heads finish each document while others are encoded."""
+def _run_pass(
+    pass_: Pass, states: Sequence[DocumentState], meter: Meter, n_bytes: float
+) -> Iterator[DocumentState]:
+    """Run a pass, let its heads finish each document while others are encoded, and give it."""
     seconds = 0.0
     for state in _encode(pass_, states, meter, n_bytes):
         began = time.perf_counter()
         _finish(pass_, state)
         seconds += time.perf_counter() - began
+        yield state
     for state in states:
         state.release()
     meter.add({"seconds_assembling": seconds})

@@ -23,6 +23,7 @@ from longbert.engine.meter import timed
 from longbert.engine.plan import check_errors, finished_rows
 from longbert.errors import DocumentError
 from longbert.index.catalog import INDEXED_COLUMNS
+from longbert.index.lexical.analysis import AnalysedText, analyse
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
@@ -73,12 +74,19 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
     with timed(context.meter, "reading"):
         items = list(read(context.filesystem, unit.refs, ReadSettings.of_run(config)))
     documents = [item for item in items if isinstance(item, Document)]
+    analysed: dict[str, AnalysedText] = {}
+
+    def analyse_words(text: str) -> None:
+        with timed(context.meter, "indexing"):
+            analysed[text] = analyse(text, language=context.lexical.language)
+
     encoded = encode_documents(
         models,
         documents,
         passage_tokens=config.models.passage,
         meter=context.meter,
         n_bytes=unit.n_bytes,
+        meanwhile=analyse_words,
     )
     results: list[DocumentResult] = []
     errors: list[ErrorRow] = []
@@ -92,7 +100,7 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         else:
             results.append(outcome)
     tables = build_tables(results, errors, width=models.width, names=context.tables)
-    commit_tables(context, unit.part, tables)
+    commit_tables(context, unit.part, tables, analysed)
     context.meter.add(
         {
             "documents": len(items),

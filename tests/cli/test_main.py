@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 import os
 import re
@@ -18,6 +19,7 @@ from support.runs import command, command_line, run, some_texts, write_texts
 
 from longbert import api
 from longbert.cli.main import COMMANDS, main
+from longbert.cli.windows import windows
 from longbert.store.folder import OutputFolder
 
 Call = Callable[..., Result]
@@ -313,3 +315,30 @@ def test_a_full_disk_under_standard_output(
         "longbert: error: cannot write to standard output (No space left on device): free space, "
         "or send it somewhere else\n"
     )
+
+
+def test_garbage_is_collected_seldom_during_a_command_alone(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "text.txt").write_text("a text")
+    seen: list[int] = []
+    monkeypatch.setattr(windows, "callback", lambda **_: seen.append(gc.get_threshold()[0]))
+    before = gc.get_threshold()
+    assert call("windows", str(tmp_path / "text.txt")).exit_code == 0
+    assert seen[0] > before[0]
+    assert gc.get_threshold() == before
+
+
+def test_nothing_is_collected_as_a_command_ends() -> None:
+    code = """
+import atexit, gc, sys
+from longbert.cli.main import main
+# Called after all that is registered later.
+atexit.register(lambda: print(gc.get_freeze_count() > 1000))
+try:
+    main(["query", "who?", "--index", "/does/not/exist"])
+finally:
+    print(gc.get_freeze_count())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["0", "True"]

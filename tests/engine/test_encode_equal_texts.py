@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.texts import long_text
 from torch import Tensor
 
 from longbert.config import ModelConfig
+from longbert.core.windows import Window
 from longbert.encoders.backbone import Backbone
-from longbert.encoders.batch import WindowBatch
+from longbert.encoders.batch import TokenWindow, WindowBatch
 from longbert.encoders.models import load_models
+from longbert.engine.batches import DocumentState, Slot
 from longbert.engine.encode import encode_documents
 from longbert.records import Document, DocumentResult
 
@@ -65,3 +70,33 @@ def test_equal_texts_are_encoded_once(models: Build, monkeypatch: pytest.MonkeyP
     assert list(map(comparable, together[:-1])) == list(map(comparable, alone[:-1]))
     assert str(together[-1]) == str(alone[-1])
     assert sum(n_rows) == sum(rows_of.values())
+
+
+def test_each_text_is_given_once_while_others_are_encoded(models: Build) -> None:
+    loaded = load_models(ModelConfig(embed=str(models("bert")), window=32, passage=10))
+    texts = [long_text(12, seed=seed) for seed in (1, 2, 1)] + [" "]
+    documents = [Document(f"d{n}", text) for n, text in enumerate(texts)]
+    given: list[str] = []
+
+    results = encode_documents(loaded, documents, passage_tokens=10, meanwhile=given.append)
+
+    assert not given
+    next(results)
+    assert sorted(given) == sorted(texts[:2])
+    list(results)
+    assert len(given) == 2
+
+
+def test_windows_go_with_the_last_reference_to_them() -> None:
+    state = DocumentState(Document("a", "text"))
+    window = TokenWindow(np.zeros(1, np.int32), Window(0, 1, 0, 1), is_first=True, is_last=True)
+    state.slots = [Slot(state, window)]
+    document = weakref.ref(state)
+    gc.disable()
+    try:
+        assert len(state.release()) == 1
+        assert not state.slots
+        del state
+        assert document() is None
+    finally:
+        gc.enable()

@@ -2,7 +2,9 @@
 
 torch brings every weight into oneDNN's layout at each call. Done once, products run about a tenth
 faster; the activation and the residual are applied while a product's sums are still in float32,
-which is also more exact than rounding them first.
+which is also more exact than rounding them first. The scale of the attention is part of the weights
+of its queries. Embeddings are added in float32, from the tables as they lie in the model's file,
+without a copy.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from longbert.arrays import IntArray
 from longbert.encoders.devices.base import Device
+from longbert.encoders.runtime.attention import attend, unseen_keys
 from longbert.encoders.runtime.base import EncoderModule, needed_mask
 from longbert.encoders.runtime.bert import BertEncoder, BertLayer
+from longbert.encoders.runtime.parallel import one_thread
 
 _ROWS_HINT = 2_048
 """Rows that the layout is chosen for; others have the same bits."""
@@ -38,22 +41,22 @@ class OneDnnRuntime:
     """Runs a :class:`BertEncoder`; see :class:`longbert.encoders.runtime.base.Runtime`.
 
     Args:
-        encoder: it is cast in place.
+        encoder: in float32; its norms are cast in place.
         folder: not needed.
         device: the CPU.
         dtype: bfloat16.
     """
 
-    attention = "sdpa"
+    attention = "products"
     implementation = "longbert-onednn"
 
     def __init__(
         self, encoder: EncoderModule, *, folder: Path, device: Device, dtype: torch.dtype
     ) -> None:
         assert isinstance(encoder, BertEncoder)
-        self._encoder = encoder.to(device=device.torch_device, dtype=dtype)
-        with torch.inference_mode():
-            self._layers = [_Layer(one, encoder.shape.n_heads) for one in encoder.layers()]
+        self._encoder, self._dtype = encoder, dtype
+        with torch.inference_mode(), one_thread():
+            self._layers = [_Layer(one, encoder.shape.n_heads, dtype) for one in encoder.layers()]
 
     def hidden_states(
         self,
@@ -70,37 +73,38 @@ class OneDnnRuntime:
         )
         assert ids is not None
         with torch.inference_mode():
-            hidden = self._encoder.embed(ids, types)
-            mask = self._encoder.seen_keys(known)
+            hidden = self._encoder.embed(ids, types).to(self._dtype)
+            unseen = None if known is None else unseen_keys(known, hidden.dtype)
             states = [hidden]
             for layer in self._layers:
-                hidden = layer(hidden, mask)
+                hidden = layer(hidden, unseen)
                 states.append(hidden)
         return tuple(states) if all_layers else (hidden,)
 
 
 class _Layer:
-    """A layer with its weights laid out for products with many rows."""
+    """A layer, given in float32, with its weights laid out for products with many rows."""
 
-    def __init__(self, layer: BertLayer, n_heads: int) -> None:
+    def __init__(self, layer: BertLayer, n_heads: int, dtype: torch.dtype) -> None:
         self._n_heads = n_heads
         self._activation = layer.activation
-        inward = layer.query, layer.key, layer.value
+        scale = (layer.query.weight.shape[0] // n_heads) ** -0.5
+        inward = layer.key, layer.value
         self._inward = _Product(
-            torch.cat([one.weight for one in inward]), torch.cat([one.bias for one in inward])
+            torch.cat([layer.query.weight * scale, *(one.weight for one in inward)]),
+            torch.cat([layer.query.bias * scale, *(one.bias for one in inward)]),
+            dtype,
         )
-        self._attended = _Product(layer.attended.weight, layer.attended.bias)
-        self._inner = _Product(layer.inner.weight, layer.inner.bias)
-        self._outer = _Product(layer.outer.weight, layer.outer.bias)
-        self._attended_norm, self._norm = layer.attended_norm, layer.norm
+        self._attended, self._inner, self._outer = (
+            _Product(one.weight, one.bias, dtype)
+            for one in (layer.attended, layer.inner, layer.outer)
+        )
+        self._attended_norm, self._norm = (
+            one.to(dtype=dtype) for one in (layer.attended_norm, layer.norm)
+        )
 
-    def __call__(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        of_heads = (*hidden.shape[:2], self._n_heads, -1)
-        queries, keys, values = (
-            part.view(of_heads).transpose(1, 2) for part in self._inward(hidden).chunk(3, dim=-1)
-        )
-        found = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
-        joined = found.transpose(1, 2).reshape(hidden.shape)
+    def __call__(self, hidden: Tensor, unseen: Tensor | None) -> Tensor:
+        joined = attend(self._inward(hidden), unseen, self._n_heads)
         hidden = self._attended_norm(self._attended.plus(joined, hidden))
         inner = self._inner(hidden, self._activation)
         normed: Tensor = self._norm(self._outer.plus(inner, hidden))
@@ -110,9 +114,9 @@ class _Layer:
 class _Product:
     """A product with a weight, plus a bias. Shapes: (n_outputs, n_inputs), (n_outputs,)."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
-        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS_HINT)
-        self._bias = bias
+    def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), _ROWS_HINT)
+        self._bias = bias.to(dtype)
 
     def __call__(self, inputs: Tensor, activation: str = "none") -> Tensor:
         # The algorithm of GELU is the exact one, as everywhere here.

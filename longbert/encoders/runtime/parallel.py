@@ -8,6 +8,7 @@ same, since kernels do not depend on the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -29,10 +30,19 @@ def map_in_threads(
     if n_threads <= 1:
         yield from map(function, items)
         return
+    with one_thread():
+        yield from in_order(function, items, n_threads=n_threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread, in this thread and in those that are started meanwhile.
+
+    Small operations that come one after another wait longer for a second thread than it helps them.
+    """
     before = torch.get_num_threads()
-    # New threads have as many as was set last.
     torch.set_num_threads(1)
     try:
-        yield from in_order(function, items, n_threads=n_threads)
+        yield
     finally:
         torch.set_num_threads(before)

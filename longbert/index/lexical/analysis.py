@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 
@@ -112,11 +113,9 @@ def query_terms(text: str, *, languages: Sequence[str]) -> tuple[QueryTerm, ...]
 
 
 def _numbered(words: Iterable[tuple[int, str]], language: str) -> tuple[IntArray, TermArray]:
-    found = list(words)
-    return (
-        np.fromiter((start for start, _ in found), np.int64, len(found)),
-        np.fromiter((_number(word, language) for _, word in found), np.uint64, len(found)),
-    )
+    starts, forms = [*zip(*words, strict=True)] or ((), ())
+    numbers = map(_number, forms, repeat(language))
+    return np.array(starts, np.int64), np.fromiter(numbers, np.uint64, len(starts))
 
 
 @lru_cache(_CACHED_TERMS)

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
+from longbert.index.lexical.analysis import AnalysedText
 from longbert.index.lexical.part import DocumentPassages, build_part
 
 
-def build_lexical(documents: pa.Table, passages: pa.Table, *, language: str) -> bytes:
+def build_lexical(
+    documents: pa.Table,
+    passages: pa.Table,
+    *,
+    language: str,
+    analysed: Mapping[str, AnalysedText] | None = None,
+) -> bytes:
     """Make the lexical file of a part.
 
     Args:
         documents: the part's table of documents.
         passages: that of passages, in any order.
-        language: as for :func:`longbert.index.lexical.part.build_part`.
+        language, analysed: as for :func:`longbert.index.lexical.part.build_part`.
     """
-    return build_part(_documents(documents, passages), language=language)
+    return build_part(_documents(documents, passages), language=language, analysed=analysed)
 
 
 def _documents(documents: pa.Table, passages: pa.Table) -> Iterator[DocumentPassages]:

@@ -52,12 +52,12 @@ AUTO = "auto"
 UNSTEMMED = "none"
 """Where the language has no stemmer or is unknown: words are searched as they are."""
 
-ANALYSIS = 2
+ANALYSIS = 3
 """Version of how texts are cut into terms; one index does not mix two."""
 
 _LIBRARIES = ("py3langid", "pystemmer", "regex")
 _ALIASES = {"nb": "no", "nn": "no", "bs": "sr", "hr": "sr"}
-_SAMPLE_CHARS = 2000
+_SAMPLE_CHARS = 500
 _SURE = 0.5
 _READING = threading.Lock()
 _CACHED_STEMS = 1 << 16

@@ -18,7 +18,7 @@ from longbert.core.lexical import Layout, Occurrences, Totals
 from longbert.core.ranking import rows_between
 from longbert.errors import OutputError
 from longbert.index.array_file import pack, smallest, unpack
-from longbert.index.lexical.analysis import analyse, pairs
+from longbert.index.lexical.analysis import AnalysedText, analyse, pairs
 from longbert.index.lexical.languages import ANALYSIS
 
 _ARRAYS = {"terms", "starts", "passages", "counts", "words", "documents"}
@@ -81,33 +81,41 @@ class LexicalPart:
         )
 
 
-def build_part(documents: Iterable[DocumentPassages], *, language: str) -> bytes:
+def build_part(
+    documents: Iterable[DocumentPassages],
+    *,
+    language: str,
+    analysed: Mapping[str, AnalysedText] | None = None,
+) -> bytes:
     """Make a part's file: the same documents give the same bytes.
 
     Args:
         documents: in the order of the tables.
         language: ``"auto"``, ``"none"`` or a key of
             :data:`longbert.index.lexical.languages.STEMMERS`.
+        analysed: what :func:`~longbert.index.lexical.analysis.analyse` has made of some of the
+            texts already.
     """
+    known = analysed or {}
     terms: list[TermArray] = [np.zeros(0, np.uint64)]
     passages: list[IntArray] = [np.zeros(0, np.int64)]
-    words: list[IntArray] = [np.zeros(0, np.int64)]
+    n_words: list[IntArray] = [np.zeros(0, np.int64)]
     starts = [0]
     languages: Counter[str] = Counter()
     for document in documents:
-        analysed = analyse(document.text, language=language)
-        languages[analysed.language] += 1
+        words = known.get(document.text) or analyse(document.text, language=language)
+        languages[words.language] += 1
         begins = np.asarray(document.starts, np.int64)
-        owners = np.searchsorted(begins, analysed.starts, side="right") - 1
-        words.append(np.bincount(owners, minlength=len(begins)))
-        inside = np.searchsorted(begins, analysed.character_starts, side="right") - 1
+        owners = np.searchsorted(begins, words.starts, side="right") - 1
+        n_words.append(np.bincount(owners, minlength=len(begins)))
+        inside = np.searchsorted(begins, words.character_starts, side="right") - 1
         # A pair stands where its first word does.
-        joined = pairs(analysed.terms[:-1], analysed.terms[1:])
-        terms += [analysed.terms, joined, analysed.character_terms]
+        joined = pairs(words.terms[:-1], words.terms[1:])
+        terms += [words.terms, joined, words.character_terms]
         passages += [one + starts[-1] for one in (owners, owners[:-1], inside)]
         starts.append(starts[-1] + len(begins))
     distinct, first, where, counts = count_postings(np.concatenate(terms), np.concatenate(passages))
-    layout = Layout(np.array(starts, np.int64), np.concatenate(words).astype(np.uint64))
+    layout = Layout(np.array(starts, np.int64), np.concatenate(n_words).astype(np.uint64))
     arrays = {
         "terms": distinct,
         "starts": smallest(first),

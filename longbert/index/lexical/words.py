@@ -51,7 +51,8 @@ def characters_of(text: str) -> Iterator[tuple[int, str]]:
     Yields:
         Where each begins in the text, and the character with the marks on it.
     """
-    for found in _UNSPACED_RUN.finditer(text):
+    runs = () if text.isascii() else _UNSPACED_RUN.finditer(text)
+    for found in runs:
         clusters = list(_CLUSTER.finditer(found.group()))
         if len(clusters) > 1:
             yield from ((found.start() + one.start(), one.group()) for one in clusters)

@@ -66,6 +66,21 @@ def test_the_order_of_passages_in_the_table_does_not_matter() -> None:
     assert build_lexical(documents, shuffled, language="none") == whole
 
 
+def test_words_that_are_known_already_are_not_looked_for_again() -> None:
+    texts = {"".join(one): analyse("".join(one), language="none") for one in DOCUMENTS.values()}
+    whole = build_lexical(*tables(DOCUMENTS), language="none")
+    assert build_lexical(*tables(DOCUMENTS), language="none", analysed=texts) == whole
+
+    part = open_part(
+        build_lexical(
+            *tables(DOCUMENTS), language="none", analysed={"fish": analyse("bird", language="none")}
+        ),
+        path="x",
+    )
+    assert passages_with(part, number("bird")) == [2]
+    assert passages_with(part, number("fish")) == [0, 1]
+
+
 @pytest.mark.parametrize(("language", "found"), [("none", 0), ("en", 1), ("auto", 1)])
 def test_words_are_stemmed_in_the_language_asked_for(language: str, found: int) -> None:
     text = "The contracts were ending as the parties had agreed in the meetings."

@@ -1,13 +1,19 @@
 """Languages: stemming in each, and which one a text is written in."""
 
+import threading
+from functools import cache
+from typing import Any
+
 import pytest
 
 from longbert.config import LANGUAGES
+from longbert.index.lexical import languages
 from longbert.index.lexical.languages import (
     AUTO,
     STEMMERS,
     UNSTEMMED,
     detect_language,
+    read_ahead,
     term_of,
 )
 
@@ -49,3 +55,36 @@ def test_detection(text: str, language: str) -> None:
 
 def test_the_languages_of_a_run_are_those_with_a_stemmer() -> None:
     assert (AUTO, UNSTEMMED, *STEMMERS) == LANGUAGES
+
+
+class _Identifier:
+    def classify(self, sample: str) -> tuple[str, float]:
+        return "fi", 0.9
+
+
+def test_what_languages_are_told_by_is_read_once_and_ahead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readers: list[str] = []
+    is_asked, may_end = threading.Event(), threading.Event()
+
+    @cache
+    def read() -> Any:
+        readers.append(threading.current_thread().name)
+        is_asked.set()
+        assert may_end.wait(30)
+        return _Identifier()
+
+    monkeypatch.setattr(languages, "_read_identifier", read)
+    read_ahead("en")
+    assert not is_asked.is_set()
+    read_ahead(AUTO)
+    # It has returned before anything was read.
+    assert is_asked.wait(30)
+    found: list[str] = []
+    asking = threading.Thread(target=lambda: found.append(detect_language("whatever")))
+    asking.start()
+    may_end.set()
+    asking.join(30)
+    assert found == ["fi"]
+    assert readers == ["longbert-languages"]

@@ -12,6 +12,7 @@ from safetensors.numpy import load
 from longbert.core.lexical import PAIR_WEIGHT
 from longbert.errors import OutputError
 from longbert.index.lexical.analysis import analyse, pairs, query_terms
+from longbert.index.lexical.languages import ANALYSIS
 from longbert.index.lexical.part import DocumentPassages, LexicalPart, build_part, open_part
 
 WORD = st.sampled_from(["red", "blue", "green", "水火", "Ünïon", "it's"])
@@ -106,7 +107,7 @@ def test_a_damaged_file_is_refused(damage: str) -> None:
     data = {
         "short": data[:-8],
         "header": b"\xff" * len(data),
-        "analysis": data.replace(b'\\"analysis\\": 2', b'\\"analysis\\": 9'),
+        "analysis": data.replace(b'\\"analysis\\": %d' % ANALYSIS, b'\\"analysis\\": 9'),
     }[damage]
 
     with pytest.raises(OutputError, match="lexical/x"):

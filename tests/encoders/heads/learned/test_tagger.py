@@ -12,6 +12,7 @@ from torch import Tensor
 
 from longbert.core.word_shape import FLAGS, N_BUCKETS, N_STRINGS
 from longbert.encoders.heads.learned.tagger import TaggerShape, WordTagger, word_states
+from longbert.encoders.heads.learned.token_head import words_around
 
 seeds = st.integers(0, 2**31 - 1)
 SHAPE = TaggerShape(
@@ -109,3 +110,25 @@ def test_states_of_words_are_added_in_the_order_of_tokens(seed: int, n_tokens: i
     sums = torch.segment_reduce(states, "sum", lengths=lengths, axis=0)
     expected = sums / lengths[:, None]
     assert torch.equal(word_states([states], lengths)[:, 0], expected)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_words_around_tokens_are_theirs_and_as_many_on_both_sides(data: st.DataObject) -> None:
+    lengths = data.draw(st.lists(st.integers(1, 3), min_size=1, max_size=12))
+    word_of = [word for word, length in enumerate(lengths) for _ in range(length)]
+    n_tokens = len(word_of)
+    start = data.draw(st.integers(0, n_tokens - 1))
+    stop = data.draw(st.integers(start + 1, n_tokens))
+    reach = data.draw(st.integers(0, 3))
+
+    first_tokens = np.cumsum([0, *lengths[:-1]])
+    run = words_around(first_tokens, slice(start, stop), n_tokens=n_tokens, reach=reach)
+
+    own = range(word_of[start], word_of[stop - 1] + 1)
+    wanted = [word for word in range(len(lengths)) if any(abs(word - one) <= reach for one in own)]
+    assert list(range(run.words.start, run.words.stop)) == wanted
+    tokens = [token for token, word in enumerate(word_of) if word in wanted]
+    assert list(range(run.tokens.start, run.tokens.stop)) == tokens
+    assert run.n_tokens.tolist() == [lengths[word] for word in wanted]
+    assert [wanted[word] for word in run.word_of_token] == word_of[start:stop]
