@@ -38,6 +38,7 @@ from longbert.index.backend import load_faiss
 from longbert.index.build import build_index
 from longbert.index.dense import DenseSearch
 from longbert.index.opened import VectorIndex
+from longbert.index.sentences import SentenceSearch
 from longbert.index.table import OpenTable
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
@@ -136,16 +137,17 @@ def search(folder: Path, rows: int, entry: dict[str, str]) -> dict[str, Any]:
     again = np.random.default_rng(10**6)
     picked = again.integers(len(centres), size=QUERIES)
     queries = _unit(centres[picked] + _noise(again, QUERIES))
-    dense = DenseSearch(_Snapshot(rows), vectors)  # type: ignore[arg-type]
+    snapshot = _Snapshot(rows)
+    dense = SentenceSearch(DenseSearch(snapshot, vectors), snapshot.ids)  # type: ignore[arg-type]
     load_faiss().omp_set_num_threads(1)
     measured: dict[str, Any] = {"open_ms": round(opening * 1000, 1)}
     for rank, k in (("best", K), ("best-mean", K), ("best-mean", 50)):
         for query in queries[:50]:
-            dense.top(query, k, rank)
+            dense.top(query[np.newaxis], k, rank, allowed=None)
         seconds = np.zeros((len(queries), 2))
         for query, row in zip(queries, seconds, strict=True):
             began = np.array((time.process_time(), time.perf_counter()))
-            dense.top(query, k, rank)
+            dense.top(query[np.newaxis], k, rank, allowed=None)
             row[:] = (time.process_time(), time.perf_counter()) - began
         for column, suffix in enumerate(("ms", "clock_ms")):
             p50, p99 = np.percentile(seconds[:, column], (50, 99)) * 1000
