@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
@@ -32,7 +33,8 @@ class HeldFile:
             try:
                 self._mapped = output.open_mapped(name)
             except OSError as error:
-                if error.errno == errno.ENOMEM:
+                # pyarrow gives the system's words without its number.
+                if os.strerror(errno.ENOMEM) in str(error):
                     raise OutputError(_too_many_maps(self.path)) from error
                 raise OutputError(
                     f"{self.path} is missing or unreadable ({error.strerror or error}): run "
