@@ -22,7 +22,7 @@ from longbert.engine.plan import PlanSummary, check_missing, summarize
 from longbert.engine.prepare import Prepared, check_machine, prepare
 from longbert.engine.run import RunModels
 from longbert.engine.unit import process_unit
-from longbert.store.manifest import ShardEntry
+from longbert.store.receipts import ShardEntry
 from longbert.store.shards import number_of, shard_of
 
 

@@ -11,7 +11,7 @@ from longbert.engine.planner import Planned
 from longbert.engine.run import RunModels, plan_run, refuse_file
 from longbert.errors import LongbertError
 from longbert.store.lock import Lock
-from longbert.store.manifest import Record
+from longbert.store.record import Record
 
 
 class Work(Record, frozen=True, kw_only=True):

@@ -26,8 +26,8 @@ from longbert.index.catalog import INDEXED_COLUMNS
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
-from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
+from longbert.store.receipts import Receipt
 from longbert.store.tables import build_tables
 
 

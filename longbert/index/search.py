@@ -24,7 +24,8 @@ from longbert.index.sentences import SentenceSearch, query_parts, with_whole
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.texts import read_texts
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, Manifest
+from longbert.store.index_description import IndexDescription
+from longbert.store.manifest import Manifest
 
 Encode = Callable[[Sequence[str]], FloatArray]
 """Texts to vectors, shape ``(n, width)``, by the model that made the output."""

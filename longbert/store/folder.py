@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from longbert.errors import ConfigError, OutputError, UnfinishedError
 from longbert.store.filesystem import FileSystem, join
+from longbert.store.index_description import INDEX_VERSION, IndexDescription, IndexEntry
 from longbert.store.layout import (
     CLAIM,
     MANIFEST,
@@ -21,19 +22,9 @@ from longbert.store.layout import (
     RECEIPTS,
     receipt_file,
 )
-from longbert.store.manifest import (
-    INDEX_VERSION,
-    Claim,
-    FileEntry,
-    IndexDescription,
-    IndexEntry,
-    Manifest,
-    Receipt,
-    Record,
-    RecordType,
-    from_json,
-    to_json,
-)
+from longbert.store.manifest import Claim, Manifest
+from longbert.store.receipts import FileEntry, Receipt
+from longbert.store.record import Record, RecordType, from_json, to_json
 
 IN_MEMORY_BYTES = 32 << 20
 """Of a file on another machine, beyond which it is read by way of the disk."""

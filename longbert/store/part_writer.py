@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from longbert.store.folder import DigestedFile, OutputFolder
 from longbert.store.layout import part_file
-from longbert.store.manifest import FileEntry
 from longbert.store.parquet import TableWriter
+from longbert.store.receipts import FileEntry
 from longbert.store.tables import counts_of_tables
 
 
