@@ -80,7 +80,7 @@ def run(
         result = run_job(config, execution, meter_folder=meter_folder, notify=_warn)
     if result is None:
         return {}
-    from longbert.store.manifest import to_builtins
+    from longbert.store.record import to_builtins
 
     return to_builtins(result.manifest)
 
@@ -398,7 +398,7 @@ def forecast(config: RunConfig, execution: Execution) -> dict[str, Any]:
         check_runner(config, execution)
     from longbert.engine.context import RunContext
     from longbert.engine.forecast import forecast_run
-    from longbert.store.manifest import to_builtins
+    from longbert.store.record import to_builtins
 
     files = filesystem_for(*config.places)
     return to_builtins(forecast_run(RunContext(config, files)))

@@ -41,9 +41,10 @@ from longbert.index.opened import VectorIndex
 from longbert.index.sentences import SentenceSearch
 from longbert.index.table import OpenTable
 from longbert.store.filesystem import LocalFileSystem
+from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
-from longbert.store.manifest import IndexEntry, IndexSettings
+from longbert.store.index_description import IndexEntry
 
 WIDTH = 384
 DIMENSIONS = 48

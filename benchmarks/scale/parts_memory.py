@@ -37,7 +37,8 @@ from longbert.records import DocumentRef
 from longbert.store.filesystem import FileInfo
 from longbert.store.layout import LEXICAL, PART_SUFFIXES, RECEIPTS, part_file
 from longbert.store.leftovers import unnamed_files
-from longbert.store.manifest import DocumentEntry, FileEntry, PartEntry, Receipt, to_json
+from longbert.store.receipts import DocumentEntry, FileEntry, PartEntry, Receipt
+from longbert.store.record import to_json
 from longbert.store.shards import PARTS_OF_A_SHARD
 
 PART_DOCUMENTS = 10

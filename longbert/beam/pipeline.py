@@ -22,7 +22,7 @@ from longbert.engine.gather import gather_shard
 from longbert.engine.plan import PlanSummary, check_memory, check_missing, summarize
 from longbert.engine.prepare import Prepared, prepare
 from longbert.engine.segments import least_shared_bytes
-from longbert.store.manifest import ShardEntry
+from longbert.store.receipts import ShardEntry
 from longbert.store.shards import number_of, shard_of
 
 WORKERS_OF_CLUSTER = 100

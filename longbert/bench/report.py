@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from longbert.encoders.loaded_models import Models
-from longbert.store.manifest import Record
+from longbert.store.record import Record
 
 Round = Mapping[str, float]
 """What one round measured, by name."""

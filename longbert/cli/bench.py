@@ -85,7 +85,7 @@ def bench(
     report = measure(config, texts, rounds=rounds, notify=say)
     with standard_output(for_programs=format_ == "json") as stream:
         if format_ == "json":
-            from longbert.store.manifest import to_builtins
+            from longbert.store.record import to_builtins
 
             json.dump(to_builtins(report), stream, indent=1)
             print(file=stream)

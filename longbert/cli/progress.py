@@ -17,7 +17,7 @@ from longbert.engine.meter import FileMeterReader
 if TYPE_CHECKING:
     from longbert.engine.finish import RunResult
     from longbert.engine.history import RunEntry
-    from longbert.store.manifest import PassSettings, RowSettings
+    from longbert.store.fingerprints import PassSettings, RowSettings
 
 _POLL_SECONDS = 0.2
 _LINE_SECONDS = 10.0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from longbert.encoders.tokenizers.base import Segmenter
 from longbert.encoders.tokenizers.words import WordSegmenter
-from longbert.store.manifest import PassSettings
+from longbert.store.fingerprints import PassSettings
 
 if TYPE_CHECKING:
     from longbert.encoders.checkpoint.declared import Prompts

@@ -29,7 +29,7 @@ from longbert.encoders.runtime.device import (
     set_threads,
 )
 from longbert.encoders.splitting import Split
-from longbert.store.manifest import HeadSettings, PassSettings
+from longbert.store.fingerprints import HeadSettings, PassSettings
 
 _LIBRARIES = ("numpy", "safetensors", "tokenizers", "torch")
 

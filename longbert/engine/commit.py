@@ -16,8 +16,8 @@ from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.large import write_large_part
 from longbert.store import parquet
 from longbert.store.layout import CATALOG, LEXICAL, lexical_file, part_file
-from longbert.store.manifest import DocumentEntry, FileEntry, Receipt
 from longbert.store.part_writer import PartWriter, write_part
+from longbert.store.receipts import DocumentEntry, FileEntry, Receipt
 
 
 def commit_tables(

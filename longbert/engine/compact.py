@@ -14,7 +14,8 @@ from longbert.engine.prepare import Prepared
 from longbert.engine.unit import copy_unit, index_part
 from longbert.errors import InputError, OutputError
 from longbert.store.lock import Lock, locked
-from longbert.store.manifest import Manifest, Receipt
+from longbert.store.manifest import Manifest
+from longbert.store.receipts import Receipt
 from longbert.store.shards import part_names
 
 

@@ -11,9 +11,10 @@ from longbert.encoders.loaded_models import Models, no_models
 from longbert.engine.meter import Meter, NullMeter
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import FileSystem
+from longbert.store.fingerprints import LexicalSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import CATALOG, LEXICAL
-from longbert.store.manifest import LexicalSettings, Receipt
+from longbert.store.receipts import Receipt
 from longbert.store.tables import table_names
 
 

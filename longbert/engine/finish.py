@@ -19,20 +19,14 @@ from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
 from longbert.errors import ConfigError, LockError, OutputError
 from longbert.index.build import BuiltIndex, build_index, index_files
+from longbert.store.fingerprints import Environment, IndexSettings
 from longbert.store.folder import OutputFolder
+from longbert.store.index_description import IndexDescription, IndexEntry
 from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
 from longbert.store.leftovers import unnamed_files
-from longbert.store.manifest import (
-    FORMAT,
-    Claim,
-    Environment,
-    IndexDescription,
-    IndexEntry,
-    IndexSettings,
-    Manifest,
-    ShardEntry,
-    to_json,
-)
+from longbert.store.manifest import Claim, Manifest
+from longbert.store.receipts import ShardEntry
+from longbert.store.record import FORMAT, to_json
 from longbert.store.shards import part_names, read_parts
 
 

@@ -12,7 +12,7 @@ from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels, plan_run, refuse_file
 from longbert.errors import LongbertError
 from longbert.store.lock import Lock
-from longbert.store.manifest import Record
+from longbert.store.record import Record
 
 
 class Work(Record, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from longbert.engine.context import RunContext
 from longbert.errors import OutputError
-from longbert.store.manifest import Receipt, ShardEntry
+from longbert.store.receipts import Receipt, ShardEntry
 from longbert.store.shards import shard_of, write_shard
 
 

@@ -9,7 +9,7 @@ from longbert.errors import OutputError
 from longbert.index.report import IndexReport
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import RUNS
-from longbert.store.manifest import Record, from_json
+from longbert.store.record import Record, from_json
 
 
 class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):

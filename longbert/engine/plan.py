@@ -28,8 +28,8 @@ from longbert.readers.settings import ReadSettings
 from longbert.records import InputFile
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
-from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
+from longbert.store.receipts import Receipt
 from longbert.store.shards import read_shard
 
 # Errors caused by the machine rather than the document.

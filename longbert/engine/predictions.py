@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 from longbert.records import Classification, LabelledSpan, ScoredSpan
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
-from longbert.store.manifest import PartEntry
 from longbert.store.parquet import from_parquet
+from longbert.store.receipts import PartEntry
 from longbert.store.shards import read_parts
 
 

@@ -15,19 +15,16 @@ from longbert.engine.context import RunContext
 from longbert.errors import FingerprintError
 from longbert.index.settings import index_settings
 from longbert.readers.kinds import reader_versions
-from longbert.store.layout import CLAIM
-from longbert.store.manifest import (
-    FORMAT,
-    Claim,
+from longbert.store.fingerprints import (
     Environment,
     IndexSettings,
     LexicalSettings,
-    Manifest,
-    NamedModels,
     RowFingerprint,
     RowSettings,
-    to_builtins,
 )
+from longbert.store.layout import CLAIM
+from longbert.store.manifest import Claim, Manifest, NamedModels
+from longbert.store.record import FORMAT, to_builtins
 from longbert.tasks import TASKS
 
 if TYPE_CHECKING:

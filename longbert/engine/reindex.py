@@ -11,11 +11,14 @@ from longbert.errors import ConfigError, OutputError
 from longbert.index.build import build_index, index_files
 from longbert.index.report import TableReport
 from longbert.index.settings import index_settings
+from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
+from longbert.store.index_description import TableIndex
 from longbert.store.layout import ERRORS, MANIFEST
 from longbert.store.leftovers import unnamed_files
 from longbert.store.lock import locked
-from longbert.store.manifest import IndexSettings, Manifest, TableIndex, to_builtins
+from longbert.store.manifest import Manifest
+from longbert.store.record import to_builtins
 from longbert.store.shards import part_names, read_parts
 
 

@@ -19,7 +19,7 @@ from longbert.engine.context import RunContext, fetched_models
 from longbert.engine.history import read_history
 from longbert.engine.prepare import Prepared, prepared_before
 from longbert.errors import ModelError
-from longbert.store.manifest import Environment
+from longbert.store.fingerprints import Environment
 
 _IRRELEVANT = frozenset(
     {

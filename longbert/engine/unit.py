@@ -27,8 +27,8 @@ from longbert.index.lexical.analysis import AnalysedText, analyse
 from longbert.readers.documents import read
 from longbert.readers.settings import ReadSettings
 from longbert.records import Document, DocumentResult, ErrorRow
-from longbert.store.manifest import Receipt
 from longbert.store.parquet import read_table
+from longbert.store.receipts import Receipt
 from longbert.store.tables import build_tables
 
 

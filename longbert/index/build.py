@@ -14,16 +14,12 @@ from longbert.index.kinds import AUTO, index_kind
 from longbert.index.memory import Sizes, Types, choose_types
 from longbert.index.report import IndexReport
 from longbert.index.update import TableUpdate, update_table
+from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
+from longbert.store.index_description import INDEX_VERSION, IndexDescription, IndexEntry
 from longbert.store.layout import index_file
-from longbert.store.manifest import (
-    INDEX_VERSION,
-    IndexDescription,
-    IndexEntry,
-    IndexSettings,
-    to_json,
-)
 from longbert.store.parquet import vectors_shape
+from longbert.store.record import to_json
 
 
 @dataclass(frozen=True, slots=True)

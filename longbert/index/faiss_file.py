@@ -22,8 +22,8 @@ from longbert.index.backend import load_faiss
 from longbert.index.kinds import INDEX_KINDS
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
+from longbert.store.index_description import IndexSegment
 from longbert.store.layout import index_file
-from longbert.store.manifest import IndexSegment
 
 CHECKED_BYTES = 256 << 20
 _ROWS_AT_ONCE = 8192

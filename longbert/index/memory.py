@@ -10,7 +10,7 @@ from longbert.errors import ConfigError
 from longbert.index.kinds import AUTO, INDEX_KINDS, TRAINED_AT_LEAST, index_kind, n_cells
 from longbert.index.segment import ROWS_AT_ONCE
 from longbert.index.training import sample_size
-from longbert.store.manifest import IndexSettings
+from longbert.store.fingerprints import IndexSettings
 from longbert.store.parquet import BATCH_ROWS, ROW_GROUP_ROWS
 
 FLAT_NUMBERS_AT_MOST = 20_000_000

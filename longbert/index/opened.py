@@ -9,7 +9,7 @@ import numpy as np
 from longbert.errors import OutputError
 from longbert.index.snapshot import HeldIndex, IndexSnapshot
 from longbert.index.table import OpenTable
-from longbert.store.manifest import IndexDescription
+from longbert.store.index_description import IndexDescription
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from longbert.index.tuning import Trial
-from longbert.store.manifest import Record
+from longbert.store.record import Record
 
 
 class TrialReport(Record, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from longbert.errors import OutputError
 from longbert.index.tables import RowsDigest, VectorBatch, vector_batches
 from longbert.index.vectors import lengths, unit_vectors
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import PartRows
+from longbert.store.index_description import PartRows
 
 _LONGEST = 1e18
 """Length above which an inner product could exceed the range of float32."""

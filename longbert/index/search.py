@@ -13,7 +13,8 @@ from longbert.index.reranking import RERANKED, LoadReranker, Rerank, reranked
 from longbert.index.snapshot import IndexSnapshot, open_snapshot
 from longbert.index.snapshot_search import Encode, SnapshotSearch
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, Manifest
+from longbert.store.index_description import IndexDescription
+from longbert.store.manifest import Manifest
 
 
 class Index:

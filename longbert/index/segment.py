@@ -13,7 +13,7 @@ from longbert.index.kinds import INDEX_KINDS, IndexKind, search_parameters
 from longbert.index.rows import Rows
 from longbert.index.tuning import NEAREST, Tuned, exact_nearest, steps, tune
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexSegment
+from longbert.store.index_description import IndexSegment
 
 ROWS_AT_ONCE = 65_536
 _EFFORTS = {"nprobe": (1, 4_096), "efSearch": (16, 4_096)}

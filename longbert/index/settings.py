@@ -6,7 +6,7 @@ from longbert.config import IndexTypeName, Recall, parse_bytes
 from longbert.index.backend import faiss_version
 from longbert.index.kinds import AUTO
 from longbert.settings import check_setting
-from longbert.store.manifest import IndexSettings
+from longbert.store.fingerprints import IndexSettings
 
 DEFAULT_RECALL = 0.95
 

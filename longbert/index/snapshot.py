@@ -19,8 +19,10 @@ from longbert.index.lexical.corpus import LexicalCorpus
 from longbert.index.lexical.part import LexicalPart, open_part
 from longbert.store.folder import OutputFolder
 from longbert.store.held import Held, HeldFile
+from longbert.store.index_description import IndexDescription, IndexEntry
 from longbert.store.layout import CATALOG, LEXICAL
-from longbert.store.manifest import IndexDescription, IndexEntry, Manifest, PartEntry
+from longbert.store.manifest import Manifest
+from longbert.store.receipts import PartEntry
 from longbert.store.shards import read_parts
 
 HELD_TABLES = ("passages", "documents", "classifications", "entities")

@@ -16,7 +16,7 @@ from longbert.index.backend import load_faiss, on_gpu
 from longbert.index.faiss_file import OpenFile, open_index_file
 from longbert.index.kinds import INDEX_KINDS, IndexKind, index_kind, search_parameters
 from longbert.store.held import HeldFile
-from longbert.store.manifest import IndexSegment, TableIndex
+from longbert.store.index_description import IndexSegment, TableIndex
 
 ROWS_AT_ONCE = 8192
 _GPU_RESULTS_AT_MOST = 2048

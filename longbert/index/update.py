@@ -20,9 +20,10 @@ from longbert.index.rows import Rows, gathered_rows
 from longbert.index.segment import fill, tune_segment, write_segment
 from longbert.index.training import split, spread, train
 from longbert.index.tuning import Tuned
+from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
-from longbert.store.manifest import IndexSegment, IndexSettings, TableIndex, Tuning
+from longbert.store.index_description import IndexSegment, TableIndex, Tuning
 from longbert.store.parquet import count_rows
 
 SMALL = 20_000

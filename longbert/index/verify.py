@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from longbert.errors import OutputError
 from longbert.index.rows import digested
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexEntry, TableIndex
+from longbert.store.index_description import IndexEntry, TableIndex
 
 
 def index_problems(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import IO
 
-from longbert.store.manifest import FileEntry
+from longbert.store.receipts import FileEntry
 
 
 class DigestedFile:

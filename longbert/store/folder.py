@@ -16,6 +16,7 @@ import pyarrow as pa
 from longbert.errors import ConfigError, OutputError, UnfinishedError
 from longbert.store.digested_file import DigestedFile
 from longbert.store.filesystem import FileSystem, join
+from longbert.store.index_description import INDEX_VERSION, IndexDescription, IndexEntry
 from longbert.store.layout import (
     CLAIM,
     INDEX,
@@ -25,18 +26,9 @@ from longbert.store.layout import (
     SHARDS,
     receipt_file,
 )
-from longbert.store.manifest import (
-    INDEX_VERSION,
-    Claim,
-    IndexDescription,
-    IndexEntry,
-    Manifest,
-    Receipt,
-    Record,
-    RecordType,
-    from_json,
-    to_json,
-)
+from longbert.store.manifest import Claim, Manifest
+from longbert.store.receipts import Receipt
+from longbert.store.record import Record, RecordType, from_json, to_json
 
 IN_MEMORY_BYTES = 32 << 20
 """Of a file on another machine, beyond which it is read by way of the disk."""

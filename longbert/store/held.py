@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -96,7 +97,8 @@ class HeldFile:
         try:
             return self._output.open_mapped(self._name)
         except OSError as error:
-            if error.errno == errno.ENOMEM:
+            # pyarrow gives the system's words without its number.
+            if os.strerror(errno.ENOMEM) in str(error):
                 raise OutputError(_too_many_maps(self.path)) from error
             raise OutputError(
                 f"{self.path} is missing or unreadable ({error.strerror or error}): {self.remedy}"

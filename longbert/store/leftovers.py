@@ -19,7 +19,7 @@ from longbert.store.layout import (
     is_own,
     part_file,
 )
-from longbert.store.manifest import PartEntry
+from longbert.store.receipts import PartEntry
 from longbert.store.sorting import ExternalSort
 
 

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from longbert.errors import LockError, OutputError
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LOCK
-from longbert.store.manifest import Record, from_json, to_json
 from longbert.store.processes import host_name, process_space, process_start
+from longbert.store.record import Record, from_json, to_json
 
 
 class Holder(Record, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ import pyarrow as pa
 from longbert.store.digested_file import DigestedFile
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import part_file
-from longbert.store.manifest import FileEntry
 from longbert.store.parquet import TableWriter
+from longbert.store.receipts import FileEntry
 from longbert.store.tables import counts_of_tables
 
 

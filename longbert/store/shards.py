@@ -14,7 +14,8 @@ from longbert.core.units import ordinal_of
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST, shard_file
-from longbert.store.manifest import PartEntry, Receipt, Shard, ShardEntry, from_json, to_json
+from longbert.store.receipts import PartEntry, Receipt, Shard, ShardEntry
+from longbert.store.record import from_json, to_json
 
 PARTS_OF_A_SHARD = 1000
 """Numbers of parts that go into one shard, whether there are parts of all these numbers or not."""

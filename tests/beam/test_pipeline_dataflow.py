@@ -24,7 +24,7 @@ from support.runs import run as run_without_beam
 import longbert
 from longbert.api import run_job
 from longbert.config import Execution, run_config
-from longbert.store.manifest import to_builtins
+from longbert.store.record import to_builtins
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
 GRAPH_LIMIT_BYTES = 250_000

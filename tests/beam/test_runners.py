@@ -18,7 +18,7 @@ import longbert
 from longbert.engine import run as engine_run
 from longbert.engine.prepare import row_fingerprint
 from longbert.errors import FingerprintError
-from longbert.store.manifest import RowFingerprint
+from longbert.store.fingerprints import RowFingerprint
 
 WAYS: dict[str, dict[str, Any]] = {
     "in process": {},

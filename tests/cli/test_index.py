@@ -15,7 +15,7 @@ from support.commands import refuse, run_arguments
 from support.runs import files_of, last_run, problems, write_texts
 from support.texts import long_text
 
-from longbert.store.manifest import INDEX_VERSION
+from longbert.store.index_description import INDEX_VERSION
 
 Call = Callable[..., Result]
 

@@ -20,10 +20,7 @@ from support.written_tables import a_manifest
 from longbert.cli.progress import ProgressDisplay, duration, progress_line, summary_lines
 from longbert.engine.finish import RunEntry, RunResult
 from longbert.engine.meter import FileMeter, FileMeterReader
-from longbert.store.manifest import (
-    HeadSettings,
-    PassSettings,
-)
+from longbert.store.fingerprints import HeadSettings, PassSettings
 
 PLANNED = {"planned_documents": 1400, "planned_bytes": 1e6}
 

@@ -24,7 +24,7 @@ from longbert.engine.compact import compact_output
 from longbert.engine.context import RunContext
 from longbert.engine.history import read_history
 from longbert.index.lexical.languages import lexical_settings
-from longbert.store.manifest import LexicalSettings
+from longbert.store.fingerprints import LexicalSettings
 
 Settings = dict[str, Any]
 

@@ -16,7 +16,7 @@ import longbert.engine.context as context_module
 from longbert.cli.progress import summary_lines
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.filesystem import LocalFileSystem
-from longbert.store.manifest import LexicalSettings
+from longbert.store.fingerprints import LexicalSettings
 
 Settings = dict[str, Any]
 

@@ -37,7 +37,7 @@ from longbert.encoders.reader import WindowReader
 from longbert.encoders.splitting import Overlapping, Split
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.records import Classification, Entity, WindowScore
-from longbert.store.manifest import HeadSettings, PassSettings
+from longbert.store.fingerprints import HeadSettings, PassSettings
 
 Integers = npt.NDArray[np.int64]
 

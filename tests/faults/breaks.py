@@ -14,7 +14,8 @@ from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
 from longbert.store.leftovers import unnamed_files
 from longbert.store.lock import Holder
-from longbert.store.manifest import Manifest, from_json
+from longbert.store.manifest import Manifest
+from longbert.store.record import from_json
 from longbert.store.shards import read_parts
 
 Write = Callable[[str, bytes], None]

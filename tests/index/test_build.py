@@ -20,7 +20,7 @@ from longbert.index.kinds import AUTO, INDEX_KINDS, index_kind
 from longbert.index.vectors import column_vectors, unit_vectors
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, IndexEntry
+from longbert.store.index_description import IndexDescription, IndexEntry
 
 WIDTH = 4
 PARTS = ["a", "b"]

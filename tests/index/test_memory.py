@@ -21,7 +21,7 @@ from longbert.index.memory import (
     estimate,
     megabytes,
 )
-from longbert.store.manifest import IndexSettings
+from longbert.store.fingerprints import IndexSettings
 
 MILLION = 1_000_000
 
@@ -85,9 +85,7 @@ def test_where_no_type_fits_the_smallest_is_named() -> None:
     named = f"--type ivf-rabitq --memory {megabytes(smallest)}"
     with pytest.raises(ConfigError, match=f"type ivf, .*, or {named}"):
         choose_types(asked("ivf", 1_000), sizes)
-    with pytest.raises(
-        ConfigError, match=r"the smallest type that auto picks from takes .*at l"
-    ):
+    with pytest.raises(ConfigError, match=r"the smallest type that auto picks from takes .*at l"):
         choose_types(asked("auto", 1_000), sizes)
     with pytest.raises(ConfigError, match="type flat, which all of fewer than 1,000 vectors have"):
         choose_types(asked("ivf", 1_000), Sizes(1, 100, 384))

@@ -21,7 +21,7 @@ from longbert.index.kinds import INDEX_KINDS
 from longbert.index.verify import index_problems
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import IndexDescription, IndexEntry
+from longbert.store.index_description import IndexDescription, IndexEntry
 
 WIDTH = 16
 APPROXIMATE = [name for name, kind in INDEX_KINDS.items() if not kind.is_exact]

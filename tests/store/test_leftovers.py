@@ -13,7 +13,7 @@ from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL, PART_SUFFIXES, part_file
 from longbert.store.leftovers import foreign_tables, unnamed_files
-from longbert.store.manifest import PartEntry
+from longbert.store.receipts import PartEntry
 
 # The last one's number has a digit more.
 PARTS = tuple(f"{number:06d}-{number % 7:012x}" for number in (*range(40), 1_000_003))

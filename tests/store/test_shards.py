@@ -9,7 +9,7 @@ from fakes.memory_files import MemoryFiles
 
 from longbert.errors import OutputError
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import Receipt
+from longbert.store.receipts import Receipt
 from longbert.store.shards import (
     n_parts,
     number_of,

@@ -23,7 +23,7 @@ from support.texts import long_text
 
 import longbert
 from longbert.store.layout import CATALOG, LEXICAL, part_file
-from longbert.store.manifest import PartEntry
+from longbert.store.receipts import PartEntry
 
 WIDTH = 32
 COLUMNS = {

@@ -11,7 +11,7 @@ from longbert.index.table import OpenTable
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.held import HeldFile
-from longbert.store.manifest import IndexDescription, IndexSegment
+from longbert.store.index_description import IndexDescription, IndexSegment
 
 from .written_tables import Doc, Floats, index_settings, write_part
 

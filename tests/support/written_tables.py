@@ -19,24 +19,20 @@ from longbert.index.build import build_index
 from longbert.index.catalog import catalog_file
 from longbert.index.lexical.build import build_lexical
 from longbert.index.lexical.languages import lexical_settings
-from longbert.store.folder import OutputFolder
-from longbert.store.layout import lexical_file, shard_file
-from longbert.store.manifest import (
-    FORMAT,
+from longbert.store.fingerprints import (
     Environment,
-    IndexEntry,
     IndexSettings,
-    Manifest,
-    NamedModels,
-    PartEntry,
     PassSettings,
     RowFingerprint,
     RowSettings,
-    Shard,
-    ShardEntry,
-    to_json,
 )
+from longbert.store.folder import OutputFolder
+from longbert.store.index_description import IndexEntry
+from longbert.store.layout import lexical_file, shard_file
+from longbert.store.manifest import Manifest, NamedModels
 from longbert.store.parquet import TableWriter
+from longbert.store.receipts import PartEntry, Shard, ShardEntry
+from longbert.store.record import FORMAT, to_json
 
 LEXICAL = lexical_settings("en")
 Floats = npt.NDArray[np.float32]

@@ -10,7 +10,8 @@ from longbert.errors import OutputError
 from longbert.index.build import index_files
 from longbert.store.folder import OutputFolder
 from longbert.store.leftovers import foreign_tables, unnamed_files
-from longbert.store.manifest import Manifest, PartEntry
+from longbert.store.manifest import Manifest
+from longbert.store.receipts import PartEntry
 from longbert.store.tables import TABLES
 
 

@@ -13,9 +13,10 @@ from longbert.engine.verify.records import record_problems
 from longbert.engine.verify.seen import SeenDocuments
 from longbert.errors import DamagedError, OutputError, UnfinishedError
 from longbert.index.verify import index_problems
+from longbert.store.fingerprints import RowFingerprint
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
-from longbert.store.manifest import Manifest, RowFingerprint
+from longbert.store.manifest import Manifest
 from longbert.store.shards import n_parts, part_names, read_parts, read_shard, sums_up
 
 

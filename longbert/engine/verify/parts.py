@@ -17,8 +17,9 @@ from longbert.index.catalog import INDEXED_COLUMNS, is_catalog_of
 from longbert.index.lexical.part import open_part
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import CATALOG, LEXICAL, part_file, receipt_file
-from longbert.store.manifest import FileEntry, Manifest, PartEntry, Receipt
+from longbert.store.manifest import Manifest
 from longbert.store.parquet import from_parquet
+from longbert.store.receipts import FileEntry, PartEntry, Receipt
 from longbert.store.tables import counts_of_tables, table_names
 
 

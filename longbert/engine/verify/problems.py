@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST, receipt_file
-from longbert.store.manifest import Record
+from longbert.store.record import Record
 
 
 class Mend(StrEnum):

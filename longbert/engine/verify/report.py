@@ -9,7 +9,7 @@ from longbert.engine.recorded import recorded_command
 from longbert.engine.verify.output import environments_of, readable_manifest
 from longbert.engine.verify.problems import Mend, Problem, Sampled, mending_commands
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import Record, to_builtins
+from longbert.store.record import Record, to_builtins
 
 
 class ProblemEntry(Record, frozen=True, kw_only=True):

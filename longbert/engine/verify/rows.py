@@ -12,7 +12,7 @@ import pyarrow as pa
 from longbert.core.passages import passage_id
 from longbert.core.spans import span_problems
 from longbert.index.vectors import column_vectors
-from longbert.store.manifest import RowSettings
+from longbert.store.fingerprints import RowSettings
 
 Rows = list[dict[str, Any]]
 

@@ -18,8 +18,8 @@ from longbert.errors import DocumentError, FingerprintError
 from longbert.records import Document
 from longbert.store.filesystem import FileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.manifest import to_builtins
 from longbert.store.parquet import read_batches, read_table
+from longbert.store.record import to_builtins
 from longbert.store.shards import n_parts, read_parts
 from longbert.store.tables import build_tables
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from longbert.core.text_stream import Text
 from longbert.index.lexical.words import normalised, without_accents
-from longbert.store.manifest import LexicalSettings
+from longbert.store.fingerprints import LexicalSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -28,7 +28,7 @@ from longbert.errors import OutputError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.lock import locked
-from longbert.store.manifest import FileEntry
+from longbert.store.receipts import FileEntry
 
 
 @pytest.fixture(scope="module")
