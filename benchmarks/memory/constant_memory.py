@@ -8,11 +8,13 @@ and does a small run before; what it takes beyond that is measured from outside:
     PYTHONPATH=tests python benchmarks/memory/constant_memory.py FOLDER tiny 10000 100000 1000000
     PYTHONPATH=tests python benchmarks/memory/constant_memory.py FOLDER lines 250MB 500MB
     PYTHONPATH=tests python benchmarks/memory/constant_memory.py FOLDER mixed 10MB 100MB
+    PYTHONPATH=tests python benchmarks/memory/constant_memory.py FOLDER shared 20MB 100MB
 
 ``document`` is one text of that size; ``model`` the same for a small model of BERT's architecture,
 where all other cases have an encoder that counts instead of computing; ``tiny`` is so many
 documents of 64 bytes as JSON lines; ``files`` the same as files; ``lines`` has JSON lines of 4 KiB;
-``mixed`` has a text of that size among 3,000 of 1 KiB. Prints a JSON object for each run, then a
+``mixed`` has a text of that size among 3,000 of 1 KiB; ``shared`` is one text, made as workers make
+it that share it, but by one process. Prints a JSON object for each run, then a
 table.
 
 Memory is in MB. *Anonymous* is what the process holds; the peak of all pages includes those of
@@ -33,6 +35,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -41,10 +44,14 @@ from typing import Any
 from generated_files import FOLDER, Content, GeneratedFiles, Records, Text
 
 from longbert.config import run_config
+from longbert.core.units import Unit
 from longbert.engine.context import ModelLoader, RunContext
 from longbert.engine.finish import RunInfo, RunResult
 from longbert.engine.meter import FileMeter
-from longbert.engine.run import run_in_process
+from longbert.engine.prepare import Prepared
+from longbert.engine.run import DoUnits, RunModels, do_units_here, run_in_process
+from longbert.engine.segments import divide, encode_segment, join
+from longbert.engine.spool import Spool
 
 KIB, MB = 1 << 10, 10**6
 _UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -92,6 +99,7 @@ CASES: dict[str, Callable[[int], dict[str, Content]]] = {
     "files": files,
     "lines": lines,
     "mixed": mixed,
+    "shared": document,
 }
 
 
@@ -124,11 +132,12 @@ class Measured:
 def run_case(case: str, size: int, folder: Path) -> None:
     """Do a small run, wait for a line, and do the one that is measured."""
     load, settings = _models(case, folder)
+    do_units = do_shared if case == "shared" else do_units_here
     _run({"small.txt": Text(64 * KIB)}, folder / "small", load, settings)
     print("ready", flush=True)
     sys.stdin.readline()
     began, processor_began = time.perf_counter(), time.process_time()
-    result = _run(CASES[case](size), folder / "output", load, settings)
+    result = _run(CASES[case](size), folder / "output", load, settings, do_units)
     facts = {
         "seconds": round(time.perf_counter() - began, 1),
         "processor_seconds": round(time.process_time() - processor_began, 1),
@@ -161,12 +170,25 @@ def _run(
     output: Path,
     load: ModelLoader,
     settings: dict[str, Any],
+    do_units: DoUnits = do_units_here,
 ) -> RunResult:
     files = GeneratedFiles(contents)
     config = run_config({"input": [FOLDER], "output": str(output), **settings})
     with tempfile.TemporaryDirectory() as counts:
         context = RunContext(config, files, meter=FileMeter(counts), load=load)
-        return run_in_process(context, RunInfo("none"))
+        return run_in_process(context, RunInfo("none"), do_units)
+
+
+def do_shared(
+    context: RunContext, units: Spool[Unit], prepared: Prepared, models: RunModels
+) -> None:
+    """Do all that workers do with a document that they share."""
+    loaded = partial(models.checked, prepared)
+    for unit in units:
+        segments = divide(context, unit, loaded())
+        join(
+            context, unit, [encode_segment(context, unit, one, loaded) for one in segments], loaded
+        )
 
 
 def measure(case: str, size: str, folder: Path) -> Measured:

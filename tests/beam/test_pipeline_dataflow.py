@@ -136,6 +136,7 @@ def test_only_small_rows_go_from_step_to_step(tmp_path: Path) -> None:
         ("Prepare", "Encode segments"),
         ("Prepare", "Join segments"),
         ("Prepare", "Share"),
+        ("Prepare", "Summarize"),
         ("Prepare", "Finish"),
         # A few numbers for a block or a stretch.
         ("Sizes", "Cut stretches"),
@@ -227,6 +228,8 @@ def crossed(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
 
 
 SHUFFLED_BYTES = {
+    "Spread segments": 600,
+    "Group segments": 600,
     "Spread units": 500,
     "Group names": 250,
     "Join blocks": 200,
@@ -234,7 +237,7 @@ SHUFFLED_BYTES = {
     "Spread files": 150,
     "Group parts": 50,
 }
-"""Of a document that is a unit by itself: names, digests and places, however long it is."""
+"""Of a document that is a unit by itself, and of a segment of one: names, digests and places."""
 OTHER_BYTES = 400
 """Of such a document where a runner puts rows down between two stages."""
 
@@ -242,7 +245,7 @@ OTHER_BYTES = 400
 def test_no_text_crosses_between_steps(
     tmp_path: Path, embed: str, crossed: dict[str, list[bytes]]
 ) -> None:
-    texts = some_texts(6, n_words=2500)
+    texts = some_texts(6, n_words=3200)
     inputs = write_texts(tmp_path / "in", texts)
     longbert.run(
         inputs,
