@@ -62,6 +62,16 @@ def test_a_shard_that_is_there_is_not_written_again() -> None:
         write_shard(output, 0, [receipt("000000-a", documents=1)])
 
 
+def test_a_damaged_shard_is_written_again_although_it_has_the_size() -> None:
+    files = MemoryFiles()
+    output = OutputFolder(files, "out")
+    entry = write_shard(output, 0, [receipt("000000-a", documents=1)])
+    whole = files.data[f"out/{entry.file}"]
+    files.data[f"out/{entry.file}"] = whole.replace(b"1", b"2")
+    assert write_shard(output, 0, [receipt("000000-a", documents=1)]) == entry
+    assert files.data[f"out/{entry.file}"] == whole
+
+
 def test_a_changed_part_gives_its_shard_another_name() -> None:
     output = OutputFolder(MemoryFiles(), "out")
     before, after = (write_shard(output, 0, [receipt("000000-a", documents=n)]) for n in (1, 2))
