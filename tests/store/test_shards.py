@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 from fakes.memory_files import MemoryFiles
@@ -51,11 +53,14 @@ def test_the_manifest_says_what_a_shard_holds() -> None:
     assert n_parts((entry, other)) == 3
 
 
-def test_a_shard_that_is_there_is_not_written_again() -> None:
+def test_a_shard_that_is_there_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), path)
+
     files = MemoryFiles()
     output = OutputFolder(files, "out")
     entry = write_shard(output, 0, [receipt("000000-a", documents=1)])
-    files.refused.add(f"out/{entry.file}")
+    monkeypatch.setattr(files, "create", refuse)
     assert write_shard(output, 0, [receipt("000000-a", documents=1)]) == entry
     files.remove(f"out/{entry.file}")
     with pytest.raises(OutputError, match="cannot be written"):
