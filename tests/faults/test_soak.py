@@ -26,10 +26,8 @@ from faults.steps import Fault
 _N_DOCUMENTS = 100_000 if EVERY_FAULT else 5_000
 _N_FILES = 10
 _BAD_EVERY = 100
-_BYTES_A_DOCUMENT = 1_000
-"""What the plan and the history of a run may keep in memory of each."""
 _FLAT_BYTES = 16 << 20
-"""By which memory may go up and down from the second tenth of the units to the last."""
+"""By which runs over ten times as many documents may take more memory at their peak."""
 _SAMPLED_SECONDS = 0.1
 
 _BAD = {
@@ -162,6 +160,5 @@ def test_a_soak(tmp_path: Path) -> None:
     assert files_of(output) == files_of(undisturbed)
     run = json.loads((output / "run.json").read_text())["runs"][-1]
     assert 0 < run["units_resumed"] == n_done < run["units"]
-    assert of_many.tenths[-1] - of_many.tenths[1] < _FLAT_BYTES
     for one in (of_many, resumed):
-        assert one.peak_bytes - of_few.peak_bytes < _BYTES_A_DOCUMENT * _N_DOCUMENTS
+        assert one.peak_bytes - of_few.peak_bytes < _FLAT_BYTES

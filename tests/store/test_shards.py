@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 
 import pytest
 from fakes.memory_files import MemoryFiles
@@ -51,15 +53,28 @@ def test_the_manifest_says_what_a_shard_holds() -> None:
     assert n_parts((entry, other)) == 3
 
 
-def test_a_shard_that_is_there_is_not_written_again() -> None:
+def test_a_shard_that_is_there_is_not_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: str) -> None:
+        raise PermissionError(errno.EROFS, os.strerror(errno.EROFS), path)
+
     files = MemoryFiles()
     output = OutputFolder(files, "out")
     entry = write_shard(output, 0, [receipt("000000-a", documents=1)])
-    files.refused.add(f"out/{entry.file}")
+    monkeypatch.setattr(files, "create", refuse)
     assert write_shard(output, 0, [receipt("000000-a", documents=1)]) == entry
     files.remove(f"out/{entry.file}")
     with pytest.raises(OutputError, match="cannot be written"):
         write_shard(output, 0, [receipt("000000-a", documents=1)])
+
+
+def test_a_damaged_shard_is_written_again_although_it_has_the_size() -> None:
+    files = MemoryFiles()
+    output = OutputFolder(files, "out")
+    entry = write_shard(output, 0, [receipt("000000-a", documents=1)])
+    whole = files.data[f"out/{entry.file}"]
+    files.data[f"out/{entry.file}"] = whole.replace(b"1", b"2")
+    assert write_shard(output, 0, [receipt("000000-a", documents=1)]) == entry
+    assert files.data[f"out/{entry.file}"] == whole
 
 
 def test_a_changed_part_gives_its_shard_another_name() -> None:
