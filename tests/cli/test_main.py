@@ -91,6 +91,13 @@ def test_the_installed_command_answers_without_loading_models() -> None:
     assert done.stdout.startswith("longbert, version ")
 
 
+def test_the_package_runs_as_a_module() -> None:
+    ask = [sys.executable, "-m", "longbert", "query", "--nonsense"]
+    done = subprocess.run(ask, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("Usage: python -m longbert query ")
+
+
 class TestUnexpectedErrors:
     @pytest.fixture(autouse=True)
     def broken(self, monkeypatch: pytest.MonkeyPatch) -> None:
