@@ -39,7 +39,7 @@ DEPTH = 10
 _RESAMPLES = 10_000
 SAMPLE = 70
 """Meetings that are drawn as a corpus of their own."""
-_DRAWS = 1_000
+DRAWS = 1_000
 
 ABLATIONS: Mapping[str, tuple[str, ...]] = {
     "by words: runs alone": ("runs",),
@@ -256,7 +256,7 @@ def thinned(
         Shape: (queries,).
     """
     sums, counts = np.zeros(len(queries)), np.zeros(len(queries))
-    for number in range(_DRAWS):
+    for number in range(DRAWS):
         drawn = {*random.Random(number).sample(list(ids), size)}
         for row, (found, query) in enumerate(zip(table, queries, strict=True)):
             if query.relevant in drawn:

@@ -9,7 +9,8 @@ from functools import cached_property
 
 from longbert.errors import ConfigError, shown
 
-_COMPARED = 20_000
+COMPARED = 20_000
+"""Ids at most that a wrong one is compared with, those of about its length."""
 
 
 class IdLookup:
@@ -43,8 +44,8 @@ class IdLookup:
         ids = self._ids
         if not ids:
             return ", nor any other: the table errors says of each input why it is not there"
-        if len(ids) > _COMPARED:
-            ids = heapq.nsmallest(_COMPARED, ids, key=lambda one: abs(len(one) - len(document_id)))
+        if len(ids) > COMPARED:
+            ids = heapq.nsmallest(COMPARED, ids, key=lambda one: abs(len(one) - len(document_id)))
         if close := get_close_matches(document_id, ids, n=3, cutoff=0.5):
             return f": the nearest ids are {', '.join(map(shown, close))}"
         return f": its ids look like {', '.join(map(shown, ids[:3]))}"

@@ -114,7 +114,7 @@ def test_rankings_are_compared_with_the_first(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_smaller_corpus_is_what_is_left_of_the_ranking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare_rankings, "_DRAWS", 300)
+    monkeypatch.setattr(compare_rankings, "DRAWS", 300)
     queries = [Query("who?", "a"), Query("what?", "c"), Query("why?", "d")]
     table = [["a", "b", "c", "d"], ["a", "b", "c", "d"], ["a", "b", "c"]]
 

@@ -27,7 +27,7 @@ import longbert
 from longbert import api
 from longbert.core.plain_words import plain_words
 from longbert.engine.context import load_models
-from longbert.errors import ConfigError, DocumentError, FingerprintError, OutputError
+from longbert.errors import ConfigError, DocumentError, FingerprintError
 from longbert.readers import pieces, piecewise
 from longbert.store import parquet
 from longbert.store.filesystem import LocalFileSystem
@@ -72,7 +72,7 @@ def test_documents_are_found_by_words_where_there_are_no_vectors(tmp_path: Path)
     (hit,) = index.search("saffron tariffs", k=1)
     assert hit.document_id == "x.txt"
     assert "The tariff on saffron was lifted." in hit.passages[0].text
-    with pytest.raises(OutputError, match="has no vectors"):
+    with pytest.raises(ConfigError, match="has no index of vectors"):
         index.search("saffron", rank="best")
 
 

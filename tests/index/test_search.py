@@ -395,7 +395,7 @@ def test_no_queries_give_no_results(files: MemoryFiles) -> None:
 def test_a_look_up_among_many_ids_compares_those_of_about_its_length(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lookup_module, "_COMPARED", 2)
+    monkeypatch.setattr(lookup_module, "COMPARED", 2)
     names = ["documents", "doc", "document-1", "document-2"]
     docs = [Doc(name, np.ones(1, "f4"), np.ones((1, 1), "f4")) for name in names]
     index = Index.open(OutputFolder(write_output(docs, width=1), "out"), encode=Encoder({}))

@@ -134,7 +134,7 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     counts = total(
         [*map(PlanCounts.of_block, gathered), *map(PlanCounts.of_unit, units)],
     )
-    (summary,) = runner.run(pipeline.Summarize(whole), [None], counts)
+    (summary,) = runner.run(pipeline.Summarize(whole), [None], counts, prepared)
     made = runner.run(making.ProcessUnit(whole), units, prepared, 10_000)
     shared = [one.value for one in made if isinstance(one, TaggedOutput)]
     made = [one for one in made if not isinstance(one, TaggedOutput)]

@@ -64,7 +64,7 @@ def test_a_lost_file_is_made_again(settings: dict[str, object], tmp_path: Path) 
 
     assert rows_by_document(tmp_path / "out") == before
     assert problems(tmp_path / "out") == []
-    assert last_run(tmp_path / "out")["units"] == 1
+    assert last_run(tmp_path / "out")["units_resumed"] == 2
 
 
 def test_rows_of_unchanged_documents_are_kept(settings: dict[str, object], tmp_path: Path) -> None:

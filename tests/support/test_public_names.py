@@ -15,7 +15,7 @@ FOREIGN = {
     "_spm_precompiled_charsmap",
     *("_disable_current_modes", "_local_scalar_dense", "_schema"),
 }
-# Search takes its sizes from its module still.
+# Kinds of scores are combined inside of it.
 EXCEPTED = {"index/test_search.py"}
 
 

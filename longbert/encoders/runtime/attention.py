@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-_SCORES_AT_ONCE = 3 << 18
+SCORES_AT_ONCE = 3 << 18
 """In bfloat16, the scores of 12 heads over 256 positions: 1.5 MB."""
 
 
@@ -46,7 +46,7 @@ def attend(inward: Tensor, unseen: Tensor | None, n_heads: int) -> Tensor:
     if unseen is not None:
         unseen = unseen.repeat_interleave(n_heads, dim=0)
     found = torch.empty_like(queries)
-    n_at_once = min(max(1, _SCORES_AT_ONCE // length**2), len(queries))
+    n_at_once = min(max(1, SCORES_AT_ONCE // length**2), len(queries))
     buffer = inward.new_empty(n_at_once, length, length)
     for first in range(0, len(queries), n_at_once):
         own = slice(first, first + n_at_once)

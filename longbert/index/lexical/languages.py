@@ -125,11 +125,12 @@ def _stem(language: str) -> Callable[[str], str]:
 
 def _identifier() -> Any:
     with _READING:
-        return _read_identifier()
+        return read_identifier()
 
 
 @cache
-def _read_identifier() -> Any:
+def read_identifier() -> Any:
+    """Unpack the model of py3langid, which takes a third of a second, once."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)

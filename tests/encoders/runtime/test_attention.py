@@ -54,7 +54,7 @@ def test_how_many_heads_are_computed_at_once_changes_no_bit(
     for unseen in (None, unseen_keys(is_seen, torch.bfloat16)):
         expected = attend(inward, unseen, N_HEADS)
         with monkeypatch.context() as patch:
-            patch.setattr(attention, "_SCORES_AT_ONCE", n_at_once * LENGTH**2)
+            patch.setattr(attention, "SCORES_AT_ONCE", n_at_once * LENGTH**2)
             assert torch.equal(attend(inward, unseen, N_HEADS), expected)
         alone = attend(inward[1:2], None if unseen is None else unseen[1:2], N_HEADS)
         assert torch.equal(alone, expected[1:2])

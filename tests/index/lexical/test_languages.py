@@ -75,7 +75,7 @@ def test_what_languages_are_told_by_is_read_once_and_ahead(
         assert may_end.wait(30)
         return _Identifier()
 
-    monkeypatch.setattr(languages, "_read_identifier", read)
+    monkeypatch.setattr(languages, "read_identifier", read)
     read_ahead("en")
     assert not is_asked.is_set()
     read_ahead(AUTO)
