@@ -61,10 +61,15 @@ class LexicalCorpus:
 
     Args:
         parts: in the order of the tables.
+
+    Raises:
+        OutputError: a part is damaged.
     """
 
     def __init__(self, parts: Sequence[LexicalPart]) -> None:
         self.parts = tuple(parts)
+        for part in self.parts:
+            part.check_layout()
         self.totals = sum((part.totals for part in self.parts), Totals())
         self.languages = sorted({one for part in self.parts for one in part.languages})
 
