@@ -187,6 +187,11 @@ def test_an_index_that_outgrows_its_memory_is_refused() -> None:
 
 
 def test_sizes_are_rounded_to_what_is_enough() -> None:
-    assert [megabytes(n) for n in (1_000, 1_500, 10**6 + 1, 10**10)] == ["1kB", "2kB", "2MB", "10GB"]
+    assert [megabytes(n) for n in (1_000, 1_500, 10**6 + 1, 10**10)] == [
+        "1kB",
+        "2kB",
+        "2MB",
+        "10GB",
+    ]
     assert [megabytes(n) for n in (1, 999)] == ["1 byte", "999 bytes"]
     assert megabytes(1_999, up=False) == "1kB"

@@ -89,6 +89,14 @@ def test_a_query_without_a_known_word_finds_nothing(query: str) -> None:
     assert corpus([]).match(query) is None
 
 
+def test_a_word_that_a_query_repeats_weighs_no_more_where_it_is_marked() -> None:
+    once, often = (corpus(TEXTS).match(f"{the} price") for the in ("the", "the the the the"))
+
+    assert once is not None
+    assert often is not None
+    assert once.term_weights == often.term_weights
+
+
 WHOLE = build_part(
     [DocumentPassages(text, [0, 8, 20]) for text in [*TEXTS, "水水 水水 水水 水水 price price"]],
     language="none",
