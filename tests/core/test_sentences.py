@@ -117,7 +117,7 @@ def test_lines_that_were_broken_to_fit_a_page_end_no_sentence(width: int) -> Non
     "text",
     [
         "A line as long as any other of those around it, and\n`code`, that would have fitted, too.",
-        "It is read at the end and then it is published. The\nmanifest is replaced only if it is so.",
+        "It is read at the end and then is published. The\nmanifest is replaced only if it is so.",
         "Output folders, this one and those of other\nruns, may be inside an input folder.",
         "- An item of a list that was edited later on\n  and goes on for much longer than it was "
         "before that.",
