@@ -175,17 +175,9 @@ def test_what_does_not_count_is_told_on_stderr(call: Call, output: Path, tmp_pat
         ),
         (
             # Refused before anything is searched, hence before the filter.
-            tuple(
-                [
-                    "--queries",
-                    "{queries}",
-                    "--index",
-                    "{output}",
-                    "--filter",
-                    "lable>1",
-                    "--against",
-                    "foo",
-                ]
+            (
+                *("--queries", "{queries}", "--index", "{output}"),
+                *("--filter", "lable > 1", "--against", "foo"),
             ),
             "--against must be one of hybrid, .*got 'foo'",
         ),

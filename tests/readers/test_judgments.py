@@ -48,7 +48,7 @@ def test_what_is_no_judgment_is_told_with_its_line(relevant: Any, problem: str) 
 
 def test_a_number_that_python_would_write_otherwise_is_told_as_it_stands() -> None:
     data = b'{"id": "q", "text": "t", "relevant": {"a": 1.10}}'
-    with pytest.raises(InputError, match=r"grade must be .*, is 1\.10$"):
+    with pytest.raises(InputError, match=r"grade must be .*, got 1\.10$"):
         parse_judged_queries(data, name="x")
 
 
