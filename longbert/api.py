@@ -226,18 +226,19 @@ def evaluate_ranking(
         k=LEAST_DEPTH if k is None else k,
         filter=filter,
     )
+    other = None if against is None else source.named(against)
     if run is None:
         ranking = source.search(rank, rerank=rerank, rerank_label=rerank_label)
     elif rank is rerank is rerank_label is None:
         ranking = source.run(run)
     else:
         raise ConfigError(
-            "run is a ranking that is read, and rank, rerank and rerank_label are of a search: "
-            "leave out one or the other"
+            "--run is a ranking that is read, and --rank, --rerank and --rerank-label are of a "
+            "search: leave out one or the other"
         )
-    other = None if against is None else source.named(against)
+    compared = None if other is None else other()
     return evaluate_rankings(
-        ranking, judged.grades, against=other, document_ids=source.document_ids
+        ranking, judged.grades, against=compared, document_ids=source.document_ids
     )
 
 

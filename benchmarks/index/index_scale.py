@@ -130,8 +130,8 @@ def search(folder: Path, rows: int, entry: dict[str, str]) -> dict[str, Any]:
     opened, before = time.perf_counter(), _anonymous_mb()
     description = output.index_description(IndexEntry(**entry))
     files = {name: HeldFile(output, name) for name in description.files}
-    passages = OpenTable.open(files, description.passages, parts)
-    documents = OpenTable.open(files, description.documents, parts)
+    passages = OpenTable.open(files, description.passages, parts, metric=description.metric)
+    documents = OpenTable.open(files, description.documents, parts, metric=description.metric)
     vectors = VectorIndex(description, passages, documents)
     opening = time.perf_counter() - opened
     centres, _ = draw(ROWS_OF_PART, 1, of=rows)

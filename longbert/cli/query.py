@@ -26,6 +26,7 @@ from longbert.cli.search_options import (
 )
 from longbert.cli.streams import say, standard_output, telling_delay, telling_warnings
 from longbert.cli.wording import counted
+from longbert.core.ranks import DENSE_RANKS
 from longbert.errors import ConfigError, InputError, shown
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def query(
     index = api.open(folder, query_prompt=query_prompt)
     n_chars = sum(map(len, texts.values()))
     seconds = DELAY_SECONDS if n_chars > _LONG_CHARS or rerank else STARTING_SECONDS
-    with telling_warnings(), telling_delay(_work(texts, n_chars, rerank), seconds=seconds):
+    work = _work(texts, n_chars, rerank, rank or index.default_rank)
+    with telling_warnings(), telling_delay(work, seconds=seconds):
         results = _search(index, texts, like, k, rank, filter, rerank, rerank_label)
     if n_without := sum(not hits for _, hits in results):
         say(_found_nothing(index, filter, n_without))
@@ -154,13 +156,18 @@ def _texts(text: tuple[str, ...], queries: str | None) -> dict[str, str]:
     return {TEXT_QUERY_ID: check_query(text[0], "TEXT")} if text else {}
 
 
-def _work(texts: dict[str, str], n_chars: int, rerank: str | None) -> str:
+def _work(texts: dict[str, str], n_chars: int, rerank: str | None, rank: str) -> str:
     """What a search does, for people who wait for it."""
     if not texts:
         return "still looking for documents like this one"
     queries = counted(len(texts), "query", "queries")
-    models = "" if rerank is None else f", and {rerank} reads it beside each passage"
-    return f"still searching for {queries}: all of {n_chars:,} characters is read{models}"
+    if n_chars > _LONG_CHARS:
+        reasons = [f"all of {n_chars:,} characters is read"]
+    else:
+        reasons = ["the model is loaded first"] if rank in DENSE_RANKS else []
+    if rerank is not None:
+        reasons.append(f"{rerank} reads the query beside each passage")
+    return f"still searching for {queries}" + (": " if reasons else "") + ", and ".join(reasons)
 
 
 def _read(path: str) -> bytes:

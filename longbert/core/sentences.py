@@ -16,8 +16,12 @@ _BORDER = re.compile(
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\u2028\u2029\x0b\x0c]")
 _WRAPPED_CHARS = (40, 120)
 """Length of lines that may have been broken to fit a page."""
-_ITEM = re.compile(r"[-*+•#>|=`~]|\d+[.)]\s|[A-Z][\w .]{0,30}:\s")
-"""What begins a line of its own: an item, a heading, a row of a table, a speaker."""
+_ITEM = re.compile(r"[-*+•#>|=~]|```|\d+[.)]\s|[A-Z][\w .]{0,30}:\s")
+"""What begins a line of its own: an item, a heading, a row of a table, a fence, a speaker."""
+_MARKS = " \t-*+•>"
+"""What may stand before the first word of a line."""
+_ABOUT_AS_LONG = 0.85
+"""Share of the length of the lines around it that a line has at least, before one that goes on."""
 _NUMBER = re.compile(r"\d{1,3}(?:\.\d{1,3})*")
 _INITIAL = re.compile(r"(?:^|[\W\d_])[^\W\d_]$")
 _ABBREVIATIONS = frozenset(
@@ -140,7 +144,9 @@ def _is_wrap(text: str, border: re.Match[str]) -> bool:
     """Whether a line was broken only because its next word did not fit.
 
     It is followed by another line of the same paragraph, whose first word would have made it
-    longer than the lines around it.
+    longer than the lines around it. Lines that were edited later are not always broken anew: where
+    that word begins in lower case, it is enough that the line is about as long as these, or begins
+    in upper case.
     """
     if len(_LINE_BREAK.findall(border[0])) != 1 or _ITEM.match(text, border.end()):
         return False
@@ -150,10 +156,14 @@ def _is_wrap(text: str, border: re.Match[str]) -> bool:
     behind = _LINE_BREAK.split(text[border.end() : border.end() + 2 * _WRAPPED_CHARS[1]], 1)[0]
     line = len(before[-1])
     least, most = _WRAPPED_CHARS
-    if not least <= line <= most or len(behind) > most:
+    if not least <= line <= most:
         return False
     width = max(line, len(behind), *(len(one) for one in before[1:-1][-1:]))
-    return line + 1 + len(behind.split(" ", 1)[0]) > width
+    is_full = line + 1 + len(behind.split(" ", 1)[0]) > width
+    if behind[0] != "`" and not behind[0].islower():
+        return is_full and len(behind) <= most
+    is_about_as_long = line >= _ABOUT_AS_LONG * min(width, most)
+    return is_full or is_about_as_long or before[-1].lstrip(_MARKS)[:1].isupper()
 
 
 def _word_start(text: str, start: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from longbert.core.ranks import LEAST_DEPTH, RANKS
 from longbert.engine.evaluate_ranking import Ranking
@@ -128,16 +129,22 @@ class JudgedSearch:
         """
         return Ranking(path, parse_run(_read(self._files, option, path), name=f"{option} {path}"))
 
-    def named(self, name: str) -> Ranking:
+    def named(self, name: str) -> Callable[[], Ranking]:
         """The ranking to compare with: one of :data:`RANKS`, or a run.
+
+        A run is read now, so that a wrong name is refused before anything is ranked, which takes
+        long.
+
+        Returns:
+            What gives it.
 
         Raises:
             ConfigError: it is neither.
         """
         if name in RANKS:
-            return self.search(name)
+            return partial(self.search, name)
         try:
-            return self.run(name, option="--against")
+            run = self.run(name, option="--against")
         except InputError as error:
             if not any(self._files.match(name)):
                 raise ConfigError(
@@ -145,6 +152,7 @@ class JudgedSearch:
                     f"got {name!r}{nearest(name, RANKS)}"
                 ) from error
             raise
+        return lambda: run
 
 
 def _read(files: FileSystem, option: str, path: str) -> bytes:

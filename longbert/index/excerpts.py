@@ -27,8 +27,9 @@ _TITLE_CHARS = 80
 
 _HEADING = re.compile(r"^#{1,6}\s+")
 
-_MARKED_FROM = 0.25
-"""Least weight of a word that is marked, as a share of the query's weightiest."""
+_MARKED_FROM = 0.3
+"""Least weight of a word that is marked, as a share of the query's weightiest: most stop words have
+less, without a list of them for each language."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from longbert.store.layout import index_file
 
 CHECKED_BYTES = 256 << 20
 _ROWS_AT_ONCE = 8192
+_TOLERANCE = 1e-3
+"""Of a squared length, far above what rounding to float32 and a sum in it can do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,14 @@ def write_index_file(
     return name, sha256, n_bytes
 
 
-def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
+def open_index_file(held: HeldFile, segment: IndexSegment, *, metric: str) -> OpenFile:
     """Open a file without copying it: what is held is what is searched.
+
+    Args:
+        held: the file.
+        segment: what the description says of it.
+        metric: of the index; with ``"cosine"``, vectors have length 1, or 0 where a text has no
+            direction.
 
     Raises:
         OutputError: it is missing, damaged, or has other vectors than it should.
@@ -126,13 +134,13 @@ def open_index_file(held: HeldFile, segment: IndexSegment) -> OpenFile:
     searched = vectors
     if INDEX_KINDS[segment.type].is_coded:
         searched = faiss.downcast_index(vectors.base_index)
-    _check_finite(vectors, held)
+    _check_vectors(vectors, held, metric)
     ids = faiss.vector_to_array(with_ids.id_map)
     return OpenFile(searched, vectors, ids, (with_ids, data))
 
 
-def _check_finite(vectors: Any, held: HeldFile) -> None:
-    """Refuse NaN and infinity, which FAISS would rank silently.
+def _check_vectors(vectors: Any, held: HeldFile, metric: str) -> None:
+    """Refuse NaN and infinity, and lengths that none was written with: FAISS would rank them.
 
     Of a large file only as many rows are looked at as take no notable time, evenly spaced;
     ``longbert verify`` looks at all.
@@ -140,9 +148,15 @@ def _check_finite(vectors: Any, held: HeldFile) -> None:
     n_rows = min(vectors.ntotal, max(1, CHECKED_BYTES // (4 * vectors.d)))
     rows = np.linspace(0, vectors.ntotal - 1, n_rows).astype(np.int64)
     for start in range(0, n_rows, _ROWS_AT_ONCE):
-        if not np.isfinite(vectors.reconstruct_batch(rows[start : start + _ROWS_AT_ONCE])).all():
+        block = vectors.reconstruct_batch(rows[start : start + _ROWS_AT_ONCE])
+        squares = np.einsum("ij,ij->i", block, block)
+        if not np.isfinite(squares).all():
             raise OutputError(
                 f"{held.path} is damaged: a vector holds NaN or infinity: {held.remedy}"
+            )
+        if metric == "cosine" and ((squares != 0) & (np.abs(squares - 1) > _TOLERANCE)).any():
+            raise OutputError(
+                f"{held.path} is damaged: a vector has neither length 1 nor 0: {held.remedy}"
             )
 
 

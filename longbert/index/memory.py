@@ -26,7 +26,10 @@ them: it takes several times as long to build."""
 
 _GROUPS_READ, _BATCHES_READ = 1, 5
 """What reading vectors holds at most: a row group, and a batch as it is read, checked, scaled and
-written. Libraries take 50 MB beside it."""
+written."""
+
+_LIBRARIES = 80_000_000
+"""What the code and the buffers of FAISS and Arrow take of a process's own memory: 50 to 80 MB."""
 
 _SLACK = 1.5
 """Lists of cells grow by doubling, so that on average a third of their memory is not used yet."""
@@ -37,7 +40,7 @@ class MemoryEstimate:
     """Bytes of memory that an index takes.
 
     Attributes:
-        build: at most, while the tables are read and it is built.
+        build: at most, while the tables are read and it is built, libraries included.
         search: what queries read over and over. It is mapped from the file, so that a process
             holds no copy, but search is slow where it does not fit the memory.
     """
@@ -89,7 +92,7 @@ def estimate(type: str, n_rows: int, width: int) -> MemoryEstimate:
     ids = 8 * n_rows
     rows = n_rows * kind.row_bytes(width) + ids
     group, batch = min(n_rows, ROW_GROUP_ROWS), min(n_rows, BATCH_ROWS)
-    reading = 4 * width * (_GROUPS_READ * group + _BATCHES_READ * batch)
+    reading = _LIBRARIES + 4 * width * (_GROUPS_READ * group + _BATCHES_READ * batch)
     if kind.is_exact:
         return MemoryEstimate(build=reading + ids, search=rows)
     if not kind.has_cells:
@@ -221,4 +224,6 @@ def megabytes(n_bytes: int, *, up: bool = True) -> str:
     unit, size = "GB", 10**9
     if n_bytes < 10**10:
         unit, size = ("MB", 10**6) if n_bytes >= 10**6 else ("kB", 10**3)
+    if n_bytes < 10**3:
+        return f"{n_bytes} bytes" if n_bytes != 1 else "1 byte"
     return f"{-(-n_bytes // size) if up else n_bytes // size:,}{unit}"

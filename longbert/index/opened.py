@@ -29,8 +29,10 @@ def open_vectors(snapshot: IndexSnapshot, held: HeldIndex) -> VectorIndex:
     """
     description = held.description
     parts = [part.entry.name for part in snapshot.parts]
-    passages = OpenTable.open(held.files, description.passages, parts)
-    documents = OpenTable.open(held.files, description.documents, parts)
+    passages, documents = (
+        OpenTable.open(held.files, table, parts, metric=description.metric)
+        for table in (description.passages, description.documents)
+    )
     named = [np.zeros(0, np.int64), *(part.catalog.passage_ids for part in snapshot.parts)]
     fits = np.array_equal(passages.ids, np.concatenate(named))
     if not fits or documents.n_rows != snapshot.n_documents:

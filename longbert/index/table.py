@@ -140,7 +140,12 @@ class OpenTable:
 
     @classmethod
     def open(
-        cls, files: Mapping[str, HeldFile], index: TableIndex, parts: Sequence[str]
+        cls,
+        files: Mapping[str, HeldFile],
+        index: TableIndex,
+        parts: Sequence[str],
+        *,
+        metric: str,
     ) -> OpenTable:
         """Open all segments.
 
@@ -148,6 +153,7 @@ class OpenTable:
             files: of the index, by name.
             index: of the table.
             parts: that the manifest names, in order.
+            metric: of the index.
 
         Raises:
             OutputError: a file is missing or damaged.
@@ -165,7 +171,7 @@ class OpenTable:
                 if part.name in numbers:
                     owners[numbers[part.name]], inside[numbers[part.name]] = number, first
             own = np.array([places.get(part.name, -1) for part in segment.parts], np.int64)
-            file = open_index_file(files[segment.file], segment)
+            file = open_index_file(files[segment.file], segment, metric=metric)
             segments.append(OpenSegment(file, INDEX_KINDS[segment.type], firsts, own))
         remedy = files[index.segments[0].file].remedy
         return cls(index, segments, starts[:-1], owners, inside, int(starts[-1]), remedy)

@@ -96,7 +96,9 @@ def update_table(
     if plan.reason:
         return _build(output, table, parts, settings, choose, plan.reason)
     kept = [before.segments[place] for place in plan.kept]
-    files = [open_index_file(HeldFile(output, one.file), one) for one in kept]
+    files = [
+        open_index_file(HeldFile(output, one.file), one, metric=settings.metric) for one in kept
+    ]
     width = files[0].vectors.d
     if not plan.built:
         return TableUpdate(before, width)
@@ -114,7 +116,7 @@ def update_table(
         if _has_drifted(kept, found_spread, len(rows.ids)):
             reason = "later vectors lie far from the centres of the cells"
             return _build(output, table, parts, settings, choose, reason)
-        added = _added(output, table, before.type, rows, kept[0], found_spread)
+        added = _added(output, table, before.type, rows, kept[0], found_spread, settings.metric)
     index = TableIndex(type=before.type, tuning=before.tuning, segments=(*kept, added))
     return TableUpdate(index, width)
 
@@ -179,13 +181,14 @@ def _added(
     rows: Rows,
     first: IndexSegment,
     found_spread: float,
+    metric: str,
 ) -> IndexSegment:
     """Build a later segment: flat if it is small, else with the cells of the first."""
     type = type if len(rows.ids) > SMALL else "flat"
     kind = INDEX_KINDS[type]
     if kind.has_cells:
         # Opened once more, since it is emptied.
-        opened = open_index_file(HeldFile(output, first.file), first)
+        opened = open_index_file(HeldFile(output, first.file), first, metric=metric)
         empty = empty_like(opened.searched)
     else:
         empty = kind.make(rows.vectors.shape[1], 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from longbert.errors import InputError, shown
 from longbert.readers.queries import Query, read_queries
-from longbert.readers.values import WrittenNumber
+from longbert.readers.values import WrittenNumber, kind_of
 
 MOST_GRADE = 1000
 """Highest grade; trec_eval's tables are as long as the highest that there is."""
@@ -59,7 +59,7 @@ def _grades(query: Query) -> dict[str, int]:
     if not isinstance(relevant, list) or not all(isinstance(one, str) for one in relevant):
         raise InputError(
             f"{query.where}: relevant must be a list of document ids, or an object of id and "
-            f"grade, is {_kind(relevant)}"
+            f"grade, got {_kind(relevant)}"
         )
     return dict.fromkeys(relevant, 1)
 
@@ -75,7 +75,7 @@ def checked_grade(grade: Any, where: str) -> int:
         return int(grade)
     found = shown(grade) if is_whole else _kind(grade)
     raise InputError(
-        f"{where}: grade must be a whole number from 0 (not relevant) to {MOST_GRADE}, is {found}"
+        f"{where}: grade must be a whole number from 0 (not relevant) to {MOST_GRADE}, got {found}"
     )
 
 
@@ -85,4 +85,4 @@ def _kind(value: Any) -> str:
         return "a list of other things"
     if isinstance(value, float | WrittenNumber):
         return f"{value if isinstance(value, float) else value.written}"
-    return f"a {type(value).__name__}"
+    return kind_of(value)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from longbert.errors import DocumentError, InputError, shown
-from longbert.readers.values import DECODER
+from longbert.readers.values import DECODER, kind_of
 
 _EXAMPLE = '{"id": "1", "text": "what was agreed?"}'
 
@@ -93,7 +93,7 @@ def _parsed(line: bytes, where: str) -> Query:
         raise InputError(f"{where}: {error.message}") from None
     if not isinstance(record, dict):
         raise InputError(
-            f"{where} must be a JSON object with id and text, is a {type(record).__name__}: write "
+            f"{where} must be a JSON object with id and text, got {kind_of(record)}: write "
             f"{_EXAMPLE}"
         )
     for field in ("id", "text"):
@@ -108,9 +108,7 @@ def _parsed(line: bytes, where: str) -> Query:
             f"{where}: id must be a string or whole number that is not empty: write {_EXAMPLE}"
         )
     if not isinstance(text, str):
-        raise InputError(
-            f"{where}: text must be a string, is a {type(text).__name__}: write {_EXAMPLE}"
-        )
+        raise InputError(f"{where}: text must be a string, got {kind_of(text)}: write {_EXAMPLE}")
     return Query(
         where,
         check_query(query_id, f"{where}: id"),

@@ -47,6 +47,24 @@ def to_json(value: Any) -> str:
         return "".join(_pieces(value))
 
 
+def kind_of(value: Any) -> str:
+    """What a value of JSON is, without showing it, for messages: ``a string``."""
+    if isinstance(value, WrittenNumber):
+        return "a number"
+    return _KINDS.get(type(value), f"a {type(value).__name__}")
+
+
+_KINDS = {
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
+
+
 def as_string(value: Any) -> str:
     """A value of a field: strings as they are, lists and objects as JSON; raises RecursionError."""
     if isinstance(value, str):

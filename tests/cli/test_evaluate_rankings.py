@@ -174,12 +174,20 @@ def test_what_does_not_count_is_told_on_stderr(call: Call, output: Path, tmp_pat
             "--against must be one of hybrid, .* or a file .*did you mean 'hybrid'",
         ),
         (
+            # Refused before anything is searched, hence before the filter.
+            (
+                *("--queries", "{queries}", "--index", "{output}"),
+                *("--filter", "lable > 1", "--against", "foo"),
+            ),
+            "--against must be one of hybrid, .*got 'foo'",
+        ),
+        (
             ("--queries", "{queries}", "--index", "{output}", "--filter", "lable = 'x'"),
             "no field 'lable'; did you mean 'label'",
         ),
         (
             ("--qrels", "{qrels}", "--run", "{qrels}", "--rerank", "x"),
-            "run is a ranking that is read, and rank, rerank and rerank_label",
+            "--run is a ranking that is read, and --rank, --rerank and --rerank-label are",
         ),
         (
             ("--queries", "{queries}", "--index", "{output}", "--rerank-label", "x"),

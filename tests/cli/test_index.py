@@ -119,7 +119,7 @@ def test_what_does_not_fit_is_refused_and_the_index_kept(
     output = tmp_path / "out"
     assert call(*arguments).exit_code == 0
     before = files_of(output)
-    figures = r"memory is 50kB, .* 2,\d+ passages and 30 documents.*--memory \dMB\n  flat: "
+    figures = r"memory is 50kB, .* 2,\d+ passages and 30 documents.*--memory \d+MB\n  flat: "
     refuse(call, ["index", str(output), "--memory", "50kB"], figures)
     refuse(call, ["index", str(output), "--memory", "some"], "memory must be a size such as 500MB")
     refuse(call, ["index", str(output), "--recall", "1.5"], r"recall must be a number in \(0, 1\)")
@@ -144,7 +144,7 @@ def test_an_index_that_does_not_fit_leaves_the_tables_to_a_later_run(
     call: Call, arguments: list[str], tmp_path: Path
 ) -> None:
     message = r"(?s)2,\d+ passages and 30 documents.*All tables are written and kept: run again"
-    refuse(call, [*arguments, "--memory", "300kB"], message)
+    refuse(call, [*arguments, "--memory", "81MB"], message)
     assert call(*arguments).exit_code == 0
     run = last_run(tmp_path / "out")
     assert run["units_resumed"] == run["units"] > 0

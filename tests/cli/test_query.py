@@ -38,6 +38,8 @@ HITS = [
 class FakeIndex:
     """Gives the same hits to every query and keeps what it was asked."""
 
+    default_rank = "hybrid"
+
     def __init__(self) -> None:
         self.asked: list[tuple[Any, ...]] = []
 
@@ -222,9 +224,14 @@ def test_a_search_that_takes_long_tells_what_it_does(
     run("word " * 3_000, "--rerank", "org/model")
 
     assert told == [
-        "still searching for 1 query: all of 15,000 characters is read, and org/model reads it "
-        "beside each passage"
+        "still searching for 1 query: all of 15,000 characters is read, and org/model reads "
+        "the query beside each passage"
     ]
+    monkeypatch.setattr(query_module, "STARTING_SECONDS", 0.01)
+    for options, what in (((), ": the model is loaded first"), (("--rank", "lexical"), "")):
+        told.clear()
+        run("a word", *options)
+        assert told == [f"still searching for 1 query{what}"]
     monkeypatch.setattr(index, "search_many", search)
     monkeypatch.setattr(query_module, "DELAY_SECONDS", 1e6)
     assert run("word " * 3_000).stderr == ""

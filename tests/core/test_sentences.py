@@ -116,9 +116,28 @@ def test_lines_that_were_broken_to_fit_a_page_end_no_sentence(width: int) -> Non
 @pytest.mark.parametrize(
     "text",
     [
+        "A line as long as any other of those around it, and\n`code`, that would have fitted, too.",
+        "It is read at the end and then is published. The\nmanifest is replaced only if it is so.",
+        "Output folders, this one and those of other\nruns, may be inside an input folder.",
+        "- An item of a list that was edited later on\n  and goes on for much longer than it was "
+        "before that.",
+        "A line as long as any other of those around it may\nbe: " + "word " * 30 + "end.",
+    ],
+)
+def test_lines_that_were_edited_later_end_no_sentence(text: str) -> None:
+    assert len(sentence_starts(text)) == 1 + text.count(". ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "Short lines,\nas in a poem,\nare each one.",
         "Speaker A: " + "word " * 30 + "\nSpeaker B: " + "word " * 30,
-        "A line of more than forty characters that has room\nfor words of " + "the next " * 6,
+        "a line of more than forty characters that has room\nfor words of " + "the next " * 6,
+        "A line of more than forty characters that has room\nFor words of " + "the next " * 6,
+        "A line as long as any other of those around it\n- an item",
+        "A line as long as any other of those around it\n```text",
+        "A line as long as any other of those around it\nSpeaker: a line of about that length",
     ],
 )
 def test_lines_that_are_lines_end_a_sentence(text: str) -> None:

@@ -115,7 +115,7 @@ def test_the_title_is_the_first_line(first: str, title: str) -> None:
 def test_slight_words_are_not_marked_and_the_strongest_sentence_has_the_most() -> None:
     text = "The price of it. The price and the rent of it. Nothing."
 
-    (passage,) = shown([text], [1.0], {"price": 4.0, "rent": 3.0, "the": 0.1}).passages
+    (passage,) = shown([text], [1.0], {"price": 4.0, "rent": 3.0, "the": 1.1}).passages
 
     assert [text[start:end] for start, end in passage.words] == ["price", "price", "rent"]
     assert passage.strongest is not None

@@ -89,20 +89,42 @@ def test_a_file_of_another_size_or_kind_is_refused() -> None:
     ):
         files.data[f"out/{segment.file}"] = data
         with pytest.raises(OutputError, match=rf"{segment.file} {message}.*: build the index"):
-            open_index_file(HeldFile(output, segment.file), segment)
+            open_index_file(HeldFile(output, segment.file), segment, metric="cosine")
     half = len(whole) // 2
     files.data[f"out/{segment.file}"] = whole[:half]
     with pytest.raises(OutputError, match=r"another version: FAISS \S+ cannot read it: build"):
         open_index_file(
-            HeldFile(output, segment.file), msgspec.structs.replace(segment, n_bytes=half)
+            HeldFile(output, segment.file),
+            msgspec.structs.replace(segment, n_bytes=half),
+            metric="cosine",
         )
     files.data[f"out/{segment.file}"] = whole
     fewer = msgspec.structs.replace(segment, parts=())
     with pytest.raises(OutputError, match="has 100 vectors, but its description says 0"):
-        open_index_file(HeldFile(output, segment.file), fewer)
+        open_index_file(HeldFile(output, segment.file), fewer, metric="cosine")
     del files.data[f"out/{segment.file}"]
     with pytest.raises(OutputError, match="is missing"):
-        open_index_file(HeldFile(output, segment.file), segment)
+        open_index_file(HeldFile(output, segment.file), segment, metric="cosine")
+
+
+@pytest.mark.parametrize("type", INDEX_KINDS)
+def test_vectors_that_are_zeros_in_part_are_refused(type: str) -> None:
+    files = MemoryFiles()
+    write_rows(files, "a", 2_000, WIDTH)
+    description = indexed(files, ["a"], type)
+    path = f"out/{one_segment(description).file}"
+    whole = files.data[path]
+    row = clustered(2_000, WIDTH)[5].tobytes()
+    place = whole.rindex(row)
+    for n_zeros, is_refused in ((len(row), False), (len(row) // 2, True)):
+        damaged = bytes(n_zeros) + row[n_zeros:]
+        files.data[path] = whole[:place] + damaged + whole[place + len(row) :]
+        if not is_refused:
+            # That is the vector of a text without direction.
+            open_table(files, description, ["a"])
+            continue
+        with pytest.raises(OutputError, match="a vector has neither length 1 nor 0: build the"):
+            open_table(files, description, ["a"])
 
 
 def test_a_vector_that_was_damaged_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:

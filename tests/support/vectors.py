@@ -75,4 +75,4 @@ def open_table(
     """The vectors of passages, opened."""
     output = OutputFolder(files, folder)
     held = {name: HeldFile(output, name) for name in index.files}
-    return OpenTable.open(held, index.passages, parts)
+    return OpenTable.open(held, index.passages, parts, metric=index.metric)

@@ -30,7 +30,8 @@ class LexicalMatch:
         runs: BM25 of every document's best run of passages. Shape: (documents,).
         sentences: sum of what each sentence of the query finds. Shape: (documents,).
         highest: what no passage exceeds.
-        term_weights: of the words of the query, by number; pairs are left out.
+        term_weights: of the words of the query, by number, however often they stand in it; pairs
+            are left out.
     """
 
     documents: FloatArray
@@ -61,10 +62,15 @@ class LexicalCorpus:
 
     Args:
         parts: in the order of the tables.
+
+    Raises:
+        OutputError: a part is damaged.
     """
 
     def __init__(self, parts: Sequence[LexicalPart]) -> None:
         self.parts = tuple(parts)
+        for part in self.parts:
+            part.check_layout()
         self.totals = sum((part.totals for part in self.parts), Totals())
         self.languages = sorted({one for part in self.parts for one in part.languages})
 
@@ -92,9 +98,8 @@ class LexicalCorpus:
         weights = in_sentences * inverse_frequency(frequencies, self.totals.documents)
         # Inside a document, words that all documents have still tell its passages apart.
         in_passages = _added([one.passage_frequencies(len(terms)) for one in found], len(terms))
-        passage_weights = in_sentences.sum(axis=0) * inverse_frequency(
-            in_passages, self.totals.passages
-        )
+        rarities = inverse_frequency(in_passages, self.totals.passages)
+        passage_weights = in_sentences.sum(axis=0) * rarities
         scores = [
             score_documents(one, weights, part.layout, self.totals)
             for part, one in zip(self.parts, found, strict=True)
@@ -105,7 +110,7 @@ class LexicalCorpus:
             sentences=np.concatenate([one.sentences for one in scores]),
             highest=highest_score(passage_weights[known]),
             term_weights={
-                variant: float(passage_weights[place])
+                variant: float(rarities[place])
                 for place in known
                 for variant in terms[place].variants
                 if not terms[place].is_pair

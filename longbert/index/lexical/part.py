@@ -19,9 +19,14 @@ from longbert.core.ranking import rows_between
 from longbert.errors import OutputError
 from longbert.index.array_file import pack, smallest, unpack
 from longbert.index.lexical.analysis import AnalysedText, analyse, pairs
-from longbert.index.lexical.languages import ANALYSIS
+from longbert.index.lexical.languages import ANALYSIS, STEMMERS, UNSTEMMED
 
 _ARRAYS = {"terms", "starts", "passages", "counts", "words", "documents"}
+_UNREADABLE = (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError)
+"""What reading a damaged header may raise."""
+
+_MOST = 1 << 62
+"""Beyond any count; twice this is still a number of 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,10 @@ class DocumentPassages:
 class LexicalPart:
     """A part's postings, as they lie in its file.
 
+    The arrays are not read when it is opened, so what a query uses of them is checked then.
+
     Attributes:
+        path: of the file, for messages.
         terms: ascending. Shape: (terms,).
         starts: first posting of every term, and the end. Shape: (terms + 1,).
         passages: of the postings, ascending within a term. Shape: (postings,).
@@ -51,6 +59,7 @@ class LexicalPart:
         languages: documents by the language that they were stemmed in.
     """
 
+    path: str
     terms: TermArray
     starts: UnsignedArray
     passages: UnsignedArray
@@ -65,6 +74,9 @@ class LexicalPart:
         Args:
             numbers: of all ways that the terms are written in. Shape: (n,).
             terms: place in the query of the term that each belongs to, ascending. Shape: (n,).
+
+        Raises:
+            OutputError: their postings are damaged.
         """
         places = np.searchsorted(self.terms, numbers)
         # One beyond the last is no place.
@@ -72,13 +84,39 @@ class LexicalPart:
         known = known[self.terms[places[known]] == numbers[known]]
         firsts = self.starts[places[known]].astype(np.int64)
         sizes = self.starts[places[known] + 1].astype(np.int64) - firsts
+        ends = firsts + sizes
+        if (firsts < 0).any() or (sizes < 1).any() or (ends > len(self.passages)).any():
+            raise _damaged(self.path, "the postings of a term are not where it says")
         rows = rows_between(firsts, sizes)
-        return Occurrences.of(
-            np.repeat(terms[known], sizes),
-            self.passages[rows].astype(np.int64),
-            self.counts[rows].astype(np.int64),
-            self.layout,
-        )
+        passages = self.passages[rows].astype(np.int64)
+        counts = self.counts[rows].astype(np.int64)
+        # A number may be looked for twice, one after the other.
+        is_same_list = np.diff(np.repeat(np.arange(len(known)), sizes)) == 0
+        if (
+            (passages < 0).any()
+            or (passages >= self.totals.passages).any()
+            or (np.diff(passages)[is_same_list] < 1).any()
+            or (counts < 1).any()
+            # A character of a script without spaces may stand twice for each pair.
+            or (counts > 2 * self.totals.words).any()
+        ):
+            raise _damaged(self.path, "its postings do not fit its passages")
+        return Occurrences.of(np.repeat(terms[known], sizes), passages, counts, self.layout)
+
+    def check_layout(self) -> None:
+        """Check what every query reads, whatever its terms.
+
+        Raises:
+            OutputError: documents and passages do not fit what the file says of itself.
+        """
+        starts, words = self.layout.starts, self.layout.words
+        if (
+            starts[0] != 0
+            or (np.diff(starts) < 0).any()
+            or int(words.max(initial=0)) > self.totals.words
+            or self.layout.words_before[-1] != self.totals.words
+        ):
+            raise _damaged(self.path, "its passages are not those that it counts")
 
 
 def build_part(
@@ -150,6 +188,7 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
                 f"{ANALYSIS}: run longbert again to make it anew"
             )
         part = LexicalPart(
+            path=path,
             terms=arrays["terms"],
             starts=arrays["starts"],
             passages=arrays["passages"],
@@ -159,10 +198,8 @@ def open_part(data: Any, *, path: str) -> LexicalPart:
             languages=facts["languages"],
         )
         _check(part)
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise OutputError(
-            f"{path} is damaged ({error}): remove it, and run longbert again to make it anew"
-        ) from None
+    except _UNREADABLE as error:
+        raise _damaged(path, str(error)) from None
     return part
 
 
@@ -180,9 +217,23 @@ def count_postings(
     return terms[new_term], np.append(begins, len(firsts)), passages[firsts], counts
 
 
+def _damaged(path: str, why: str) -> OutputError:
+    return OutputError(
+        f"{path} is damaged ({why}): remove it, and run longbert again to make it anew"
+    )
+
+
 def _check(part: LexicalPart) -> None:
-    """Compare the lengths of the arrays, which costs no reading of them."""
+    """Check the lengths of the arrays and the facts, which costs no reading of the arrays."""
     starts, layout = part.starts, part.layout
+    sums = asdict(part.totals).values()
+    if not all(isinstance(one, int) and 0 <= one < _MOST for one in sums):
+        raise ValueError("its sums are no counts")
+    if not part.languages.keys() <= {UNSTEMMED, *STEMMERS}:
+        raise ValueError("it names no known language")
+    unsigned = (part.terms, starts, part.passages, part.counts, layout.words)
+    if any(one.dtype.kind != "u" for one in unsigned) or layout.starts.dtype.kind != "i":
+        raise ValueError("its arrays have other types")
     if (
         len(starts) != len(part.terms) + 1
         or len(part.passages) != len(part.counts)

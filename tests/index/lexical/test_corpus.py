@@ -1,10 +1,15 @@
 """A corpus of parts, against one part and against another implementation of BM25."""
 
+import json
+
 import bm25s
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from longbert.core.lexical import DOCUMENT_B, DOCUMENT_K1
+from longbert.errors import OutputError
 from longbert.index.lexical.analysis import query_terms
 from longbert.index.lexical.corpus import LexicalCorpus
 from longbert.index.lexical.part import DocumentPassages, build_part, open_part
@@ -82,3 +87,49 @@ def test_words_that_no_document_has_have_no_weight() -> None:
 def test_a_query_without_a_known_word_finds_nothing(query: str) -> None:
     assert corpus(TEXTS).match(query) is None
     assert corpus([]).match(query) is None
+
+
+def test_a_word_that_a_query_repeats_weighs_no_more_where_it_is_marked() -> None:
+    once, often = (corpus(TEXTS).match(f"{the} price") for the in ("the", "the the the the"))
+
+    assert once is not None
+    assert often is not None
+    assert once.term_weights == often.term_weights
+
+
+WHOLE = build_part(
+    [DocumentPassages(text, [0, 8, 20]) for text in [*TEXTS, "水水 水水 水水 水水 price price"]],
+    language="none",
+)
+
+
+@given(
+    place=st.floats(0, 1),
+    damage=st.one_of(
+        st.binary(min_size=1, max_size=40),
+        st.builds(lambda byte, n: byte * n, st.binary(min_size=1, max_size=1), st.integers(1, 300)),
+    ),
+    query=st.sampled_from(["price of gold in May", "the contract of the contract", "水水 水"]),
+)
+def test_a_damaged_part_answers_or_is_refused(place: float, damage: bytes, query: str) -> None:
+    start = int(place * (len(WHOLE) - len(damage)))
+    data = WHOLE[:start] + damage + WHOLE[start + len(damage) :]
+    told = ""
+    try:
+        match = LexicalCorpus([open_part(data, path="lexical/x")]).match(query)
+        for document in range(len(TEXTS) + 1 if match else 0):
+            assert match is not None
+            match.passages(document)
+    except OutputError as error:
+        told = str(error)
+    assert not told or ("lexical/x" in told and "run longbert again to make it anew" in told)
+
+
+@pytest.mark.parametrize("array", ["starts", "passages", "counts", "words", "documents"])
+def test_an_array_that_was_overwritten_is_told(array: str) -> None:
+    size = int.from_bytes(WHOLE[:8], "little")
+    start, stop = json.loads(WHOLE[8 : 8 + size])[array]["data_offsets"]
+    data = bytearray(WHOLE)
+    data[8 + size + start : 8 + size + stop - 1] = b"\xff" * (stop - start - 1)
+    with pytest.raises(OutputError, match=r"^lexical/x is damaged \(.*\): remove it, and run"):
+        LexicalCorpus([open_part(bytes(data), path="lexical/x")]).match("price of gold")
