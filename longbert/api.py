@@ -261,6 +261,7 @@ def verify(
 
     Raises:
         ConfigError: there is no such folder, or it holds no output.
+        LockError: it has no manifest yet, and a run is writing it.
         OutputError: the output is of another format.
         InputError: an input is not where the run named it.
         FingerprintError: this machine would not make the bits that are to be compared.

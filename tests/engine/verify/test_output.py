@@ -263,6 +263,78 @@ def test_a_file_of_an_earlier_run(output: Path, folder: str) -> None:
     assert problem.startswith(f"{folder}/{stale.name} is left from another run")
 
 
+@pytest.mark.parametrize(
+    "folder", [*DEFAULT_TABLES, "manifest", "receipts", "index", "lexical", "catalog", "segments"]
+)
+def test_files_that_longbert_did_not_write(output: Path, folder: str) -> None:
+    place = output / folder
+    place.mkdir(exist_ok=True)
+    (place / "a sub").mkdir()
+    for own in sorted(place.glob("*.*"))[:1]:
+        # A reader of the whole folder would take its rows twice.
+        shutil.copy(own, place / "a sub")
+    write_texts(place, {"junk.bin": "", "copy.json": "{}", "old.faiss": "x", "x.parquet.tmp": ""})
+    (output / "README.md").write_text("of the user")
+    (output / "mine").mkdir()
+    (output / "mine" / "rows.parquet").write_text("of the user")
+    foreign = {path for path in place.rglob("*") if path.is_file()} - {*place.glob("0*-*")}
+    if folder == "index":
+        foreign -= {*place.glob("*-*")}
+    assert len(foreign) >= 4
+
+    status, out, _ = verify(output)
+
+    assert status == 1
+    found, commands = out.split("To mend it:\n")
+    assert sorted(line.partition(" does not belong ")[0] for line in found.splitlines()) == sorted(
+        str(path.relative_to(output)) for path in foreign
+    )
+    for path in foreign:
+        assert f"  {shlex.join(['rm', '-f', '--', str(path)])}\n" in commands
+        path.unlink()
+    assert problems(output) == []
+
+
+def test_files_that_longbert_did_not_write_are_left_by_runs(
+    output: Path, models: Callable[..., Path]
+) -> None:
+    own = sorted((output / "documents").iterdir())[0]
+    (output / "documents" / "sub").mkdir()
+    foreign = [
+        Path(shutil.copy(own, output / "documents" / "sub")),
+        Path(shutil.copy(own, output / "documents" / "mine.parquet")),
+    ]
+    (output / "receipts" / "copy.json").write_text("{}")
+    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    (output / "manifest.json").unlink()
+    assert CliRunner().invoke(main, [*command[1:]]).exit_code == 3
+    assert all(path.exists() for path in (*foreign, output / "receipts" / "copy.json"))
+    assert len(problems(output)) == 3
+
+
+def test_files_of_a_run_at_work_are_its_own(output: Path) -> None:
+    some = sorted((output / "documents").iterdir())[0]
+    shutil.copy(some, some.with_name(some.name.replace("000000-", "000099-", 1)))
+    with locked(OutputFolder(LocalFileSystem(), str(output))):
+        assert problems(output) == []
+        edit(output / "lock.json", lambda lock: lock.update(host="elsewhere"))
+        (problem,) = problems(output)
+        assert "is not named in the manifest: it is left from another run, or " in problem
+        assert " on elsewhere, since " in problem
+
+
+def test_a_first_run_at_work(output: Path) -> None:
+    (output / "manifest.json").unlink()
+    folder = OutputFolder(LocalFileSystem(), str(output))
+    with locked(folder) as lock:
+        holder = lock.holder()
+        status, out, err = verify(output)
+    assert holder is not None
+    assert (status, out) == (5, "")
+    assert f"which has no manifest yet: {holder.told}: it can be verified when that has" in err
+    assert verify(output)[0] == 1
+
+
 @pytest.mark.parametrize("table", ["documents", "passages"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_vectors_that_are_not_finite(output: Path, table: str, value: float) -> None:
