@@ -43,7 +43,7 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
         Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
         for what in _manifest_problems(manifest)
     )
-    yield from record_problems(output)
+    yield from record_problems(output, manifest)
     yield from foreign_problems(output)
     is_damaged = False
     n_listed = 0

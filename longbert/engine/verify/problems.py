@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -65,7 +65,7 @@ class Sampled(Record, frozen=True, kw_only=True):
 
 
 def mending_commands(
-    output: OutputFolder, problems: Iterable[Problem], run_command: Sequence[str]
+    output: OutputFolder, problems: Iterable[Problem], run_command: str
 ) -> Iterator[str]:
     """Shell commands that mend some problems, in the order in which they have to be given.
 
@@ -86,4 +86,4 @@ def mending_commands(
         path = output.join(file)
         is_local = output.filesystem.local_path(path) is not None
         yield f"rm -f -- {shlex.quote(path)}" if is_local else f"remove {path}"
-    yield shlex.join(run_command)
+    yield run_command

@@ -305,9 +305,9 @@ def test_files_that_longbert_did_not_write_are_left_by_runs(
         Path(shutil.copy(own, output / "documents" / "mine.parquet")),
     ]
     (output / "receipts" / "copy.json").write_text("{}")
-    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
     (output / "manifest.json").unlink()
-    assert CliRunner().invoke(main, [*command[1:]]).exit_code == 3
+    assert CliRunner().invoke(main, command[1:]).exit_code == 3
     assert all(path.exists() for path in (*foreign, output / "receipts" / "copy.json"))
     assert len(problems(output)) == 3
 
@@ -543,13 +543,68 @@ def test_a_damaged_record(output: Path, name: str, content: str) -> None:
 
 @pytest.mark.parametrize("name", ["fingerprint.json", "run.json"])
 def test_a_missing_record_is_written_by_the_next_run(output: Path, name: str) -> None:
-    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
     before = files_of(output)
     (output / name).unlink()
     assert problems(output) == [f"{name} is missing"]
-    CliRunner().invoke(main, list(command[1:]))
+    CliRunner().invoke(main, command[1:])
     assert problems(output) == []
     assert files_of(output) == before
+
+
+def test_a_claim_that_was_edited(output: Path) -> None:
+    before = files_of(output)
+    claim = output / "fingerprint.json"
+    for change in ({"settings": {"passage": 7}}, {"environment": {"processor": "another"}}):
+        content = json.loads(claim.read_text())
+        for name, values in change.items():
+            content["rows"][name].update(values)
+        claim.write_text(json.dumps(content))
+        assert problems(output) == ["fingerprint.json is not that of the rows in the manifest"]
+        command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
+        result = CliRunner().invoke(main, command[1:])
+        assert "nothing to encode: wrote fingerprint.json again" in result.stderr
+        assert problems(output) == []
+        assert files_of(output) == before
+
+
+def test_a_manifest_that_is_mended_is_not_nothing_to_do(output: Path) -> None:
+    before = files_of(output)
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
+    edit(output / "manifest.json", lambda m: m["counts"].update(documents=4))
+    result = CliRunner().invoke(main, command[1:])
+    assert "nothing to encode: wrote manifest.json again; 1 in errors" in result.stderr
+    assert files_of(output) == before
+    again = CliRunner().invoke(main, command[1:])
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_without_a_history_the_command_has_the_settings_of_the_manifest(
+    output: Path, good: Path, content: str | None
+) -> None:
+    before = files_of(output)
+    (output / "run.json").unlink() if content is None else (output / "run.json").write_text("{")
+    _, out, _ = verify(output)
+    line = out.splitlines()[-1]
+    assert line.startswith(f"  longbert run --input ... --output {output} --embed ")
+    assert line.endswith("  # with the inputs and options of the run before")
+    (output / "run.json").unlink(missing_ok=True)
+    command = shlex.split(line, comments=True)
+    command[command.index("...")] = str(good.parent / "docs")
+    result = CliRunner().invoke(main, [*command[1:], "--unit-bytes", "2000"])
+    assert "nothing to do" in result.stderr
+    assert problems(output) == []
+    assert files_of(output) == before
+
+
+def test_without_history_and_manifest_the_command_has_the_output(output: Path) -> None:
+    (output / "run.json").unlink()
+    (output / "manifest.json").unlink()
+    assert recorded_command(OutputFolder(LocalFileSystem(), str(output))) == (
+        f"longbert run --input ... --output {output}  # with the inputs and options of the run "
+        "before"
+    )
 
 
 def test_a_lock_is_no_problem(output: Path) -> None:
