@@ -64,6 +64,18 @@ class Sampled(Record, frozen=True, kw_only=True):
     n_parts_left_out: int
 
 
+class Compared(Record, frozen=True, kw_only=True):
+    """How many documents were looked for in the inputs.
+
+    Attributes:
+        n_documents: of the output, that are in the inputs.
+        n_kept: of the output, that are not, and whose rows the last run kept on purpose.
+    """
+
+    n_documents: int
+    n_kept: int
+
+
 def mending_commands(
     output: OutputFolder, problems: Iterable[Problem], run_command: str
 ) -> Iterator[str]:
