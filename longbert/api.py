@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from longbert.engine.prepare import Prepared
     from longbert.engine.run import RunModels
     from longbert.engine.spool import Spool
-    from longbert.engine.verify.problems import Problem, Sampled
+    from longbert.engine.verify.problems import Compared, Problem, Sampled
     from longbert.index.excerpts import Hit
     from longbert.index.search import Index
     from longbert.store.filesystem import FileSystem
@@ -247,7 +247,7 @@ def verify(
     *,
     inputs: bool = False,
     sample: int | None = None,
-    notify: Callable[[Sampled], None] = lambda _: None,
+    notify: Callable[[Sampled | Compared], None] = lambda _: None,
 ) -> Iterator[Problem]:
     """Check a finished output.
 
@@ -255,13 +255,15 @@ def verify(
         folder: the output.
         inputs: read the inputs again, where the last run named them, and compare all texts.
         sample: encode as many documents again and compare all their rows; None: none.
-        notify: told which documents these were, once they are compared.
+        notify: told which documents these were, and how many were compared with the inputs, once
+            they are.
 
     Yields:
         What is wrong, as it is found.
 
     Raises:
         ConfigError: there is no such folder, or it holds no output.
+        LockError: it has no manifest yet, and a run is writing it.
         OutputError: the output is of another format.
         InputError: an input is not where the run named it.
         FingerprintError: this machine would not make the bits that are to be compared.
@@ -282,7 +284,8 @@ def verify(
         yield Problem(f"neither inputs nor bits were compared: {error}", Mend.RUN)
         return
     if inputs:
-        yield from input_problems(output, config, filesystem_for(*config.inputs))
+        files = filesystem_for(*config.inputs)
+        yield from input_problems(output, config, files, notify=notify)
     if sample is not None:
         from longbert.engine.verify.sample import sample_problems
 

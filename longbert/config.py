@@ -200,8 +200,8 @@ class RunConfig:
         prune: drop the rows of documents that are gone from the inputs, however many they are.
         keep_missing: keep the rows of documents that are gone from the inputs.
         retry_errors: try again all documents that failed after planning.
-        max_errors: stop when more documents fail: a number, or a percentage of those to do, such
-            as ``5%``.
+        max_errors: stop when more documents fail in this run: a number, or a percentage of those
+            to do, such as ``5%``; errors of earlier runs do not count.
     """
 
     inputs: tuple[str, ...]

@@ -40,11 +40,14 @@ def compact(folder: str) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("documents"), *Progress.get_default_columns()[1:2], MofNCompleteColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Even a bar that is taken away leaves an empty line where there is no terminal.
+    is_hidden = not console.is_terminal
+    with Progress(*columns, console=console, transient=True, disable=is_hidden) as progress:
         done = api.compact(folder, meter=_Bar(progress))
     if done.n_written:
         parts = f"{counted(done.n_before, 'part')} became {done.n_after:,}"
-        say(f"{parts}, in the order of the inputs; {done.n_written:,} were written -> {folder}")
+        say(f"{parts}, in the order of the inputs; {done.n_written:,} {'was' if done.n_written == 1 else 'were'} written -> {folder}")
     else:
         say(f"nothing to do: the {counted(done.n_before, 'part')} of {folder} are in order")
 

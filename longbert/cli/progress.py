@@ -217,6 +217,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
         head += f"; all vectors were indexed again: {entry.reindexed}"
     elif entry.units == 0 and entry.indexed:
         head += "; the index was built again"
+    elif result.encoded_nothing:
+        head += f"; nothing to encode: wrote {' and '.join(entry.written)} again"
     if entry.units_reindexed:
         head += f"; the words of {counted(entry.units_reindexed, 'part')} were indexed again"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]

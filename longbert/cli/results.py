@@ -63,6 +63,10 @@ def _write_table(results: Results, stream: IO[str]) -> None:
     console = Console(file=stream, highlight=False, markup=False, emoji=False)
     many = len(results) > 1
     for query_id, hits in results:
+        if not hits:
+            if many:
+                console.print(Text(f"{escaped(query_id)}: no hit"))
+            continue
         title = Text(escaped(query_id)) if many else None
         table = Table(title=title, title_justify="left", expand=True, show_lines=True)
         table.add_column("rank", justify="right", no_wrap=True)

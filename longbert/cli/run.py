@@ -192,7 +192,8 @@ SECTIONS = {
 @click.option(
     "--max-errors",
     metavar="N|P%",
-    help="Stop when more documents fail, or a larger share of those to do; what is done is kept.  "
+    help="Stop when more documents fail in this run, or a larger share of those to do; errors of "
+    "earlier runs do not count.  What is done is kept.  "
     f"{default_of(RunConfig, 'max_errors')}",
 )
 @click.option(

@@ -17,7 +17,7 @@ from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import OutputError
 
 if TYPE_CHECKING:
-    from longbert.engine.verify.problems import Sampled
+    from longbert.engine.verify.problems import Compared, Sampled
     from longbert.engine.verify.report import VerifyReport
 
 _NAMED = 3
@@ -57,13 +57,13 @@ def verify(folder: str, inputs: bool, sample: int | None, format_: str) -> None:
 
     output = api.output_folder(folder)
     found = []
-    sampled: list[Sampled] = []
-    for problem in api.verify(folder, inputs=inputs, sample=sample, notify=sampled.append):
+    told: list[Sampled | Compared] = []
+    for problem in api.verify(folder, inputs=inputs, sample=sample, notify=told.append):
         found.append(problem)
         if format_ == "text":
             # At once, since a large output takes a while.
             _print(escaped(problem.message))
-    report = verify_report(output, found, *sampled)
+    report = verify_report(output, found, told)
     if format_ == "json":
         with standard_output(for_programs=True) as stream:
             json.dump(report.for_json(), stream, indent=1)
@@ -91,10 +91,19 @@ def _sample_line(sampled: Sampled) -> str:
     return f"{line}; left out: {left_out} whose rows were made in another environment"
 
 
+def _comparison_lines(compared: Compared) -> Iterator[str]:
+    yield f"Compared with the inputs: {counted(compared.n_documents, 'document')}"
+    if compared.n_kept:
+        kept = counted(compared.n_kept, "document")
+        yield f"Not compared: {kept} whose inputs are gone and whose rows were kept"
+
+
 def _last_lines(report: VerifyReport) -> Iterator[str]:
     counts = report.counts
     if report.sampled is not None:
         yield _sample_line(report.sampled)
+    if report.compared is not None:
+        yield from _comparison_lines(report.compared)
     if report.is_whole:
         yield (
             f"{escaped(report.folder)} is whole: {counted(counts.get('documents', 0), 'document')},"

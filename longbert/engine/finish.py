@@ -62,6 +62,11 @@ class RunResult:
     @property
     def found_all_done(self) -> bool:
         """Whether there was nothing to do."""
+        return self.encoded_nothing and not self.entry.written
+
+    @property
+    def encoded_nothing(self) -> bool:
+        """Whether rows and index are as they were, be it that their records were not."""
         return self.entry.units == 0 and self.entry.removed == 0 and not self.entry.indexed
 
 
@@ -113,6 +118,7 @@ def finish(
         units_reindexed=summary.counts.reindexed,
         units_resumed=summary.n_units_resumed,
         indexed=published.is_indexed,
+        written=published.written,
         reindexed=published.built.reason,
         fingerprint=manifest.fingerprint,
         models=info.models,
@@ -137,11 +143,13 @@ class Published:
     Attributes:
         built: its index.
         is_indexed: whether the index was built or added to, be it to the same bytes.
+        written: names of the records that were not as they are now.
     """
 
     manifest: Manifest
     built: BuiltIndex
     is_indexed: bool
+    written: tuple[str, ...]
 
 
 def publish(
@@ -170,17 +178,20 @@ def publish(
     output = context.output
     built, is_indexed = _index(context, shards, prepared, before, afresh=afresh, check=check)
     manifest = _manifest(context, shards, built.entry, prepared, before)
+    written: list[str] = []
     if manifest != before:
         check()
+        written.append(MANIFEST)
         expected = output.read(MANIFEST)
         is_ours = (None if expected is None else output.manifest()) == before
         is_ours = is_ours and output.write_if(MANIFEST, to_json(manifest), expected=expected)
         # This step may be done twice at once.
         if not is_ours and output.manifest() != manifest:
             raise _overtaken(context)
-    if output.read(CLAIM) is None:
-        # It was removed since the first run.
+    if not _has_claim(output, manifest):
+        # It was removed or changed since the first run, or no row of that is left.
         check()
+        written.append(CLAIM)
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
     files = [shard.file for shard in shards]
     if built.entry is not None:
@@ -191,7 +202,15 @@ def publish(
         output.remove_all(unnamed)
         if any(name.startswith(f"{SEGMENTS}/") for name in unnamed):
             output.filesystem.remove_folder(output.join(SEGMENTS))
-    return Published(manifest, built, is_indexed)
+    return Published(manifest, built, is_indexed, tuple(written))
+
+
+def _has_claim(output: OutputFolder, manifest: Manifest) -> bool:
+    try:
+        claim = output.claim()
+    except OutputError:
+        return False
+    return claim is not None and manifest.admits(claim)
 
 
 def _is_own(before: Manifest | None, shards: Sequence[ShardEntry], prepared: Prepared) -> bool:

@@ -24,6 +24,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
         kept: documents that are gone from the inputs and whose rows were kept.
         units_reindexed: parts that kept their rows and got new words for search.
         indexed: whether the index of vectors was built or added to.
+        written: records of the output that were not as they are now, the manifest among them.
         reindexed: why vectors that were in the index were indexed again; empty if they were not.
         fingerprint: digest of the row fingerprint.
         models: see :func:`longbert.engine.remembered.models_key`.
@@ -46,6 +47,7 @@ class RunEntry(Record, frozen=True, kw_only=True, forbid_unknown_fields=False):
     units_reindexed: int
     units_resumed: int
     indexed: bool
+    written: tuple[str, ...] = ()
     reindexed: str = ""
     fingerprint: str = ""
     models: str | None = None

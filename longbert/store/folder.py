@@ -24,6 +24,7 @@ from longbert.store.layout import (
     PART_SUFFIXES,
     RECEIPTS,
     SHARDS,
+    is_own,
     receipt_file,
 )
 from longbert.store.manifest import Claim, Manifest
@@ -273,15 +274,15 @@ class OutputFolder:
     def complete_parts(self) -> list[str]:
         """Names of all parts that have a receipt, from any run, in order."""
         suffix = PART_SUFFIXES[RECEIPTS]
-        names = self.names(RECEIPTS)
+        names = (name for name in self.names(RECEIPTS) if is_own(RECEIPTS, name))
         return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
 
     def has_shards(self) -> bool:
         """Whether a run has finished here, or was about to, even if the manifest is gone."""
-        return any(True for _ in self.names(SHARDS))
+        return any(is_own(SHARDS, name) for name in self.names(SHARDS))
 
     def names(self, folder: str) -> Iterator[str]:
-        """Names of the files in one of its folders, in any order; none if there is no such folder.
+        """Files under one of its folders, relative to it, in any order; none if it does not exist.
 
         Raises:
             OSError: it cannot be listed.
@@ -289,7 +290,7 @@ class OutputFolder:
         path = self.join(folder)
         if self.filesystem.is_folder(path):
             for info in self.filesystem.files(path):
-                yield info.path.replace("\\", "/").rpartition("/")[2]
+                yield info.path.replace("\\", "/").removeprefix(f"{path}/")
 
     def index_description(self, entry: IndexEntry) -> IndexDescription:
         """The description of an index.

@@ -44,6 +44,9 @@ PART_SUFFIXES = {
 }
 """Folders in which every part has one file, and the suffix of that file."""
 
+FOLDERS = (*PART_SUFFIXES, SHARDS, INDEX, SEGMENTS)
+"""All folders of an output; what else lies beside them is not longbert's."""
+
 _PART_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}(-[0-9a-f]{12})?\.\w+")
 _SHARD_FILE = re.compile(r"\d{6,}-[0-9a-f]{12}\.json")
 _INDEX_FILE = re.compile(r"[a-z]+-[0-9a-f]{12}\.\w+")
@@ -93,6 +96,6 @@ def shard_file(number: int, sha256: str) -> str:
 
 
 def is_own(folder: str, name: str) -> bool:
-    """Whether longbert wrote the file ``name`` of a folder, finished or not."""
+    """Whether longbert wrote the file ``name`` of a folder, finished or not; it has no subfolders."""
     pattern = _OTHER_FILES.get(folder, _PART_FILE)
     return pattern.fullmatch(finished_name(name)) is not None

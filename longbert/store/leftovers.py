@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator
 from longbert.store.filesystem import TEMPORARY_SUFFIX, finished_name, join
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import (
+    FOLDERS,
     INDEX,
     LEXICAL,
     LOCK,
     PART_SUFFIXES,
-    RECEIPTS,
     SEGMENTS,
     SHARDS,
     TOP_FILES,
@@ -53,14 +53,18 @@ def unnamed_files(
     yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
 
 
-def foreign_tables(output: OutputFolder) -> Iterator[str]:
-    """Files among the tables that longbert did not write, relative to the output."""
-    for folder, suffix in PART_SUFFIXES.items():
-        if folder == RECEIPTS:
-            continue
-        for name in output.names(folder):
-            if name.endswith(suffix) and not is_own(folder, name):
-                yield f"{folder}/{name}"
+def foreign_files(output: OutputFolder) -> Iterator[str]:
+    """Files in the folders of an output that longbert did not write, relative to the output.
+
+    Their names are sorted on disk. What lies beside the folders is the user's.
+    """
+    for folder in FOLDERS:
+        with ExternalSort[tuple[str]]() as found:
+            for name in output.names(folder):
+                # An object store may hold an empty object that stands for a folder.
+                if not is_own(folder, name) and not f"/{name}".endswith("/"):
+                    found.add((f"{folder}/{name}",))
+            yield from (file for (file,) in found.rows())
 
 
 def _others_in(output: OutputFolder, folder: str, named: Iterator[str]) -> Iterator[str]:

@@ -62,6 +62,11 @@ class Holder(Record, frozen=True, kw_only=True):
         """Whether the holder ran on this machine and has ended."""
         return self.is_here and process_start(self.pid) != self.process_start
 
+    @property
+    def told(self) -> str:
+        """Process, host and start, for messages."""
+        return f"process {self.pid} on {self.host}, since {self.began}"
+
 
 class Lock:
     """A lock that may be held.
@@ -137,7 +142,7 @@ class Lock:
         found = self._output.read(LOCK)
         if found == self._held:
             return
-        holder = "nobody" if found is None else _told(self._parse(found))
+        holder = "nobody" if found is None else self._parse(found).told
         raise LockError(
             f"output {self._output.path!r} was locked by this run, and now by {holder}: it was "
             f"taken over or {LOCK} was removed. Nothing of it was changed since; run again when "
@@ -161,11 +166,10 @@ class Lock:
         remedy = (
             "wait until it has ended, or name another --output"
             if holder.is_here
-            else "this machine cannot tell whether it is still running. Wait until it has ended, "
-            f"or, if you know that it has, remove {self._output.join(LOCK)}"
+            else unsure(self._output)
         )
         raise LockError(
-            f"another run is writing output {self._output.path!r}: {_told(holder)}: {remedy}"
+            f"another run is writing output {self._output.path!r}: {holder.told}: {remedy}"
         )
 
     def _parse(self, found: bytes) -> Holder:
@@ -196,5 +200,35 @@ def locked(output: OutputFolder) -> Iterator[Lock]:
         lock.release()
 
 
-def _told(holder: Holder) -> str:
-    return f"process {holder.pid} on {holder.host}, since {holder.began}"
+def running(output: OutputFolder) -> Holder | None:
+    """Who is writing an output, as far as this machine can tell; None: nobody.
+
+    Raises:
+        LockError: the lock's file is damaged.
+    """
+    holder = Lock(output).holder()
+    return None if holder is None or holder.is_gone else holder
+
+
+def check_is_not_begun(output: OutputFolder) -> None:
+    """Tell of a run that has yet to write the manifest of an output.
+
+    Raises:
+        LockError: it is running, as far as this machine can tell, or its lock is damaged.
+    """
+    holder = running(output)
+    if holder is None:
+        return
+    remedy = "it can be verified when that has ended" if holder.is_here else unsure(output)
+    raise LockError(
+        f"a run is writing output {output.path!r}, which has no manifest yet: {holder.told}: "
+        f"{remedy}"
+    )
+
+
+def unsure(output: OutputFolder) -> str:
+    """What to do about a lock whose process is on another machine, for messages."""
+    return (
+        "this machine cannot tell whether it is still running. Wait until it has ended, or, if you "
+        f"know that it has, remove {output.join(LOCK)}"
+    )

@@ -68,6 +68,10 @@ class Manifest(Record, frozen=True, kw_only=True):
     index: IndexEntry | None
     seal: str = ""
 
+    def admits(self, claim: Claim) -> bool:
+        """Whether a claim is of these rows: one environment of several will do."""
+        return claim.format == self.format and claim.rows.digest in self.environments
+
     @property
     def is_sealed(self) -> bool:
         """Whether it is as a run wrote it."""

@@ -174,7 +174,7 @@ def test_queries_that_find_nothing_are_told_without_their_texts(
     result = run("a secret", "--format", "trec")
     filtered = run("a secret", "--format", "trec", "--filter", "score > 0.8")
 
-    assert result.stdout == filtered.stdout == ""
+    assert result.stdout == filtered.stdout == run("a secret").stdout == ""
     assert result.stderr == (
         "longbert: 1 query found nothing: none of 3 documents has anything in common with it\n"
     )

@@ -106,10 +106,28 @@ def test_accepted_drift_keeps_rows_and_records_the_mixture(
 
     # Either environment goes on without being asked again.
     plain = context_of(docs, output, embed)
-    assert run_with(plain, models).found_all_done
+    assert run_with(plain, models).encoded_nothing
     fresh = context_of(docs, tmp_path / "fresh", embed)
     run_with(fresh, models)
     assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
+
+
+def test_after_a_drift_that_leaves_no_row_of_the_first_run_the_claim_is_of_the_rest(
+    docs: Path, tmp_path: Path, embed: str
+) -> None:
+    output = tmp_path / "out"
+    context = context_of(docs, output, embed, accept_drift=True, prune=True)
+    models = load_run_models(context)
+    run_with(context, models)
+    for path in docs.iterdir():
+        path.unlink()
+    write_texts(docs, {"new.txt": "The tenant paid. " * 20})
+    drifted = run_with(context, in_another_environment(models, **OTHER))
+    assert len(drifted.manifest.environments) == 1
+    assert problems(output) == []
+    claim = context.output.claim()
+    assert claim is not None
+    assert claim.rows.digest == drifted.manifest.fingerprint
 
 
 def test_what_differs_beside_the_rows_is_told_with_its_price(

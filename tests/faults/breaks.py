@@ -7,11 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO
 
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
-from longbert.store.layout import MANIFEST
+from longbert.store.layout import CLAIM, MANIFEST, RUNS
 from longbert.store.leftovers import unnamed_files
 from longbert.store.lock import Holder
 from longbert.store.manifest import Manifest
@@ -127,20 +128,30 @@ class Break:
     Attributes:
         make: makes it so in the process that calls it.
         step: where a kill does harm then; empty where none is needed.
+        is_of_first: whether only a first run does what is made wrong.
     """
 
     make: Callable[[], None]
     step: str = ""
+    is_of_first: bool = False
 
 
 BREAKS: dict[str, Break] = {
-    "a table is not written": Break(lambda: _drop("/passages/")),
+    **{
+        f"the table {name} is not written": Break(partial(_drop, f"/{name}/"))
+        for name in ("documents", "passages", "entities", "classifications", "errors")
+    },
     "a catalog is not written": Break(lambda: _drop("/catalog/")),
     "a lexical file is not written": Break(lambda: _drop("/lexical/")),
     "a receipt is not written": Break(lambda: _drop("/receipts/")),
-    "an index file is not written": Break(lambda: _drop("/index/passages")),
+    **{
+        f"the index file {name} is not written": Break(partial(_drop, f"/index/{name}"))
+        for name in ("documents", "passages", "description")
+    },
     "a shard of the manifest is not written": Break(lambda: _drop("/manifest/")),
     "the manifest is not written": Break(lambda: _drop(MANIFEST)),
+    "the history is not written": Break(lambda: _drop(RUNS)),
+    "the claim is not written": Break(lambda: _drop(CLAIM), is_of_first=True),
     "the manifest is written in place": Break(_manifest_in_place, "write manifest.json"),
     "the manifest comes before the index": Break(
         _index_after_the_manifest, "after-rename manifest.json"

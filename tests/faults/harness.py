@@ -174,9 +174,10 @@ class Scene:
 
     Attributes:
         docs: the inputs as they are now: some new, one changed, one gone, two bad ones.
-        before: the output of the inputs as they were.
+        before: the output of the inputs as they were, or an empty folder before a first run.
         wanted: files of the output, ``run.json`` aside.
         undisturbed: the run that made it.
+        n_runs: into it, the undisturbed one included.
         options: of the command.
     """
 
@@ -184,6 +185,7 @@ class Scene:
     before: Path
     wanted: dict[str, bytes]
     undisturbed: Ended
+    n_runs: int
     options: tuple[str, ...]
 
     def arguments(self, output: Path, *, options: Sequence[str] | None = None) -> list[str | Path]:
@@ -202,6 +204,7 @@ def make_scene(
     options: Sequence[str],
     new: Mapping[str, str] | None = None,
     kind: str = "none",
+    is_first: bool = False,
 ) -> Scene:
     """Make inputs and outputs.
 
@@ -211,6 +214,7 @@ def make_scene(
         options: of the command.
         new: further new documents.
         kind: of the fault that runs suffer; see :class:`Fault`.
+        is_first: whether there is no output before.
     """
     docs, before, after = place / "docs", place / "before", place / "after"
     texts = {f"{i:02}.txt": long_text(30, seed=i) for i in range(8)}
@@ -223,13 +227,16 @@ def make_scene(
             raise Harm(f"the undisturbed run ended with {ended.status}: {ended.stderr}")
         return ended
 
-    run(before)
+    if is_first:
+        before.mkdir()
+    else:
+        run(before)
     write_texts(docs, {"00.txt": long_text(30, seed=50), "new.txt": long_text(40, seed=51)})
     write_texts(docs, new or {})
     (docs / "02.txt").unlink()
     shutil.copytree(before, after)
     ended = run(after)
-    return Scene(docs, before, files_of(after), ended, (*_EVERY, *options))
+    return Scene(docs, before, files_of(after), ended, 2 - is_first, (*_EVERY, *options))
 
 
 def check_torn(output: Path) -> None:
@@ -284,6 +291,9 @@ def check_mended(
         raise Harm(f"files differ from those of an undisturbed run: {names} {other}")
     if problems(output):
         raise Harm(f"verify finds {problems(output)}")
+    # A run that was killed may have noted itself.
+    if len(json.loads((output / "run.json").read_text())["runs"]) < scene.n_runs:
+        raise Harm("the histories differ: run.json lacks a run")
     if twice := complete & {*ended.begun}:
         raise Harm(f"units that were complete were made again: {twice}")
     every = sorted([*killed.begun, *ended.begun])

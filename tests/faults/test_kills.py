@@ -41,6 +41,13 @@ def scene(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene
 
 
 @pytest.fixture(scope="module")
+def first(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+    """As ``scene``, with a first run."""
+    place = tmp_path_factory.mktemp("first")
+    return make_scene(commands, place, options=_HERE, is_first=True)
+
+
+@pytest.fixture(scope="module")
 def with_workers(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Scene:
     """Through Beam, in two worker processes."""
     return make_scene(commands, tmp_path_factory.mktemp("workers"), options=_TWO_WORKERS)
@@ -81,10 +88,14 @@ def kills(
         check_mended(commands, scene, output, fault, killed=ended, n_in_flight=1)
 
 
-def test_steps_are_those_that_commit(scene: Scene) -> None:
+def _renamed(scene: Scene) -> set[str]:
+    return {name for name in scene.undisturbed.steps if name.startswith("after-rename")}
+
+
+def test_steps_are_those_that_commit(scene: Scene, first: Scene) -> None:
     """Else the kills below would miss some."""
-    names = {name for name in scene.undisturbed.steps if name.startswith("after-rename")}
-    assert names == {
+    assert _renamed(first) - _renamed(scene) == {"after-rename fingerprint.json"}
+    assert _renamed(scene) == {
         f"after-rename {one}"
         for one in (
             *("documents", "passages", "entities", "classifications", "errors"),
@@ -107,6 +118,15 @@ def test_steps_are_those_that_commit(scene: Scene) -> None:
 @pytest.mark.timeout(1200)
 def test_killed_at_every_step(commands: Commands, scene: Scene, tmp_path: Path) -> None:
     kills(commands, scene, tmp_path, range(len(scene.undisturbed.steps)))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_first_run_killed_at_its_claim(commands: Commands, first: Scene, tmp_path: Path) -> None:
+    steps = first.undisturbed.steps
+    chosen = [at for at, name in enumerate(steps) if name.endswith(" fingerprint.json")]
+    assert len(chosen) == 3
+    kills(commands, first, tmp_path, chosen)
 
 
 @pytest.mark.slow
@@ -137,9 +157,11 @@ def test_killed_at_every_kind_of_step_with_two_workers(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("broken", BREAKS)
 def test_what_is_broken_is_found(
-    commands: Commands, scene: Scene, tmp_path: Path, broken: str
+    commands: Commands, scene: Scene, first: Scene, tmp_path: Path, broken: str
 ) -> None:
     """The harness proves itself: with a commit step made wrong, some kill does harm."""
+    if BREAKS[broken].is_of_first:
+        scene = first
     at = len(scene.undisturbed.steps)
     if step := BREAKS[broken].step:
         _, _, ended = suffer(commands, scene, tmp_path, at=at, broken=broken)

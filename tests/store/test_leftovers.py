@@ -12,7 +12,7 @@ from longbert.store import sorting
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL, PART_SUFFIXES, part_file
-from longbert.store.leftovers import foreign_tables, unnamed_files
+from longbert.store.leftovers import foreign_files, unnamed_files
 from longbert.store.receipts import PartEntry
 
 # The last one's number has a digit more.
@@ -58,7 +58,7 @@ def test_what_is_not_named_is_found(there: set[str], parts: set[str], in_memory:
         patch.setattr(sorting, "ROWS_IN_MEMORY", in_memory)
         found = [*unnamed_files(output, map(entry, sorted(parts)), kept)]
     assert sorted(found) == sorted(there - named - {"documents/mine.parquet"})
-    assert [*foreign_tables(output)] == [*({"documents/mine.parquet"} & there)]
+    assert [*foreign_files(output)] == [*({"documents/mine.parquet"} & there)]
 
 
 def test_unfinished_records_are_found(tmp_path: Path) -> None:

@@ -6,10 +6,11 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from longbert.engine.verify.problems import Mend, Problem
-from longbert.errors import OutputError
+from longbert.errors import LockError, OutputError
 from longbert.index.build import index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.leftovers import foreign_tables, unnamed_files
+from longbert.store.leftovers import foreign_files, unnamed_files
+from longbert.store.lock import running, unsure
 from longbert.store.manifest import Manifest
 from longbert.store.receipts import PartEntry
 from longbert.store.tables import TABLES
@@ -39,23 +40,34 @@ def check_file(output: OutputFolder, entry: PartEntry, folder: str) -> bytes | P
     return data
 
 
-def extra_files(
+def foreign_problems(output: OutputFolder) -> Iterator[Problem]:
+    """Files in the folders of an output that longbert did not write; no run removes them."""
+    for file in foreign_files(output):
+        yield Problem(
+            f"{file} does not belong to this output, but readers that list the folder would take "
+            "it for a part of it",
+            Mend.FILE,
+            file=file,
+        )
+
+
+def leftover_problems(
     output: OutputFolder, manifest: Manifest, parts: Iterable[PartEntry]
 ) -> Iterator[Problem]:
-    """Files among the tables that readers who glob the folder would take for rows.
+    """Longbert's own files that the manifest does not name; those of a run at work are its own.
 
     Args:
         output: the folder.
         manifest: of it.
         parts: that its shards list.
     """
-    for file in sorted(foreign_tables(output)):
-        yield Problem(
-            f"{file} does not belong to this output, but readers that glob the folder will pick "
-            "it up",
-            Mend.FILE,
-            file=file,
-        )
+    try:
+        holder = running(output)
+    except LockError:
+        # A damaged lock is found with the other records.
+        holder = None
+    if holder is not None and holder.is_here:
+        return
     named = [shard.file for shard in manifest.shards]
     if manifest.index is not None:
         try:
@@ -63,7 +75,15 @@ def extra_files(
         except OutputError:
             # A damaged description is found with the index.
             return
-    for file in sorted(unnamed_files(output, parts, named)):
+    for file in unnamed_files(output, parts, named):
+        if holder is not None:
+            yield Problem(
+                f"{file} is not named in the manifest: it is left from another run, or of one that "
+                f"is writing the output now ({holder.told}): {unsure(output)}",
+                Mend.RUN,
+                file=file,
+            )
+            return
         yield Problem(
             f"{file} is left from another run: the manifest does not name it, but readers that "
             "glob the folder will pick it up",

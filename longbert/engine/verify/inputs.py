@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import IntEnum
 from itertools import groupby
 from operator import itemgetter
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from longbert.config import RunConfig
 from longbert.core.planning import name_key
-from longbert.engine.verify.problems import Mend, Problem
+from longbert.engine.verify.problems import Compared, Mend, Problem
 from longbert.errors import OutputError
 from longbert.readers.documents import read, scan
 from longbert.readers.inputs import InputFiles
@@ -49,7 +49,11 @@ class _Seen(NamedTuple):
 
 
 def input_problems(
-    output: OutputFolder, config: RunConfig, filesystem: FileSystem
+    output: OutputFolder,
+    config: RunConfig,
+    filesystem: FileSystem,
+    *,
+    notify: Callable[[Compared], None] = lambda _: None,
 ) -> Iterator[Problem]:
     """Read all documents again, and compare the digests of their texts with those of the output.
 
@@ -60,6 +64,7 @@ def input_problems(
         output: the folder.
         config: the settings of the run that made it.
         filesystem: where the inputs are.
+        notify: told how many were compared, once all of them are.
 
     Raises:
         InputError: an input does not exist or holds no document.
@@ -74,15 +79,20 @@ def input_problems(
             return
         for one in _in_inputs(config, filesystem):
             seen.add(one)
+        n_documents = n_kept = 0
         for _, same in groupby(seen.rows(), key=itemgetter(0)):
-            yield from _compare(same, keep_missing=config.keep_missing)
+            first: dict[_Where, _Seen] = {}
+            for one in same:
+                first.setdefault(one.where, one)
+            if _Where.DOCUMENTS in first:
+                n_documents += _Where.INPUTS in first
+                n_kept += config.keep_missing and _Where.INPUTS not in first
+            yield from _compare(first, keep_missing=config.keep_missing)
+        notify(Compared(n_documents=n_documents, n_kept=n_kept))
 
 
-def _compare(same: Iterable[_Seen], *, keep_missing: bool) -> Iterator[Problem]:
+def _compare(first: Mapping[_Where, _Seen], *, keep_missing: bool) -> Iterator[Problem]:
     """Compare what is known of one id."""
-    first: dict[_Where, _Seen] = {}
-    for one in same:
-        first.setdefault(one.where, one)
     made, read_again = first.get(_Where.DOCUMENTS), first.get(_Where.INPUTS)
     if made is None and read_again is not None and _Where.ERRORS not in first:
         where = f"document {read_again.document_id!r}"

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
-from longbert.engine.verify.files import extra_files
+from longbert.engine.verify.files import foreign_problems, leftover_problems
 from longbert.engine.verify.parts import part_problems
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.engine.verify.records import record_problems
@@ -16,6 +16,7 @@ from longbert.index.verify import index_problems
 from longbert.store.fingerprints import RowFingerprint
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import MANIFEST
+from longbert.store.lock import check_is_not_begun
 from longbert.store.manifest import Manifest
 from longbert.store.shards import n_parts, part_names, read_parts, read_shard, sums_up
 
@@ -27,11 +28,14 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
 
     Raises:
         ConfigError: there is no output to check.
+        LockError: it has no manifest yet, and a run is writing it.
         OutputError: it is of another format.
     """
     try:
         manifest = output.finished()
     except (DamagedError, UnfinishedError) as error:
+        if isinstance(error, UnfinishedError):
+            check_is_not_begun(output)
         mend = Mend.MANIFEST if isinstance(error, DamagedError) else Mend.RUN
         yield Problem(f"{error}. Nothing else was checked", mend, file=MANIFEST)
         return
@@ -39,7 +43,8 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
         Problem(f"{MANIFEST}: {what}", Mend.MANIFEST, file=MANIFEST)
         for what in _manifest_problems(manifest)
     )
-    yield from record_problems(output)
+    yield from record_problems(output, manifest)
+    yield from foreign_problems(output)
     is_damaged = False
     n_listed = 0
     with SeenDocuments() as seen:
@@ -64,7 +69,7 @@ def verify_output(output: OutputFolder) -> Iterator[Problem]:
     if n_listed < n_parts(manifest.shards):
         # Which files belong to the output cannot be said.
         return
-    yield from extra_files(output, manifest, read_parts(output, manifest.shards))
+    yield from leftover_problems(output, manifest, read_parts(output, manifest.shards))
     if manifest.index is not None:
         yield from (
             Problem(what, Mend.INDEX, file=manifest.index.file)

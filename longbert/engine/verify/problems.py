@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -64,8 +64,20 @@ class Sampled(Record, frozen=True, kw_only=True):
     n_parts_left_out: int
 
 
+class Compared(Record, frozen=True, kw_only=True):
+    """How many documents were looked for in the inputs.
+
+    Attributes:
+        n_documents: of the output, that are in the inputs.
+        n_kept: of the output, that are not, and whose rows the last run kept on purpose.
+    """
+
+    n_documents: int
+    n_kept: int
+
+
 def mending_commands(
-    output: OutputFolder, problems: Iterable[Problem], run_command: Sequence[str]
+    output: OutputFolder, problems: Iterable[Problem], run_command: str
 ) -> Iterator[str]:
     """Shell commands that mend some problems, in the order in which they have to be given.
 
@@ -86,4 +98,4 @@ def mending_commands(
         path = output.join(file)
         is_local = output.filesystem.local_path(path) is not None
         yield f"rm -f -- {shlex.quote(path)}" if is_local else f"remove {path}"
-    yield shlex.join(run_command)
+    yield run_command

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from longbert.engine.recorded import recorded_command
 from longbert.engine.verify.output import environments_of, readable_manifest
-from longbert.engine.verify.problems import Mend, Problem, Sampled, mending_commands
+from longbert.engine.verify.problems import Compared, Mend, Problem, Sampled, mending_commands
 from longbert.store.folder import OutputFolder
 from longbert.store.record import Record, to_builtins
 
@@ -33,6 +33,8 @@ class VerifyReport(Record, frozen=True, kw_only=True):
         commands: that mend all of it, in order; none if nothing is wrong.
         mixed: a line for each environment, if rows were made in several.
         sampled: which documents were encoded again; None if that was not asked for.
+        compared: how many documents were compared with the inputs; None if that was not asked for,
+            or could not be done.
     """
 
     folder: str
@@ -43,6 +45,7 @@ class VerifyReport(Record, frozen=True, kw_only=True):
     commands: tuple[str, ...]
     mixed: tuple[str, ...]
     sampled: Sampled | None
+    compared: Compared | None
 
     def for_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -50,14 +53,14 @@ class VerifyReport(Record, frozen=True, kw_only=True):
 
 
 def verify_report(
-    output: OutputFolder, problems: Iterable[Problem], sampled: Sampled | None = None
+    output: OutputFolder, problems: Iterable[Problem], told: Sequence[Sampled | Compared] = ()
 ) -> VerifyReport:
     """Sum up what was found.
 
     Args:
         output: the folder.
         problems: all of them.
-        sampled: which documents were encoded again.
+        told: what the check told of.
     """
     found = list(problems)
     manifest = readable_manifest(output)
@@ -73,5 +76,6 @@ def verify_report(
         parts=tuple(dict.fromkeys(one.part for one in found if one.part is not None)),
         commands=tuple(commands),
         mixed=() if manifest is None else tuple(environments_of(output, manifest)),
-        sampled=sampled,
+        sampled=next((one for one in told if isinstance(one, Sampled)), None),
+        compared=next((one for one in told if isinstance(one, Compared)), None),
     )

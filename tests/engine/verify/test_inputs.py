@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from contextlib import chdir
@@ -40,14 +41,14 @@ def verify_inputs() -> tuple[int, str, str]:
 def test_inputs_that_did_not_change(docs: Path) -> None:
     status, out, _ = verify_inputs()
     assert status == 0
-    assert " is whole: 4 documents, 1 error, " in out
+    assert "Compared with the inputs: 4 documents\nout is whole: 4 documents, 1 error, " in out
 
 
 def test_a_text_that_changed(docs: Path) -> None:
     (docs / "01.txt").write_text("another text")
     status, out, _ = verify_inputs()
     assert status == 1
-    first, affected, _, command = out.splitlines()
+    first, _, affected, _, command = out.splitlines()
     assert first == "document '01.txt' has another text in the inputs than in the output"
     assert affected.startswith("Affected parts: 000001-")
     assert command.startswith("  longbert run --input docs --output out ")
@@ -85,4 +86,12 @@ def test_documents_whose_rows_were_kept_are_no_problem(
 ) -> None:
     (docs / "01.txt").unlink()
     run(docs, Path("out"), embed=models("bert"), keep_missing=True)
-    assert verify_inputs()[0] == 0
+    status, out, _ = verify_inputs()
+    assert status == 0
+    assert out.startswith(
+        "Compared with the inputs: 3 documents\n"
+        "Not compared: 1 document whose inputs are gone and whose rows were kept\n"
+        "out is whole: 4 documents, "
+    )
+    report = CliRunner().invoke(main, ["verify", "out", "--inputs", "--format", "json"]).stdout
+    assert json.loads(report)["compared"] == {"n_documents": 3, "n_kept": 1}

@@ -263,6 +263,78 @@ def test_a_file_of_an_earlier_run(output: Path, folder: str) -> None:
     assert problem.startswith(f"{folder}/{stale.name} is left from another run")
 
 
+@pytest.mark.parametrize(
+    "folder", [*DEFAULT_TABLES, "manifest", "receipts", "index", "lexical", "catalog", "segments"]
+)
+def test_files_that_longbert_did_not_write(output: Path, folder: str) -> None:
+    place = output / folder
+    place.mkdir(exist_ok=True)
+    (place / "a sub").mkdir()
+    for own in sorted(place.glob("*.*"))[:1]:
+        # A reader of the whole folder would take its rows twice.
+        shutil.copy(own, place / "a sub")
+    write_texts(place, {"junk.bin": "", "copy.json": "{}", "old.faiss": "x", "x.parquet.tmp": ""})
+    (output / "README.md").write_text("of the user")
+    (output / "mine").mkdir()
+    (output / "mine" / "rows.parquet").write_text("of the user")
+    foreign = {path for path in place.rglob("*") if path.is_file()} - {*place.glob("0*-*")}
+    if folder == "index":
+        foreign -= {*place.glob("*-*")}
+    assert len(foreign) >= 4
+
+    status, out, _ = verify(output)
+
+    assert status == 1
+    found, commands = out.split("To mend it:\n")
+    assert sorted(line.partition(" does not belong ")[0] for line in found.splitlines()) == sorted(
+        str(path.relative_to(output)) for path in foreign
+    )
+    for path in foreign:
+        assert f"  {shlex.join(['rm', '-f', '--', str(path)])}\n" in commands
+        path.unlink()
+    assert problems(output) == []
+
+
+def test_files_that_longbert_did_not_write_are_left_by_runs(
+    output: Path, models: Callable[..., Path]
+) -> None:
+    own = sorted((output / "documents").iterdir())[0]
+    (output / "documents" / "sub").mkdir()
+    foreign = [
+        Path(shutil.copy(own, output / "documents" / "sub")),
+        Path(shutil.copy(own, output / "documents" / "mine.parquet")),
+    ]
+    (output / "receipts" / "copy.json").write_text("{}")
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
+    (output / "manifest.json").unlink()
+    assert CliRunner().invoke(main, command[1:]).exit_code == 3
+    assert all(path.exists() for path in (*foreign, output / "receipts" / "copy.json"))
+    assert len(problems(output)) == 3
+
+
+def test_files_of_a_run_at_work_are_its_own(output: Path) -> None:
+    some = sorted((output / "documents").iterdir())[0]
+    shutil.copy(some, some.with_name(some.name.replace("000000-", "000099-", 1)))
+    with locked(OutputFolder(LocalFileSystem(), str(output))):
+        assert problems(output) == []
+        edit(output / "lock.json", lambda lock: lock.update(host="elsewhere"))
+        (problem,) = problems(output)
+        assert "is not named in the manifest: it is left from another run, or " in problem
+        assert " on elsewhere, since " in problem
+
+
+def test_a_first_run_at_work(output: Path) -> None:
+    (output / "manifest.json").unlink()
+    folder = OutputFolder(LocalFileSystem(), str(output))
+    with locked(folder) as lock:
+        holder = lock.holder()
+        status, out, err = verify(output)
+    assert holder is not None
+    assert (status, out) == (5, "")
+    assert f"which has no manifest yet: {holder.told}: it can be verified when that has" in err
+    assert verify(output)[0] == 1
+
+
 @pytest.mark.parametrize("table", ["documents", "passages"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_vectors_that_are_not_finite(output: Path, table: str, value: float) -> None:
@@ -471,13 +543,68 @@ def test_a_damaged_record(output: Path, name: str, content: str) -> None:
 
 @pytest.mark.parametrize("name", ["fingerprint.json", "run.json"])
 def test_a_missing_record_is_written_by_the_next_run(output: Path, name: str) -> None:
-    command = recorded_command(OutputFolder(LocalFileSystem(), str(output)))
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
     before = files_of(output)
     (output / name).unlink()
     assert problems(output) == [f"{name} is missing"]
-    CliRunner().invoke(main, list(command[1:]))
+    CliRunner().invoke(main, command[1:])
     assert problems(output) == []
     assert files_of(output) == before
+
+
+def test_a_claim_that_was_edited(output: Path) -> None:
+    before = files_of(output)
+    claim = output / "fingerprint.json"
+    for change in ({"settings": {"passage": 7}}, {"environment": {"processor": "another"}}):
+        content = json.loads(claim.read_text())
+        for name, values in change.items():
+            content["rows"][name].update(values)
+        claim.write_text(json.dumps(content))
+        assert problems(output) == ["fingerprint.json is not that of the rows in the manifest"]
+        command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
+        result = CliRunner().invoke(main, command[1:])
+        assert "nothing to encode: wrote fingerprint.json again" in result.stderr
+        assert problems(output) == []
+        assert files_of(output) == before
+
+
+def test_a_manifest_that_is_mended_is_not_nothing_to_do(output: Path) -> None:
+    before = files_of(output)
+    command = shlex.split(recorded_command(OutputFolder(LocalFileSystem(), str(output))))
+    edit(output / "manifest.json", lambda m: m["counts"].update(documents=4))
+    result = CliRunner().invoke(main, command[1:])
+    assert "nothing to encode: wrote manifest.json again; 1 in errors" in result.stderr
+    assert files_of(output) == before
+    again = CliRunner().invoke(main, command[1:])
+    assert "nothing to do" in again.stderr
+
+
+@pytest.mark.parametrize("content", [None, "{"])
+def test_without_a_history_the_command_has_the_settings_of_the_manifest(
+    output: Path, good: Path, content: str | None
+) -> None:
+    before = files_of(output)
+    (output / "run.json").unlink() if content is None else (output / "run.json").write_text("{")
+    _, out, _ = verify(output)
+    line = out.splitlines()[-1]
+    assert line.startswith(f"  longbert run --input ... --output {output} --embed ")
+    assert line.endswith("  # with the inputs and options of the run before")
+    (output / "run.json").unlink(missing_ok=True)
+    command = shlex.split(line, comments=True)
+    command[command.index("...")] = str(good.parent / "docs")
+    result = CliRunner().invoke(main, [*command[1:], "--unit-bytes", "2000"])
+    assert "nothing to do" in result.stderr
+    assert problems(output) == []
+    assert files_of(output) == before
+
+
+def test_without_history_and_manifest_the_command_has_the_output(output: Path) -> None:
+    (output / "run.json").unlink()
+    (output / "manifest.json").unlink()
+    assert recorded_command(OutputFolder(LocalFileSystem(), str(output))) == (
+        f"longbert run --input ... --output {output}  # with the inputs and options of the run "
+        "before"
+    )
 
 
 def test_a_lock_is_no_problem(output: Path) -> None:
