@@ -47,7 +47,8 @@ def compact(folder: str) -> None:
         done = api.compact(folder, meter=_Bar(progress))
     if done.n_written:
         parts = f"{counted(done.n_before, 'part')} became {done.n_after:,}"
-        say(f"{parts}, in the order of the inputs; {done.n_written:,} {'was' if done.n_written == 1 else 'were'} written -> {folder}")
+        written = f"{done.n_written:,} {'was' if done.n_written == 1 else 'were'} written"
+        say(f"{parts}, in the order of the inputs; {written} -> {folder}")
     else:
         say(f"nothing to do: the {counted(done.n_before, 'part')} of {folder} are in order")
 

@@ -42,8 +42,11 @@ def recorded_command(output: OutputFolder) -> str:
     try:
         return shlex.join(command_of(recorded_config(output)))
     except OutputError:
-        known = run_config({"input": _UNKNOWN, "output": output.path, **_published_settings(output)})
-        return f"{shlex.join(command_of(known))}  # with the inputs and options of the run before"
+        known = run_config(
+            {"input": _UNKNOWN, "output": output.path, **_published_settings(output)}
+        )
+        command = shlex.join(command_of(known))
+        return f"{command}  # with the inputs and options of the run that made it"
 
 
 def _published_settings(output: OutputFolder) -> dict[str, Any]:

@@ -96,6 +96,6 @@ def shard_file(number: int, sha256: str) -> str:
 
 
 def is_own(folder: str, name: str) -> bool:
-    """Whether longbert wrote the file ``name`` of a folder, finished or not; it has no subfolders."""
+    """Whether longbert wrote the file ``name`` of a folder, finished or not."""
     pattern = _OTHER_FILES.get(folder, _PART_FILE)
     return pattern.fullmatch(finished_name(name)) is not None

@@ -588,7 +588,7 @@ def test_without_a_history_the_command_has_the_settings_of_the_manifest(
     _, out, _ = verify(output)
     line = out.splitlines()[-1]
     assert line.startswith(f"  longbert run --input ... --output {output} --embed ")
-    assert line.endswith("  # with the inputs and options of the run before")
+    assert line.endswith("  # with the inputs and options of the run that made it")
     (output / "run.json").unlink(missing_ok=True)
     command = shlex.split(line, comments=True)
     command[command.index("...")] = str(good.parent / "docs")
@@ -603,7 +603,7 @@ def test_without_history_and_manifest_the_command_has_the_output(output: Path) -
     (output / "manifest.json").unlink()
     assert recorded_command(OutputFolder(LocalFileSystem(), str(output))) == (
         f"longbert run --input ... --output {output}  # with the inputs and options of the run "
-        "before"
+        "that made it"
     )
 
 
