@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -47,14 +47,22 @@ def install_notes(unit: ModuleType, fault: Fault) -> None:
         unit: the module :mod:`longbert.engine.unit`.
         fault: of this process.
     """
-    for name in ("encode_unit", "copy_unit"):
-        make = getattr(unit, name)
 
-        def making(context: RunContext, unit: Unit, *others: Any, make: Any = make) -> None:
+    def noting(make: Callable[..., None]) -> Callable[..., None]:
+        def making(context: RunContext, unit: Unit, *others: Any) -> None:
             fault.begin(unit.part.name)
             make(context, unit, *others)
 
-        setattr(unit, name, making)
+        return making
+
+    process, encode_unit = unit.process_unit, unit.encode_unit
+
+    def processing(*work: Any, encode: Callable[..., None] = encode_unit) -> bool:
+        was_due: bool = process(*work, encode=noting(encode))
+        return was_due
+
+    unit.copy_unit = noting(unit.copy_unit)  # type: ignore[attr-defined]
+    unit.process_unit = processing  # type: ignore[attr-defined]
 
 
 def _fail_to_read(name: str) -> None:
