@@ -88,7 +88,7 @@ def test_a_line_that_is_none_of_a_run_is_told(line: bytes, problem: str) -> None
     [
         (b"q 0 d", "line 2 has 3 fields, must have 4: query_id 0 document_id grade"),
         (b"q 0 d 1.5", "line 2: grade must be a whole number, is '1.5'"),
-        (b"q 0 d 5000", "line 2: grade must be .* to 1000, is 5000"),
+        (b"q 0 d 5000", "line 2: grade must be .* to 1000, got 5000"),
         (b"q 0 a 1", "line 2: document 'a' stands twice"),
     ],
 )

@@ -173,9 +173,10 @@ def test_a_part_of_other_settings(output: Path) -> None:
         manifest["environments"] = {manifest["fingerprint"]: manifest["rows"]["environment"]}
 
     edit(output / "manifest.json", change)
-    assert problems(output)[0] == (
-        f"receipts/{part(output)}.json has a row fingerprint that the manifest does not name"
-    )
+    assert problems(output)[:2] == [
+        "fingerprint.json is not that of the rows in the manifest",
+        f"receipts/{part(output)}.json has a row fingerprint that the manifest does not name",
+    ]
 
 
 @pytest.mark.parametrize("name", ["documents", "passages", "description"])
