@@ -55,7 +55,9 @@ def device_description(device: torch.device) -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     if device.type == "cpu":
-        return f"cpu ({platform.machine()}, {torch.get_num_threads()} threads)"
+        n_threads = torch.get_num_threads()
+        threads = "1 thread" if n_threads == 1 else f"{n_threads} threads"
+        return f"cpu ({platform.machine()}, {threads})"
     return device.type
 
 
