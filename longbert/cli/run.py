@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -232,10 +233,8 @@ def run(
     goes on where it was stopped, and encodes only what is new or has changed. With --embed none and
     no head it loads no model, and documents are found by their words.
     """
-    for option in beam_options:
-        if not option.startswith("-"):
-            raise click.UsageError(f"unexpected argument {option!r}: name inputs with --input")
-    settings = _from_file(config_file) | given({**options, "beam_options": beam_options})
+    own = {**options, "beam_options": _with_values(beam_options)}
+    settings = _from_file(config_file) | given(own)
     if not settings.get("input"):
         raise click.UsageError("--input is missing: name the files or folders to read")
     config, execution = job_config(settings)
@@ -247,6 +246,23 @@ def run(
         ctx.exit(_forecast(config, execution))
     elif _run(config, execution):
         ctx.exit(3)
+
+
+def _with_values(arguments: Sequence[str]) -> tuple[str, ...]:
+    """Beam's options as ``--name=value``, which may be given as ``--name value``.
+
+    Raises:
+        click.UsageError: an argument belongs to no option.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if argument.startswith("-"):
+            joined.append(argument)
+        elif joined and "=" not in joined[-1]:
+            joined[-1] += f"={argument}"
+        else:
+            raise click.UsageError(f"unexpected argument {argument!r}: name inputs with --input")
+    return tuple(joined)
 
 
 def _run(config: RunConfig, execution: Execution) -> int:

@@ -70,6 +70,22 @@ def test_a_printed_configuration_has_what_the_command_line_changed(
     assert recorder.jobs == []
 
 
+def test_options_of_beam_may_have_their_values_behind_them(call: Call, recorder: Recorder) -> None:
+    beam = ["--project", "my-project", "--region=europe-west4", "--no_auth", "--experiments", "a=1"]
+    assert call("run", "--input", "docs", "--", *beam).exit_code == 0
+    ((_, execution),) = recorder.jobs
+    assert execution.beam_options == (
+        *("--project=my-project", "--region=europe-west4", "--no_auth", "--experiments=a=1"),
+    )
+
+
+@pytest.mark.parametrize("stray", [["docs"], ["--project", "a", "b"], ["--project=a", "b"]])
+def test_what_belongs_to_no_option_of_beam_is_refused(call: Call, stray: list[str]) -> None:
+    refused = call("run", "--input", "docs", "--", *stray)
+    assert refused.exit_code == 2
+    assert f"unexpected argument {stray[-1]!r}" in refused.stderr
+
+
 def test_nothing_is_printed_of_a_wrong_configuration(call: Call) -> None:
     printed = call("run", "--input", "docs", "--passage", "0", "--print-config")
     assert (printed.exit_code, printed.stdout) == (2, "")

@@ -84,11 +84,13 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         ("a_b=1,c", ["a_b=1", "c"]),
     ],
     "dataflow_service_options": [
-        (one, [one])
-        for one in (
-            "worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver:5xx",
-            "worker_accelerator=type:nvidia-h100-80gb;count:1;install-nvidia-driver",
-            "automatically_use_created_reservation",
+        (",".join(several), several)
+        for several in (
+            ["worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver:5xx"],
+            [
+                "worker_accelerator=type:nvidia-h100-80gb;count:1;install-nvidia-driver",
+                "automatically_use_created_reservation",
+            ],
         )
     ],
 }
