@@ -80,6 +80,7 @@ def test_compacting_ends_units_where_a_fresh_run_does(monkeypatch: pytest.Monkey
     assert [len(unit.part.documents) for unit in plan.units] == [4, 4, 1, 4, 1]
 
 
+@pytest.mark.slow
 def test_no_more_is_in_memory_for_more_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "BLOCK_DOCUMENTS", 3)
     monkeypatch.setattr(planning, "STRETCH_UNITS", 2)
