@@ -75,15 +75,7 @@ class MadeOutput(MadeFiles):
                 for folder in PART_SUFFIXES
                 if folder != RECEIPTS
             },
-            documents=tuple(
-                DocumentEntry(
-                    identity=one.identity,
-                    document_id=one.document_id,
-                    source=one.source,
-                    failed=one.failed,
-                )
-                for one in documents
-            ),
+            documents=tuple(map(DocumentEntry.of, documents)),
         )
 
     def entries(self) -> Iterator[PartEntry]:

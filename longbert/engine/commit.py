@@ -57,15 +57,7 @@ def write_receipt(
         lexical=context.lexical.digest,
         counts=dict(written.counts),
         files={**written.files, **index_files},
-        documents=tuple(
-            DocumentEntry(
-                identity=one.identity,
-                document_id=one.document_id,
-                source=one.source,
-                failed=one.failed,
-            )
-            for one in part.documents
-        ),
+        documents=tuple(map(DocumentEntry.of, part.documents)),
     )
     context.output.write_receipt(receipt)
 

@@ -18,12 +18,12 @@ from longbert.engine.meter import timed
 from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
 from longbert.errors import ConfigError, LockError, OutputError
-from longbert.index.build import BuiltIndex, build_index, index_files
+from longbert.index.build import BuiltIndex, build_index
 from longbert.store.fingerprints import Environment, IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import IndexDescription, IndexEntry
 from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
-from longbert.store.leftovers import unnamed_files
+from longbert.store.leftovers import named_files, unnamed_files
 from longbert.store.manifest import Claim, Manifest
 from longbert.store.receipts import ShardEntry
 from longbert.store.record import FORMAT, to_json
@@ -193,9 +193,7 @@ def publish(
         check()
         written.append(CLAIM)
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
-    files = [shard.file for shard in shards]
-    if built.entry is not None:
-        files += index_files(output, built.entry)
+    files = named_files(output, manifest)
     unnamed = [*unnamed_files(output, read_parts(output, shards), files)]
     if unnamed:
         check()

@@ -8,14 +8,14 @@ import msgspec
 
 from longbert.engine.history import read_history, write_history
 from longbert.errors import ConfigError, OutputError
-from longbert.index.build import build_index, index_files
+from longbert.index.build import build_index
 from longbert.index.report import TableReport
 from longbert.index.settings import index_settings
 from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import TableIndex
 from longbert.store.layout import ERRORS, MANIFEST
-from longbert.store.leftovers import unnamed_files
+from longbert.store.leftovers import named_files, unnamed_files
 from longbert.store.lock import locked
 from longbert.store.manifest import Manifest
 from longbert.store.record import to_builtins
@@ -55,9 +55,7 @@ def rebuild_index(
         output.write_record(MANIFEST, manifest.sealed())
         history = read_history(output)
         write_history(output, msgspec.structs.replace(history, index=built.report))
-        files = [shard.file for shard in manifest.shards]
-        if built.entry is not None:
-            files += index_files(output, built.entry)
+        files = named_files(output, manifest)
         output.remove_all(unnamed_files(output, read_parts(output, manifest.shards), files))
 
 

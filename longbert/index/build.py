@@ -96,15 +96,6 @@ def build_index(
     )
 
 
-def index_files(output: OutputFolder, entry: IndexEntry) -> tuple[str, ...]:
-    """Names of all files of an index.
-
-    Raises:
-        OutputError: its description is missing or damaged.
-    """
-    return entry.file, *output.index_description(entry).files
-
-
 def _check(settings: IndexSettings) -> None:
     if settings.type != AUTO:
         index_kind(settings.type)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from longbert.store.filesystem import TEMPORARY_SUFFIX, finished_name, join
 from longbert.store.folder import OutputFolder
+from longbert.store.index_description import IndexEntry
 from longbert.store.layout import (
     FOLDERS,
     INDEX,
@@ -19,8 +20,30 @@ from longbert.store.layout import (
     is_own,
     part_file,
 )
+from longbert.store.manifest import Manifest
 from longbert.store.receipts import PartEntry
 from longbert.store.sorting import ExternalSort
+
+
+def index_files(output: OutputFolder, entry: IndexEntry) -> tuple[str, ...]:
+    """Names of all files of an index.
+
+    Raises:
+        OutputError: its description is missing or damaged.
+    """
+    return entry.file, *output.index_description(entry).files
+
+
+def named_files(output: OutputFolder, manifest: Manifest) -> list[str]:
+    """Files of shards and index that a manifest names, relative to the output.
+
+    Raises:
+        OutputError: the index's description is missing or damaged.
+    """
+    files = [shard.file for shard in manifest.shards]
+    if manifest.index is not None:
+        files += index_files(output, manifest.index)
+    return files
 
 
 def unnamed_files(
@@ -34,7 +57,7 @@ def unnamed_files(
     Args:
         output: the folder.
         parts: that its shards list.
-        others: files of shards and index that it names.
+        others: see :func:`named_files`.
     """
     with ExternalSort[tuple[str, str]]() as named:
         for part in parts:

@@ -23,6 +23,16 @@ class DocumentEntry(Record, frozen=True, kw_only=True, array_like=True):
     source: str
     failed: bool
 
+    @classmethod
+    def of(cls, planned: PlannedDocument) -> DocumentEntry:
+        """What a receipt keeps of a document."""
+        return cls(
+            identity=planned.identity,
+            document_id=planned.document_id,
+            source=planned.source,
+            failed=planned.failed,
+        )
+
 
 class Receipt(Record, frozen=True, kw_only=True):
     """Proof that a part is complete; written after its files.

@@ -15,12 +15,13 @@ from support.written_tables import Doc, index_settings, passage_id, write_output
 from longbert.config import INDEX_TYPES
 from longbert.errors import ConfigError, LongbertError, OutputError
 from longbert.index.backend import check_distributions, load_faiss
-from longbert.index.build import build_index, index_files
+from longbert.index.build import build_index
 from longbert.index.kinds import AUTO, INDEX_KINDS, index_kind
 from longbert.index.vectors import column_vectors, unit_vectors
 from longbert.index.verify import index_problems
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import IndexDescription, IndexEntry
+from longbert.store.leftovers import index_files
 
 WIDTH = 4
 PARTS = ["a", "b"]

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from longbert.engine.verify.problems import Mend, Problem
 from longbert.errors import LockError, OutputError
-from longbert.index.build import index_files
 from longbert.store.folder import OutputFolder
-from longbert.store.leftovers import foreign_files, unnamed_files
+from longbert.store.leftovers import foreign_files, named_files, unnamed_files
 from longbert.store.lock import running, unsure
 from longbert.store.manifest import Manifest
 from longbert.store.receipts import PartEntry
@@ -68,13 +67,11 @@ def leftover_problems(
         holder = None
     if holder is not None and holder.is_here:
         return
-    named = [shard.file for shard in manifest.shards]
-    if manifest.index is not None:
-        try:
-            named += index_files(output, manifest.index)
-        except OutputError:
-            # A damaged description is found with the index.
-            return
+    try:
+        named = named_files(output, manifest)
+    except OutputError:
+        # A damaged description is found with the index.
+        return
     for file in unnamed_files(output, parts, named):
         if holder is not None:
             yield Problem(
