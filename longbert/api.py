@@ -396,7 +396,7 @@ def forecast(config: RunConfig, execution: Execution) -> dict[str, Any]:
     Raises:
         LongbertError: the run would be refused before it has a plan.
     """
-    if execution.runner != NO_BEAM and not _is_plain_local(execution):
+    if _has_options_of_beam(execution):
         from longbert.beam.runners import check_runner
 
         check_runner(config, execution)
@@ -406,6 +406,21 @@ def forecast(config: RunConfig, execution: Execution) -> dict[str, Any]:
 
     files = filesystem_for(*config.places)
     return to_builtins(forecast_run(RunContext(config, files)))
+
+
+def check_job(config: RunConfig, execution: Execution) -> None:
+    """Check what can be checked of a run without reading a file or asking a service.
+
+    Raises:
+        ConfigError: the run would be refused.
+    """
+    from longbert.readers.settings import ReadSettings
+
+    ReadSettings.of_run(config)
+    if _has_options_of_beam(execution):
+        from longbert.beam.runners import check_options
+
+        check_options(config, execution)
 
 
 def filesystem_for(*paths: str) -> FileSystem:
@@ -424,6 +439,11 @@ def output_folder(folder: str) -> OutputFolder:
     from longbert.store.folder import OutputFolder
 
     return OutputFolder(filesystem_for(folder), folder)
+
+
+def _has_options_of_beam(execution: Execution) -> bool:
+    """Whether there is anything that only Beam can tell right from wrong."""
+    return execution.runner != NO_BEAM and not _is_plain_local(execution)
 
 
 def _is_plain_local(execution: Execution) -> bool:

@@ -3,13 +3,14 @@
 A launcher that takes one file and a list of options needs no more than this.
 """
 
-import sys
-from pathlib import Path
+import argparse
 
 from longbert.cli.main import main
-from longbert.config_text import read_toml
 
 if __name__ == "__main__":
-    file, *further = sys.argv[1:]
-    settings = read_toml(Path(file).read_text(encoding="utf-8"), name=file)
-    main(["run", "--config", file, "--", *settings.get("beam_options", ()), *further])
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s FILE [--name=value ...]", description=__doc__, allow_abbrev=False
+    )
+    parser.add_argument("file", metavar="FILE", help="options of longbert run, as in configs/")
+    given, beam_options = parser.parse_known_args()
+    main(["run", "--config", given.file, "--", *beam_options])

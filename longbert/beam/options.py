@@ -9,13 +9,16 @@ from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, SetupOptions
 
-from longbert.errors import ConfigError
+from longbert.errors import ConfigError, shown
 
 _REFUSED = {
     "runner": "name the runner before --",
     "streaming": "a run reads what is there, then ends",
     "save_main_session": "workers import longbert and need nothing of the process that starts them",
 }
+
+_BRING_LONGBERT = ("sdk_container_image", "setup_file", "requirements_file", "extra_packages")
+"""What can give Dataflow's workers the package."""
 
 
 def pipeline_options(
@@ -44,6 +47,7 @@ def pipeline_options(
         name = option.partition("=")[0].removeprefix("--")
         if name in _REFUSED:
             raise ConfigError(f"the Beam option --{name} is not allowed here: {_REFUSED[name]}")
+    given = _spelled_out(given)
     options = PipelineOptions([*flags, *given])
     said = io.StringIO()
     try:
@@ -63,7 +67,10 @@ def pipeline_options(
             "the Beam options --dry_run and --template_location are DataflowRunner's, but the "
             f"runner is {runner}: leave them out"
         )
+    _check_dry_run(options)
     _check_accelerator(options)
+    if short_name(runner) == "dataflow":
+        _check_image(options)
     options.view_as(SetupOptions).save_main_session = False
     return options
 
@@ -83,14 +90,52 @@ def _check_accelerator(options: PipelineOptions) -> None:
     """Dataflow takes an accelerator for all workers, or for those of some steps, but not both."""
     values = options.get_all_options()
     by_hint = any("accelerator=" in one for one in values["resource_hints"] or ())
-    by_service = any(
-        one.startswith("worker_accelerator=") for one in values["dataflow_service_options"] or ()
-    )
+    by_service = {
+        one
+        for one in values["dataflow_service_options"] or ()
+        if one.startswith("worker_accelerator=")
+    }
     if by_hint and by_service:
         raise ConfigError(
             "the Beam options name an accelerator twice: keep --dataflow_service_options="
             "worker_accelerator=..., and leave it out of --resource_hints"
         )
+    if len(by_service) > 1:
+        raise ConfigError(
+            "the Beam options name an accelerator twice, with two --dataflow_service_options="
+            "worker_accelerator=...: keep one; those of a configuration file and of the command "
+            "line add up"
+        )
+
+
+def _check_dry_run(options: PipelineOptions) -> None:
+    """Beam would take any value for yes, False among them."""
+    value = options.get_all_options()["dry_run"]
+    if value is not False and value.lower() != "true":
+        raise ConfigError(
+            f"the Beam option --dry_run takes no value but True, got {shown(value)}: leave the "
+            "option out to run the job"
+        )
+
+
+def _check_image(options: PipelineOptions) -> None:
+    """Dataflow would start workers from Beam's image, which has no longbert, again and again."""
+    values = options.get_all_options()
+    if not any(values[name] for name in _BRING_LONGBERT):
+        raise ConfigError(
+            "Dataflow's workers would not have longbert: name an image that holds it with the Beam "
+            "option --sdk_container_image (docs/dataflow.md tells how to make it), or have it "
+            "installed with --setup_file, --requirements_file or --extra_packages"
+        )
+
+
+def _spelled_out(given: Sequence[str]) -> list[str]:
+    """``--dry_run`` with the value that Beam's parser asks for, like no other switch's."""
+    following = (*given[1:], "--")[: len(given)]
+    return [
+        f"{option}=True" if option == "--dry_run" and after.startswith("-") else option
+        for option, after in zip(given, following, strict=True)
+    ]
 
 
 def _unknown(options: PipelineOptions, given: Sequence[str]) -> list[str]:

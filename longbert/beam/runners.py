@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.runner import PipelineState, create_runner
 
 from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
@@ -76,11 +77,27 @@ def check_runner(config: RunConfig, execution: Execution) -> None:
     Raises:
         ConfigError: the runner is unknown or refused, or an option is unknown.
     """
+    options = check_options(config, execution)
+    if not _is_local(execution.runner):
+        _pipeline(RunInfo(execution.runner, execution.workers), options)
+
+
+def check_options(config: RunConfig, execution: Execution) -> PipelineOptions:
+    """Check a runner's name and its options, which asks no service.
+
+    What the runner itself wants, as a project, is not checked: Dataflow's looks at buckets for it,
+    and may make one.
+
+    Raises:
+        ConfigError: the runner is unknown or refused, or an option is unknown.
+    """
     info = RunInfo(execution.runner, execution.workers)
     if _is_local(info.runner):
-        pipeline_options(info.runner, True, info.workers, execution.beam_options)
-    else:
-        _pipeline(info, _remote_options(config, info, execution.beam_options))
+        return pipeline_options(info.runner, True, info.workers, execution.beam_options)
+    options = _remote_options(config, info, execution.beam_options)
+    with _as_config_error(info.runner):
+        create_runner(info.runner)
+    return options
 
 
 def _is_local(runner: str) -> bool:
@@ -120,11 +137,18 @@ def _remote_options(
 
 
 def _pipeline(info: RunInfo, options: PipelineOptions) -> beam.Pipeline:
-    try:
+    with _as_config_error(info.runner):
         return beam.Pipeline(options=options)
+
+
+@contextmanager
+def _as_config_error(runner: str) -> Iterator[None]:
+    """What Beam says of a runner, as our error."""
+    try:
+        yield
     except (ValueError, TypeError, ImportError, AttributeError) as error:
         reason = _squeezed(error).replace("apache_beam[", "longbert[")
-        raise ConfigError(f"runner {info.runner}: {reason}") from error
+        raise ConfigError(f"runner {runner}: {reason}") from error
 
 
 def _folders(options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -208,12 +208,14 @@ SECTIONS = {
     "config_file",
     type=PATH,
     metavar="FILE",
-    help="TOML file with these options, - written _; the command line wins.  [default: none]",
+    help="TOML file with these options, - written _; the command line wins, its options of Beam "
+    "come after those of the file.  [default: none]",
 )
 @click.option(
     "--print-config",
     is_flag=True,
-    help="Print the settings as a file for --config, and run nothing.",
+    help="Print the settings as a file for --config, refuse what the run would refuse of them, and "
+    "run nothing.",
 )
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 @click.pass_context
@@ -234,11 +236,12 @@ def run(
     no head it loads no model, and documents are found by their words.
     """
     own = {**options, "beam_options": _with_values(beam_options)}
-    settings = _from_file(config_file) | given(own)
+    settings = _with_own(_from_file(config_file), given(own))
     if not settings.get("input"):
         raise click.UsageError("--input is missing: name the files or folders to read")
     config, execution = job_config(settings)
     if print_config:
+        api.check_job(config, execution)
         with standard_output(for_programs=True) as stream:
             stream.write(write_toml(config, execution))
         return
@@ -265,6 +268,24 @@ def _with_values(arguments: Sequence[str]) -> tuple[str, ...]:
     return tuple(joined)
 
 
+def _with_own(file: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a file and of the command line, which wins.
+
+    Options of Beam come one after another, so that Beam takes the last of those that it takes once,
+    and all of those that may be repeated.
+    """
+    beam_options = (*file.get("beam_options", ()), *own.get("beam_options", ()))
+    return file | own | ({"beam_options": beam_options} if beam_options else {})
+
+
+def _not_run(beam_options: Sequence[str]) -> str:
+    """What has become of a job that Beam has not run."""
+    names = {option.partition("=")[0] for option in beam_options}
+    if "--dry_run" in names:
+        return "the options were checked and the job was put together; nothing was written or run"
+    return "the job was written, not run"
+
+
 def _run(config: RunConfig, execution: Execution) -> int:
     """Run, show progress and a summary, and return how many documents are in errors."""
     from rich.console import Console
@@ -281,7 +302,7 @@ def _run(config: RunConfig, execution: Execution) -> int:
             raise KeyboardInterrupt(stopped_line(reader.totals())) from stop
         totals = reader.totals()
     if result is None:
-        say("the job was written, not run")
+        say(_not_run(execution.beam_options))
         return 0
     for line in summary_lines(result, totals, config.output):
         say(line)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from longbert.beam.options import pipeline_options
 from longbert.errors import ConfigError
 
+IMAGE = "--sdk_container_image=my-registry/longbert"
 
-def _values(*given: str, runner: str = "DataflowRunner") -> dict[str, object]:
-    options = pipeline_options(runner, runner == "DirectRunner", None, given)
+
+def _values(*given: str, runner: str = "DataflowRunner", image: str = IMAGE) -> dict[str, object]:
+    options = pipeline_options(runner, runner == "DirectRunner", None, (image, *given))
     values: dict[str, object] = options.get_all_options(drop_default=True)
     return values
 
@@ -25,6 +29,9 @@ def _values(*given: str, runner: str = "DataflowRunner") -> dict[str, object]:
         (["--experiments=a", "--experiments=b"], "experiments", ["a", "b"]),
         (["--labels=a=b"], "labels", ["a=b"]),
         (["--dry_run=True"], "dry_run", "True"),
+        (["--dry_run", "true"], "dry_run", "true"),
+        (["--dry_run"], "dry_run", "True"),
+        (["--dry_run", "--project=x"], "project", "x"),
         (["--s3_endpoint_url=http://localhost:9"], "s3_endpoint_url", "http://localhost:9"),
     ],
 )
@@ -69,6 +76,8 @@ def test_what_beam_would_drop_is_refused(given: list[str], named: str, runner: s
         (["--runner", "DirectRunner"], "--runner is not allowed here"),
         (["--streaming"], "--streaming is not allowed here"),
         (["--save_main_session"], "--save_main_session is not allowed here"),
+        # Beam itself would take the first for yes.
+        *(([f"--dry_run={value}"], "--dry_run takes no value but True") for value in ("False", "")),
     ],
 )
 def test_what_does_not_fit_is_refused(given: Sequence[str], message: str) -> None:
@@ -89,5 +98,31 @@ def test_an_accelerator_is_asked_for_one_way() -> None:
     by_service = by_hint.replace("resource_hints=", "dataflow_service_options=worker_")
     assert _values(by_hint)
     assert _values(by_service, "--resource_hints=min_ram=16GB")
-    with pytest.raises(ConfigError, match="an accelerator twice"):
+    with pytest.raises(ConfigError, match="an accelerator twice: keep --dataflow_service_options"):
         _values(by_hint, by_service)
+    assert _values(by_service, by_service)
+    with pytest.raises(ConfigError, match=r"an accelerator twice, with two .*: keep one"):
+        _values(by_service, by_service.replace("l4", "tesla-a100"))
+
+
+def test_workers_of_dataflow_have_to_get_the_package() -> None:
+    with pytest.raises(ConfigError, match=r"would not have longbert: .* --sdk_container_image"):
+        _values(image="--project=x")
+    for option in ("setup_file", "requirements_file", "extra_package", "extra_packages"):
+        assert _values(image=f"--{option}=file")
+    assert _values(runner="FlinkRunner", image="--parallelism=2"), "has options of its own for it"
+
+
+def test_runners_take_the_options_that_the_guide_names() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guide.md").read_text()
+    section = guide.partition("\n## Options of Beam\n")[2].partition("\n## ")[0]
+    named = {
+        (runner, option)
+        for runners, options in re.findall(r"^\| ([^|]+) \| (`--[^|]+) \| [^|]+ \|$", section, re.M)
+        for runner in re.findall(r"`(\w+)`", runners) or ("DirectRunner", "DataflowRunner")
+        for option in re.findall(r"`(--[^`]+)`", options)
+    }
+    assert len(named) > 35
+    for runner, option in named:
+        name = option.removeprefix("--").removeprefix("no_").partition("=")[0]
+        assert name in _values(option, runner=runner), option

@@ -44,6 +44,7 @@ def _options(folder: Path, endpoint: str = "http://localhost:1") -> list[str]:
         (folder / name).mkdir(exist_ok=True)
     return [
         *("--project=none", "--region=none", "--no_auth", f"--dataflow_endpoint={endpoint}"),
+        "--sdk_container_image=my-registry/longbert",
         *(f"--temp_location={folder}/temp", f"--staging_location={folder}/staging"),
     ]
 
@@ -195,10 +196,15 @@ def test_a_job_that_fails_is_an_error(tmp_path: Path) -> None:
 
 def test_a_dry_run_hands_nothing_in(tmp_path: Path) -> None:
     with dataflow_service("JOB_STATE_DONE") as (endpoint, jobs):
-        options = [*_options(tmp_path, endpoint), "--dry_run=True"]
+        options = [
+            *_options(tmp_path, endpoint),
+            f"--template_location={tmp_path}/job",
+            "--dry_run",
+        ]
         outcome = _job(tmp_path, "gs://bucket/in", "gs://bucket/out", options)
     assert outcome is None
     assert jobs == []
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()], "nothing is written either"
 
 
 @pytest.fixture

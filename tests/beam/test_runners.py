@@ -54,6 +54,10 @@ def plain(inputs: Path, heads: dict[str, Any], tmp_path_factory: pytest.TempPath
     return output
 
 
+IMAGE = "--sdk_container_image=my-registry/longbert"
+"""Dataflow is asked for nothing without one."""
+
+
 def _run(inputs: Path, output: Path, runner: str = "DirectRunner", **settings: Any) -> Any:
     defaults = {"precision": "float32", "unit_bytes": UNIT_BYTES}
     return longbert.run(inputs, output=output, runner=runner, **(defaults | settings))
@@ -121,8 +125,9 @@ def test_the_dask_runner_is_refused_under_all_its_names(
         ("DirectRunner", ["--nosuch=1"], None, "Beam does not know the option --nosuch:"),
         ("DirectRunner", ["--direct_num_workers=many"], None, "--direct_num_workers.*'many'"),
         ("DirectRunner", ["--runner=DaskRunner"], None, "--runner.*before --"),
-        ("DataflowRunner", [], 2, "workers are processes of DirectRunner.*--num_workers"),
-        ("DataflowRunner", [], None, "DataflowRunner: .*project"),
+        ("DataflowRunner", [IMAGE], 2, "workers are processes of DirectRunner.*--num_workers"),
+        ("DataflowRunner", [], None, "would not have longbert"),
+        ("DataflowRunner", [IMAGE], None, "DataflowRunner: .*project"),
         ("none", [], 2, "need Beam, but the runner is none"),
         ("DirectRunner", [], 0, "workers must be .* at least 1, got 0"),
     ],
@@ -161,7 +166,7 @@ def test_a_folder_that_beam_would_wait_for_is_named_at_once(
             inputs,
             tmp_path / "out",
             "DataflowRunner",
-            beam_options=["--project=none", "--region=none", "--no_auth", *options],
+            beam_options=["--project=none", "--region=none", "--no_auth", IMAGE, *options],
         )
 
 
@@ -171,7 +176,7 @@ def test_the_extra_of_a_runner_is_named_as_ours(
     # As where the libraries of Google Cloud are not installed.
     monkeypatch.setitem(sys.modules, "apache_beam.runners.dataflow.dataflow_runner", None)
     with pytest.raises(longbert.ConfigError, match=r"install longbert\[gcp\]"):
-        _run(inputs, tmp_path / "out", "DataflowRunner")
+        _run(inputs, tmp_path / "out", "DataflowRunner", beam_options=[IMAGE])
 
 
 @pytest.mark.parametrize("runner", ["DataflowRunner", "FnApiRunner"])
@@ -179,7 +184,7 @@ def test_errors_are_not_limited_where_they_cannot_be_counted(
     runner: str, inputs: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(longbert.ConfigError, match=f"max_errors is .*the runner is {runner}"):
-        _run(inputs, tmp_path / "out", runner, max_errors=3)
+        _run(inputs, tmp_path / "out", runner, max_errors=3, beam_options=[IMAGE])
 
 
 def test_the_local_runner_has_its_short_name_too(

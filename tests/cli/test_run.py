@@ -15,6 +15,7 @@ from support.commands import refuse, run_arguments
 from support.runs import command, rows, write_texts
 
 from longbert import api
+from longbert.beam.options import pipeline_options
 from longbert.config import Execution, RunConfig, job_config
 
 Call = Callable[..., Result]
@@ -41,7 +42,7 @@ OPTIONS = (
     *("--input", "docs/", "--input", 'a "b"\\c.jsonl', "--output", "out", "--embed", "none"),
     *("--ner", "x", "--ner", "y", "--window", "128", "--overlap", "0", "--metric", "dot"),
     *("--window-scores", "--unit-bytes", "5", "--runner", "DataflowRunner"),
-    *("--", "--project=p", "--region=r"),
+    *("--", "--project=p", "--region=r", "--sdk_container_image=i"),
 )
 
 
@@ -104,14 +105,50 @@ def test_the_home_folder_where_the_shell_left_it(
     assert (config.models.embed, config.models.classify) == (f"{tmp_path}/m", (f"{tmp_path}/c",))
 
 
-def test_options_of_beam_come_from_the_file_or_the_command_line(
+def test_options_of_beam_on_the_command_line_come_after_those_of_the_file(
     call: Call, recorder: Recorder, tmp_path: Path
 ) -> None:
-    (tmp_path / "run.toml").write_text("input = 'docs'\nbeam_options = ['--project=file']\n")
+    of_file = ("--project=file", "--region=file", "--experiments=a")
+    own = ("--project=line", "--experiments=b", "--no_auth")
+    (tmp_path / "run.toml").write_text(f"input = 'docs'\nbeam_options = {list(of_file)}\n")
     call("run", "--config", tmp_path / "run.toml")
-    call("run", "--config", tmp_path / "run.toml", "--", "--project=line")
+    call("run", "--config", tmp_path / "run.toml", "--", *own)
     options = [execution.beam_options for _, execution in recorder.jobs]
-    assert options == [("--project=file",), ("--project=line",)]
+    assert options == [of_file, of_file + own]
+    values = pipeline_options("FlinkRunner", False, None, options[1]).get_all_options()
+    assert (values["project"], values["region"], values["no_auth"]) == ("line", "file", True)
+    assert values["experiments"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--", "--nosuch=1"], "Beam does not know the option --nosuch"),
+        (["--runner", "NoSuchRunner"], "runner NoSuchRunner: .*FnApiRunner"),
+        (["--runner", "DaskRunner"], "it loses data silently"),
+        (["--runner", "DataflowRunner"], "would not have longbert"),
+        (["--runner", "FlinkRunner", "--workers", "2"], "workers are processes of DirectRunner"),
+        (["--encoding", "nosuch"], "an encoding that Python knows"),
+    ],
+)
+def test_no_configuration_is_printed_that_a_run_would_refuse(
+    call: Call, options: list[str], message: str
+) -> None:
+    refuse(call, ["run", "--input", "docs", "--print-config", *options], message)
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--dry_run", "nothing was written or run"),
+        ("--dry_run=True", "nothing was written or run"),
+        ("--template_location=job.json", "the job was written, not run"),
+    ],
+)
+def test_what_became_of_a_job_that_was_not_run(
+    call: Call, recorder: Recorder, option: str, said: str
+) -> None:
+    assert said in call("run", "--input", "docs", "--", option).stderr
 
 
 def test_more_workers_than_cores_are_capped_and_said(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from typing import Any
 
 import pytest
 from fakes.dataflow_service import dataflow_service
-from support.runs import command
 
+from longbert.api import check_job
 from longbert.config import job_config
 from longbert.config_text import read_toml, write_toml
 
@@ -50,18 +51,11 @@ def test_local_configurations_run(config: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=_name)
-def test_a_printed_configuration_is_the_same_run(config: Path, tmp_path: Path) -> None:
-    def printed(file: Path) -> str:
-        done = command("run", "--config", file, "--print-config")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    once = printed(config)
-    (tmp_path / "printed.toml").write_text(once)
-    assert printed(tmp_path / "printed.toml") == once
-    before = job_config(read_toml(config.read_text(), name=config.name))
-    assert job_config(read_toml(once, name="printed")) == before
-    assert write_toml(*before) == once
+def test_a_printed_configuration_is_the_same_run(config: Path) -> None:
+    job = job_config(read_toml(config.read_text(), name=config.name))
+    check_job(*job)
+    printed = write_toml(*job)
+    assert job_config(read_toml(printed, name="printed")) == job
 
 
 _BATCH = 1
@@ -121,6 +115,34 @@ def test_the_job_that_dataflow_is_asked_for(config: Path, tmp_path: Path) -> Non
     assert len(graph) < 1_000_000
     # Hints would make pools of their own for some steps, beside the option for all workers.
     assert b"beam:resources:accelerator" not in graph
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "usage: run_documents.py FILE"),
+        (["--max_num_workers=50"], "usage: run_documents.py FILE"),
+        (["nosuch.toml"], "--config nosuch.toml cannot be read"),
+        (["wrong.toml", "--no_auth"], "wrong.toml is not valid TOML"),
+        ([".", "--no_auth"], "cannot be read"),
+    ],
+)
+def test_a_wrong_call_is_told_in_a_line(
+    arguments: list[str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "wrong.toml").write_text("input =\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run_documents.py", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(str(PIPELINES / "run_documents.py"), run_name="__main__")
+    assert ended.value.code == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
 
 
 def test_options_of_the_command_line_come_after_those_of_the_file(tmp_path: Path) -> None:
