@@ -1,4 +1,4 @@
-"""The Flex Template: its parameters, the image it is made of, and the job that it starts."""
+"""The Flex Template: the image it is made of, and the job that it starts."""
 
 from __future__ import annotations
 
@@ -12,196 +12,16 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import click
 import pytest
 from apache_beam.portability.api import beam_runner_api_pb2
+from docker.utils.build import PatternMatcher
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.template import FOLDER, REQUIRED, ROOT
 
-from longbert.beam.options import pipeline_options
-from longbert.cli.options import given as given_on_command_line
-from longbert.cli.run import run
-from longbert.config import job_config
-from longbert.config_text import read_toml
-
-ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "pipelines" / "dataflow"
 CONSTRAINTS = FOLDER / "constraints.txt"
-PARAMETERS = {
-    one["name"]: one for one in json.loads((FOLDER / "metadata.json").read_text())["parameters"]
-}
-REQUIRED = {
-    "input": "gs://box/in/",
-    "output": "gs://box/out",
-    "sdk_container_image": "europe-west4-docker.pkg.dev/my-project/images/longbert-cpu:0.1.0",
-}
-OPTIONS = {
-    name.removeprefix("--").replace("-", "_"): option
-    for option in run.params
-    if isinstance(option, click.Option)
-    for name in option.opts
-}
-
-GOOD: dict[str, list[tuple[str, Any]]] = {
-    "input": [
-        ("gs://box/in/", ("gs://box/in/",)),
-        ("gs://box/**/*.txt,s3://other/a.jsonl.gz", ("gs://box/**/*.txt", "s3://other/a.jsonl.gz")),
-    ],
-    "output": [("gs://box/deep/out", "gs://box/deep/out")],
-    "embed": [
-        ("minilm", "minilm"),
-        ("/models/mine", "/models/mine"),
-        ("some/model@main", "some/model@main"),
-        ("gs://box/models/mine", "gs://box/models/mine"),
-    ],
-    "classify": [("none", ()), ("/models/a,s3://box/b", ("/models/a", "s3://box/b"))],
-    "ner": [("entities-en", ("entities-en",)), ("/models/a,/models/b", ("/models/a", "/models/b"))],
-    "window": [("128", 128)],
-    "overlap": [("0", 0), ("32", 32)],
-    "passage": [("64", 64)],
-    "language": [("auto", "auto"), ("none", "none"), ("de", "de")],
-    "window_scores": [("true", True), ("false", False)],
-    "id_field": [("key", "key")],
-    "text_field": [("body", "body")],
-    "encoding": [("cp1252", ("cp1252",)), ("*.htm=latin-1,cp437", ("*.htm=latin-1", "cp437"))],
-    "device": [("cuda", "cuda")],
-    "precision": [("bfloat16", "bfloat16")],
-    "batch_tokens": [("4096", 4096)],
-    "unit_bytes": [("8000000", 8_000_000)],
-    "accept_drift": [("true", True), ("false", False)],
-    "sdk_container_image": [
-        (REQUIRED["sdk_container_image"], REQUIRED["sdk_container_image"]),
-        ("host:5000/longbert@sha256:" + "0f" * 32, "host:5000/longbert@sha256:" + "0f" * 32),
-    ],
-    "number_of_worker_harness_threads": [("2", 2)],
-    "min_cpu_platform": [("Intel Ice Lake", "Intel Ice Lake"), ("AMD Milan", "AMD Milan")],
-    "experiments": [
-        ("no_use_multiple_sdk_containers", ["no_use_multiple_sdk_containers"]),
-        ("a_b=1,c", ["a_b=1", "c"]),
-    ],
-    "dataflow_service_options": [
-        (",".join(several), several)
-        for several in (
-            ["worker_accelerator=type:nvidia-l4;count:1;install-nvidia-driver:5xx"],
-            [
-                "worker_accelerator=type:nvidia-h100-80gb;count:1;install-nvidia-driver",
-                "automatically_use_created_reservation",
-            ],
-        )
-    ],
-}
-BAD = {
-    "input": ["", "docs/", "gs://", "gs:///in", "gs://box/a b", "gs://box/a,", ",gs://box/a"],
-    "output": ["", "out", "gs://box/a,gs://box/b", "gs://box/ a"],
-    "embed": ["", "a b", "x;y", "a,b", "http://box/a", "a:b"],
-    "classify": ["", "a,", "a b"],
-    "ner": ["", ",a", "a\nb"],
-    "window": ["0", "-1", "12.5", "many", ""],
-    "overlap": ["-1", "", "1e3"],
-    "passage": ["0", "64 "],
-    "language": ["deu", "EN", ""],
-    "window_scores": ["1", "True", "yes", ""],
-    "id_field": ["", "a b", "a,b"],
-    "text_field": ["", "a=b"],
-    "encoding": ["", "a b", "*.txt=", "=latin-1", "latin-1,"],
-    "device": ["gpu", "CUDA", "mps"],
-    "precision": ["fp16", "double"],
-    "batch_tokens": ["0", "2k"],
-    "unit_bytes": ["0", "1MB", "1_000"],
-    "accept_drift": ["no", "TRUE"],
-    "sdk_container_image": [
-        "",
-        "longbert",
-        "Host/longbert:1",
-        "host/longbert:1 ",
-        "host/a@sha256:1",
-    ],
-    "number_of_worker_harness_threads": ["0", "two"],
-    "min_cpu_platform": ["", "Skylake", "Intel"],
-    "experiments": ["", "a b", "a,", "--a"],
-    "dataflow_service_options": [
-        *("", "worker_accelerator=", "worker_accelerator=type:nvidia-l4"),
-        *("worker_accelerator=nvidia-l4", "worker_accelerator=type:nvidia-l4;count:0"),
-    ],
-}
-CASES = [(name, given, value) for name, cases in GOOD.items() for given, value in cases]
-
-
-@pytest.fixture(scope="module")
-def arguments_of() -> Callable[[list[str]], list[str]]:
-    """The launch module's."""
-    function: Callable[[list[str]], list[str]] = runpy.run_path(str(FOLDER / "launch.py"))[
-        "arguments_of"
-    ]
-    return function
-
-
-def _fits(name: str, value: str) -> bool:
-    # The service asks for the whole value to match each of them.
-    return all(re.fullmatch(one, value) for one in PARAMETERS[name]["regexes"])
-
-
-def test_every_parameter_is_described_and_checked() -> None:
-    assert PARAMETERS.keys() == GOOD.keys() == BAD.keys()
-    for name, one in PARAMETERS.items():
-        assert one["label"], name
-        assert one["helpText"], name
-        assert one["paramType"] == "TEXT", name
-        assert one["isOptional"] == (name not in REQUIRED), name
-        (regex,) = one["regexes"]
-        assert regex.startswith("^"), name
-        assert regex.endswith("$"), name
-        # The service knows neither look-around nor references back.
-        assert "(?" not in regex, name
-        assert not re.search(r"\\[1-9]", regex), name
-
-
-@pytest.mark.parametrize(("name", "given", "value"), CASES)
-def test_what_a_parameter_takes_arrives(
-    name: str, given: str, value: Any, arguments_of: Callable[[list[str]], list[str]]
-) -> None:
-    assert _fits(name, given)
-    parameters = {**REQUIRED, name: given}
-    arguments = arguments_of(
-        [f"--{key}={one}" for key, one in parameters.items()]
-        + ["--runner=DataflowRunner", "--project=my-project", "--region=europe-west4"]
-    )
-    assert arguments[0] == "run"
-    context = run.make_context("run", arguments[1:])
-    assert context.params["runner"] == "DataflowRunner"
-    beam = pipeline_options("DataflowRunner", False, None, context.params["beam_options"])
-    values = beam.get_all_options()
-    assert values["project"] == "my-project"
-    if name not in OPTIONS:
-        assert values[name] == value
-        return
-    settings = given_on_command_line(context.params)
-    settings.pop("beam_options", None)
-    config, _ = job_config(settings)
-    found = {**vars(config), **vars(config.models), "input": config.inputs}
-    assert found[name] == value
-
-
-@pytest.mark.parametrize("name", BAD)
-def test_what_a_parameter_does_not_take_is_refused(name: str) -> None:
-    for value in BAD[name]:
-        assert not _fits(name, value), value
-
-
-def test_no_setting_is_taken_for_an_option_of_beam(
-    arguments_of: Callable[[list[str]], list[str]],
-) -> None:
-    """Each option of the command would arrive there, also those without a parameter yet."""
-    for name, option in OPTIONS.items():
-        value = "true" if option.is_flag else "x"
-        arguments = arguments_of([f"--{name}={value}"])
-        own = arguments[: arguments.index("--")]
-        assert own[-1].partition("=")[0] == f"--{name.replace('_', '-')}"
-        assert arguments[-1] == "--"
 
 
 def _instructions() -> list[tuple[str, str]]:
@@ -216,6 +36,35 @@ def _defaults() -> dict[str, str]:
     )
 
 
+def _copied() -> list[list[str]]:
+    """Sources and target of each step that copies from the project."""
+    return [
+        rest.split() for kind, rest in _instructions() if kind == "COPY" and "--from" not in rest
+    ]
+
+
+def test_docker_is_sent_what_the_image_is_made_of_and_nothing_else() -> None:
+    matcher = PatternMatcher((ROOT / ".dockerignore").read_text().splitlines())
+    for *sources, _ in _copied():
+        for source in sources:
+            files = [ROOT / source, *(ROOT / source).rglob("*")]
+            names = [str(one.relative_to(ROOT)) for one in files if "__pycache__" not in one.parts]
+            assert [name for name in names if matcher.matches(name)] == []
+    for name in (
+        *(".git/HEAD", ".venv/bin/python", "venv/lib/x.py", ".mypy_cache/x.json", ".env"),
+        *("longbert-output/manifest.json", "out/documents/0.parquet", "corpus.jsonl"),
+        *("build/lib/longbert/api.py", "dist/longbert.whl", "longbert.egg-info/PKG-INFO"),
+        *("longbert/__pycache__/api.pyc", "longbert/beam/__pycache__/job.cpython-311.pyc"),
+        *(
+            "tests/conftest.py",
+            "docs/guide.md",
+            "benchmarks/gpu.py",
+            "pipelines/configs/local.toml",
+        ),
+    ):
+        assert matcher.matches(name), name
+
+
 def test_the_image_is_made_of_what_there_is() -> None:
     instructions = _instructions()
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -227,9 +76,7 @@ def test_the_image_is_made_of_what_there_is() -> None:
     python = defaults["PYTHON"]
     assert f"Programming Language :: Python :: {python}" in project["classifiers"]
     assert f"python{python.replace('.', '')}-" in defaults["LAUNCHER"]
-    copied = [
-        rest.split() for kind, rest in instructions if kind == "COPY" and "--from" not in rest
-    ]
+    copied = _copied()
     for *sources, _ in copied:
         for source in sources:
             assert (ROOT / source).exists(), source
@@ -245,8 +92,10 @@ def test_the_template_starts_a_small_job(tmp_path: Path) -> None:
     """As the launcher's service does: the module, the parameters, and where the job goes."""
     for name in ("temp", "staging"):
         (tmp_path / name).mkdir()
-    parameters = {name: cases[0][0] for name, cases in GOOD.items()}
-    parameters |= {
+    parameters = {
+        **REQUIRED,
+        "number_of_worker_harness_threads": "2",
+        "experiments": "no_use_multiple_sdk_containers",
         "embed": "/models/of-the-image",
         "classify": "none",
         "ner": "none",
@@ -397,18 +246,6 @@ def test_what_is_pinned_is_what_the_project_asks_for() -> None:
             for one in map(Requirement, importlib.metadata.requires(name) or ())
             if one.marker is None or any(one.marker.evaluate(each) for each in environments)
         ]
-
-
-@pytest.mark.parametrize("config", sorted(ROOT.glob("pipelines/configs/dataflow-*.toml")))
-def test_parameters_take_what_the_configurations_use(config: Path) -> None:
-    settings = read_toml(config.read_text(), name=config.name)
-    for option in settings["beam_options"]:
-        name, _, value = option.removeprefix("--").partition("=")
-        if name in PARAMETERS:
-            assert _fits(name, value), option
-    for name, value in settings.items():
-        if name in PARAMETERS:
-            assert _fits(name, ",".join(value) if isinstance(value, tuple) else str(value))
 
 
 def test_packages_are_added_up_as_they_will_be_unpacked(tmp_path: Path) -> None:
