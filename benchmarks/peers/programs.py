@@ -191,7 +191,8 @@ def afterthoughts(task: Task) -> Work:
             max_batch_tokens=task.window * task.batch_rows,
             max_chunk_sents=None,
             max_chunk_tokens=64,
-            prechunk_overlap_tokens=task.overlap,
+            # Its releases take no number of tokens here, though they say so.
+            prechunk_overlap_tokens=task.overlap / task.window,
             show_progress=False,
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ import tokenizers
 from longbert.arrays import BoolArray, IdArray, IntArray
 from longbert.core.spans import trim_all, white_space
 from longbert.core.words import starts_apart
+from longbert.encoders.remembered import remembered
 from longbert.encoders.tokenizers.base import (
     TokenizedText,
     TokenStream,
@@ -77,8 +78,9 @@ class FastTokenizer:
         self._unknown_id = unknown_id
         vocabulary = self._backend.get_vocab(with_added_tokens=True)
         self.n_ids = max(vocabulary.values()) + 1
-        description = json.loads(self._backend.to_str())
-        self.digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+        text = self._backend.to_str()
+        description = json.loads(text)
+        self.digest = _digest(text, description)
         self._cuts = safe_cuts(description, self._normalize)
         self.can_be_cut = self._cuts is not None
         self.splits_at_spaces = splits_at_spaces(description)
@@ -178,6 +180,15 @@ class FastTokenizer:
             (starts == 0) | is_space[starts] | is_space[np.maximum(starts, 1) - 1]
         )
         return starts_word
+
+
+def _digest(text: str, description: Mapping[str, Any]) -> str:
+    """Of a description in one order of its keys; bringing 30,000 words into it takes a while."""
+    return remembered(
+        "digest of tokenizer",
+        {"text": hashlib.sha256(text.encode()).hexdigest()},
+        lambda: hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest(),
+    )
 
 
 def _with_marks(text: str, offsets: IntArray) -> IntArray:
