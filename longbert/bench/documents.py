@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from longbert.api import filesystem_for
 from longbert.config import RunConfig
 from longbert.errors import InputError
+from longbert.files import filesystem_for
 from longbert.readers.documents import read, scan
 from longbert.readers.inputs import InputFiles
 from longbert.readers.settings import ReadSettings

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from longbert.api import filesystem_for
 from longbert.beam.runners import local_units
 from longbert.config import DEFAULT_RUNNER, NO_BEAM, ModelConfig, RunConfig
 from longbert.encoders.loaded_models import Models
@@ -18,6 +17,7 @@ from longbert.engine.context import RunContext, load_models
 from longbert.engine.finish import RunInfo
 from longbert.engine.meter import FileMeter
 from longbert.engine.run import do_units_here, run_in_process
+from longbert.files import filesystem_for
 
 
 @cache

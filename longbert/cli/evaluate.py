@@ -28,6 +28,7 @@ from longbert.cli.search_options import (
 from longbert.cli.streams import say, standard_output, telling_delay, telling_warnings
 from longbert.core.ranks import LEAST_DEPTH
 from longbert.errors import ConfigError, OutputError
+from longbert.files import filesystem_for
 
 _EXAMPLES = """
 \b
@@ -206,7 +207,7 @@ def _label_map(given: str | None) -> dict[str, str]:
 
 def _write(path: str, content: str) -> None:
     try:
-        api.filesystem_for(path).write(path, content.encode())
+        filesystem_for(path).write(path, content.encode())
     except OSError as error:
         raise OutputError(
             f"--errors {path} cannot be written ({error.strerror or error}): name another file"

@@ -8,12 +8,12 @@ from typing import IO, Any
 
 import click
 
-from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import PATH, format_option, vector_options
 from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted
 from longbert.config import DEFAULT_OUTPUT
+from longbert.files import output_folder
 
 _EXAMPLES = """
 \b
@@ -65,7 +65,7 @@ def index(
 
     if describe and (type, memory, recall) != (None, None, None):
         raise click.UsageError("--describe builds nothing: leave --type, --memory, --recall out")
-    output = api.output_folder(folder)
+    output = output_folder(folder)
     if not describe:
         rebuild_index(output, type=type, memory=memory, recall=recall)
     described = describe_index(output)

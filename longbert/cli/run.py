@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from longbert import api
+from longbert import launch
 from longbert.cli.command import Command
 from longbert.cli.forecast import forecast_lines
 from longbert.cli.options import (
@@ -241,7 +241,7 @@ def run(
         raise click.UsageError("--input is missing: name the files or folders to read")
     config, execution = job_config(settings)
     if print_config:
-        api.check_job(config, execution)
+        launch.check_job(config, execution)
         with standard_output(for_programs=True) as stream:
             stream.write(write_toml(config, execution))
         return
@@ -297,7 +297,7 @@ def _run(config: RunConfig, execution: Execution) -> int:
         reader = FileMeterReader(meter_folder)
         try:
             with ProgressDisplay(reader, Console(stderr=True)):
-                result = api.run_job(config, execution, meter_folder=meter_folder, notify=say)
+                result = launch.run_job(config, execution, meter_folder=meter_folder, notify=say)
         except KeyboardInterrupt as stop:
             raise KeyboardInterrupt(stopped_line(reader.totals())) from stop
         totals = reader.totals()
@@ -311,7 +311,7 @@ def _run(config: RunConfig, execution: Execution) -> int:
 
 def _forecast(config: RunConfig, execution: Execution) -> int:
     """Print what a run would do, as data and in sentences; returns its exit status."""
-    forecast = api.forecast(config, execution)
+    forecast = launch.forecast(config, execution)
     with standard_output(for_programs=True) as stream:
         json.dump(forecast, stream, indent=1)
         stream.write("\n")

@@ -15,6 +15,7 @@ from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
 from longbert.config import DEFAULT_OUTPUT
 from longbert.errors import OutputError
+from longbert.files import output_folder
 
 if TYPE_CHECKING:
     from longbert.engine.verify.problems import Compared, Sampled
@@ -55,7 +56,7 @@ def verify(folder: str, inputs: bool, sample: int | None, format_: str) -> None:
     """
     from longbert.engine.verify.report import verify_report
 
-    output = api.output_folder(folder)
+    output = output_folder(folder)
     found = []
     told: list[Sampled | Compared] = []
     for problem in api.verify(folder, inputs=inputs, sample=sample, notify=told.append):

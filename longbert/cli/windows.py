@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from longbert import api
 from longbert.cli.command import Command
 from longbert.cli.options import (
     PATH,
@@ -23,6 +22,7 @@ from longbert.cli.streams import say, standard_output
 from longbert.cli.wording import counted, escaped
 from longbert.config import RunConfig, run_config
 from longbert.errors import InputError, nearest
+from longbert.files import filesystem_for
 
 if TYPE_CHECKING:
     from longbert.engine.inspect import SplitView
@@ -86,7 +86,7 @@ def _views(config: RunConfig, document: Document) -> tuple[SplitView, ...]:
     from longbert.encoders.checkpoint.copies import local_copies
     from longbert.encoders.outline import outline_models
 
-    models = local_copies(config.models, api.filesystem_for(*config.models.names))
+    models = local_copies(config.models, filesystem_for(*config.models.names))
     readings = outline_models(models).readings
     return split_document(readings, document, passage_tokens=passage)
 
@@ -97,7 +97,7 @@ def _read(config: RunConfig, file: str, document_id: str | None) -> Document:
     from longbert.readers.settings import ReadSettings
     from longbert.records import Document
 
-    filesystem = api.filesystem_for(file)
+    filesystem = filesystem_for(file)
     settings = ReadSettings.of_run(config)
     first, *others = InputFiles(filesystem, config.inputs)
     if others:

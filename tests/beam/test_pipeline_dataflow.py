@@ -22,8 +22,8 @@ from support.runs import UNIT_BYTES, some_texts, write_texts
 from support.runs import run as run_without_beam
 
 import longbert
-from longbert.api import run_job
 from longbert.config import Execution, run_config
+from longbert.launch import run_job
 from longbert.store.record import to_builtins
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"

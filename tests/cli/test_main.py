@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 from support.runs import command, command_line, run, some_texts, write_texts
 
-from longbert import api
+from longbert import launch
 from longbert.cli.main import COMMANDS, main
 from longbert.cli.windows import windows
 from longbert.store.folder import OutputFolder
@@ -137,7 +137,7 @@ def test_an_interrupt_is_no_error(
     monkeypatch.setattr(OutputFolder, "manifest", stop)
     result = call("verify", tmp_path)
     assert (result.exit_code, result.output) == (130, "longbert: stopped\n")
-    monkeypatch.setattr(api, "run_job", stop)
+    monkeypatch.setattr(launch, "run_job", stop)
     result = call("run", "--input", tmp_path)
     assert result.exit_code == 130
     assert result.output == (

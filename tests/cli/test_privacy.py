@@ -14,8 +14,8 @@ from click.testing import Result
 from support.commands import MARKER
 from support.runs import command, some_texts, write_texts
 
-from longbert.api import run_job
 from longbert.config import Execution, run_config
+from longbert.launch import run_job
 
 HOLDS_TEXT = ("documents", "passages", "entities", "lexical", "index")
 """Folders of an output that are there to hold it."""

@@ -14,7 +14,7 @@ from click.testing import Result
 from support.commands import refuse, run_arguments
 from support.runs import command, rows, write_texts
 
-from longbert import api
+from longbert import launch
 from longbert.beam.options import pipeline_options
 from longbert.config import Execution, RunConfig, job_config
 
@@ -34,7 +34,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    monkeypatch.setattr(api, "run_job", recorder)
+    monkeypatch.setattr(launch, "run_job", recorder)
     return recorder
 
 

@@ -16,13 +16,13 @@ from support.runs import files_of, problems, run, some_texts, write_texts
 
 import longbert
 import longbert.engine.context as context_module
-from longbert import api
 from longbert.cli.main import main
 from longbert.config import run_config
 from longbert.engine import unit
 from longbert.engine.compact import compact_output
 from longbert.engine.context import RunContext
 from longbert.engine.history import read_history
+from longbert.files import output_folder
 from longbert.index.lexical.languages import lexical_settings
 from longbert.store.fingerprints import LexicalSettings
 
@@ -115,11 +115,11 @@ def test_a_run_after_it_finds_all_done(output: Path, grown: Path, settings: Sett
     before = files_of(output)
     run(grown / "docs", output, **settings)
     assert files_of(output) == before
-    assert read_history(api.output_folder(str(output))).runs[-1].units == 0
+    assert read_history(output_folder(str(output))).runs[-1].units == 0
 
 
 def test_stopped_at_any_write_it_goes_on(output: Path, grown: Path, tmp_path: Path) -> None:
-    recorded = read_history(api.output_folder(str(output))).runs[-1].settings
+    recorded = read_history(output_folder(str(output))).runs[-1].settings
     wanted = files_of(grown / "fresh")
     n_writes = 0
     while True:

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from fakes.dataflow_service import dataflow_service
 
-from longbert.api import check_job
 from longbert.config import job_config
 from longbert.config_text import read_toml, write_toml
+from longbert.launch import check_job
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
 CONFIGS = sorted((PIPELINES / "configs").glob("*.toml"))
