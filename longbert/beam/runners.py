@@ -10,11 +10,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState
+from apache_beam.runners.runner import PipelineResult, PipelineState
 
 from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.job import Job
+from longbert.beam.job_servers import check_job_server, fetch_error
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.options import only_writes_job, pipeline_options, short_name
@@ -116,6 +117,7 @@ def _remote_options(
                 f"{setting} needs the folder {folder!r}, which does not exist: create it, or name "
                 "another"
             )
+    check_job_server(info.runner, options)
     return options
 
 
@@ -150,10 +152,17 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     # The lock is held for as long as this process waits; a job that goes on without it is told
     # from another by the manifest alone.
     with locked(context.output), own_errors():
-        state = pipeline.run().wait_until_finish()
+        state = _started(pipeline, info, options).wait_until_finish()
     if state != PipelineState.DONE:
         raise LongbertError(f"the Beam pipeline ended as {state}: run again to continue")
     return read_result(context)
+
+
+def _started(pipeline: beam.Pipeline, info: RunInfo, options: PipelineOptions) -> PipelineResult:
+    try:
+        return pipeline.run()
+    except RuntimeError as error:
+        raise fetch_error(info.runner, options, error) or error from error
 
 
 def local_units(info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()) -> LocalUnits:
