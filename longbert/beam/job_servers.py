@@ -77,8 +77,8 @@ def fetch_error(runner: str, options: PipelineOptions, error: Exception) -> Conf
     if server is None or "Unable to fetch remote job server jar" not in str(error):
         return None
     url = options.get_all_options()[server.option]
-    named = f"--{server.option}={url}" if url else f"--{server.option} is not given, and {server.jar}"
-    return ConfigError(f"{named} cannot be fetched: {_remedy(server)}")
+    named = f"={url}" if url else f" is not given, and {server.jar}"
+    return ConfigError(f"--{server.option}{named} cannot be fetched: {_remedy(server)}")
 
 
 def _job_server(runner: str, options: PipelineOptions) -> _JobServer | None:

@@ -56,13 +56,11 @@ class PlanSummary:
     Attributes:
         counts: what it comes to.
         keeps_missing: whether documents that are gone from the inputs keep their rows.
-        n_units_resumed: units that an interrupted run has done.
         manifest_sha256: digest of the manifest that was planned upon; None without one.
     """
 
     counts: PlanCounts
     keeps_missing: bool
-    n_units_resumed: int = 0
     manifest_sha256: str | None = None
 
 
@@ -167,27 +165,6 @@ def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether an interrupted run completed the unit's part."""
     receipt = receipt_of(context, unit)
     return receipt is not None and context.is_indexed(receipt)
-
-
-def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """As :func:`is_done`; counts the unit's documents as done by this run."""
-    return is_done(context, unit) and finished_rows(context, unit) is not None
-
-
-def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
-    """As :func:`receipt_of`; counts the unit's documents as done by this run."""
-    receipt = receipt_of(context, unit)
-    if receipt is not None:
-        context.meter.add(
-            {
-                "bytes": unit.n_bytes,
-                "documents": len(unit.refs),
-                "errors": receipt.counts["errors"] if unit.refs else 0,
-                "resumed_documents": len(unit.refs),
-                "resumed_bytes": unit.n_bytes,
-            }
-        )
-    return receipt
 
 
 def receipt_of(context: RunContext, unit: Unit) -> Receipt | None:
