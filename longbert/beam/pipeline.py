@@ -13,7 +13,7 @@ from apache_beam.pvalue import AsIter, AsSingleton
 
 from longbert.beam.job import Job
 from longbert.beam.making import make_units
-from longbert.beam.planning import plan_units
+from longbert.beam.plan import plan
 from longbert.core.plan_counts import PlanCounts
 from longbert.core.units import Unit, place_of
 from longbert.engine.done_units import (
@@ -137,7 +137,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         job = self._job
         start = pipeline | "Start" >> beam.Create([None])
         prepared = AsSingleton(start | "Prepare" >> beam.ParDo(Prepare(job)))
-        planned = plan_units(start, job, prepared)
+        planned = plan(start, job, prepared)
         summary = AsSingleton(
             start | "Summarize" >> beam.ParDo(Summarize(job), AsSingleton(planned.counts), prepared)
         )

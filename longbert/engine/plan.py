@@ -117,13 +117,26 @@ def plan(context: RunContext, groups: Spool[tuple[InputFile, ...]], prepared: Pr
         )
 
     planned = planned_upon(earlier())
-    is_torn = n_lost > 0 or context.output.manifest() is None
-    if not is_torn or planned.counts.removed or not planned.counts.earlier:
+    if not may_be_first(context, planned.counts, n_lost=n_lost):
         return planned
     first = planned_upon(())
     names = {*first.parts}
     is_first = all(names.issuperset(some) for some in earlier_names(context, prepared))
     return first if is_first else planned
+
+
+def may_be_first(context: RunContext, counts: PlanCounts, *, n_lost: int) -> bool:
+    """Whether an output that has lost something may be what a first run over these inputs makes.
+
+    It is, if a first run over these inputs would make all parts that the output names.
+
+    Args:
+        context: the run.
+        counts: of the plan against the parts that are left.
+        n_lost: parts that the output names and are not complete.
+    """
+    is_torn = n_lost > 0 or context.output.manifest() is None
+    return is_torn and not counts.removed and counts.earlier > 0
 
 
 def needs_consent(context: RunContext, counts: PlanCounts) -> bool:

@@ -24,7 +24,7 @@ from runners.conformance import job
 from support.runs import files_of, problems, some_texts, without_times, write_texts
 from support.texts import long_text
 
-from longbert.beam import making, pipeline, planning
+from longbert.beam import making, pipeline, plan, planning
 from longbert.beam.job import Job
 from longbert.beam.runners import run_on_beam
 from longbert.cli.progress import progress_line, summary_lines
@@ -125,7 +125,7 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     runner = BadRunner(seed)
 
     (prepared,) = runner.run(pipeline.Prepare(whole), [None])
-    blocks = runner.run(planning.ScanFiles(whole), runner.run(planning.ListFiles(whole), [None]))
+    blocks = runner.run(plan.ScanFiles(whole), runner.run(plan.ListFiles(whole), [None]))
     names = [row for block in blocks for row in found_in(block)]
     settled = runner.run(planning.Settle(whole), runner.grouped(names))
     gathered = [
