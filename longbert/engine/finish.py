@@ -23,12 +23,12 @@ from longbert.index.build import BuiltIndex, build_index
 from longbert.store.fingerprints import Environment, IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import IndexDescription, IndexEntry
-from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
-from longbert.store.leftovers import named_files, unnamed_files
+from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.leftovers import remove_unnamed
 from longbert.store.manifest import Claim, Manifest
 from longbert.store.receipts import ShardEntry
 from longbert.store.record import FORMAT, to_json
-from longbert.store.shards import part_names, read_parts
+from longbert.store.shards import part_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,13 +195,7 @@ def publish(
         check()
         written.append(CLAIM)
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
-    files = named_files(output, manifest)
-    unnamed = [*unnamed_files(output, read_parts(output, shards), files)]
-    if unnamed:
-        check()
-        output.remove_all(unnamed)
-        if any(name.startswith(f"{SEGMENTS}/") for name in unnamed):
-            output.filesystem.remove_folder(output.join(SEGMENTS))
+    remove_unnamed(output, manifest, check=check)
     return Published(manifest, built, is_indexed, tuple(written))
 
 

@@ -147,7 +147,7 @@ def encode_segment(
     with timed(context.meter, "writing"):
         context.output.write(partials_name, pack(partials))
     meet(context.meter, partials_name, segments=1)
-    context.output.remove_all([windows_name])
+    context.output.remove(windows_name)
     return DoneSegment(segment.number)
 
 
