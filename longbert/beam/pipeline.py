@@ -144,8 +144,9 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         # Nothing is made before the plan has been checked.
         least_bytes = AsSingleton(start | "Share" >> beam.Map(_least_bytes, summary, prepared))
         found = planned.units | "Find units" >> beam.ParDo(FindUnits(job))
-        # A shuffle, so that all are found before any is made.
-        spread = found | "Left" >> beam.FlatMap(_left) | "Spread units" >> beam.Reshuffle()
+        # A shuffle, so that all are found before any is made. What is done goes along, since a
+        # runner that finds units again may find more of them done.
+        spread = found | "Left" >> beam.Map(_left) | "Spread units" >> beam.Reshuffle()
         made = make_units(spread, job, prepared, least_bytes)
         done = (
             (
@@ -155,9 +156,8 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
             | "All done" >> beam.Flatten()
             | "Add up done" >> beam.CombineGlobally(total_done)
         )
-        there = found | "There" >> beam.FlatMap(_name_if_there)
         shards = (
-            (made | "Made" >> beam.Keys(), there, planned.kept)
+            (made | "Made" >> beam.Keys(), planned.kept)
             | "Parts" >> beam.Flatten()
             | "Number shards" >> beam.Map(_with_shard)
             | "Group parts" >> beam.GroupByKey()
@@ -173,14 +173,8 @@ def _least_bytes(_: None, summary: PlanSummary, prepared: Prepared) -> int | Non
     return least_shared_bytes(prepared, n_bytes=n_bytes, n_workers=WORKERS_OF_CLUSTER)
 
 
-def _left(found: FoundUnit) -> Iterator[Unit]:
-    if found.left is not None:
-        yield found.left
-
-
-def _name_if_there(found: FoundUnit) -> Iterator[str]:
-    if found.left is None:
-        yield found.part
+def _left(found: FoundUnit) -> Unit:
+    return found.left
 
 
 def _done_before(found: FoundUnit) -> DoneUnits:

@@ -32,13 +32,13 @@ class FoundUnit:
     """A unit as a run finds it.
 
     Attributes:
-        part: its name.
-        left: makes what the part lacks; None if it lacks nothing.
-        done: what an earlier run had done of it.
+        left: makes what its part lacks; where that has its rows, it keeps them.
+        is_done: whether the part lacks nothing.
+        done: what an earlier run had done.
     """
 
-    part: str
-    left: Unit | None
+    left: Unit
+    is_done: bool
     done: DoneUnits
 
 
@@ -54,7 +54,7 @@ def find_unit(context: RunContext, unit: Unit) -> FoundUnit:
     """
     receipt = receipt_of(context, unit)
     if receipt is None:
-        return FoundUnit(unit.part.name, unit, DoneUnits())
+        return FoundUnit(unit, is_done=False, done=DoneUnits())
     context.meter.add(
         {
             "bytes": unit.n_bytes,
@@ -64,8 +64,8 @@ def find_unit(context: RunContext, unit: Unit) -> FoundUnit:
         }
     )
     is_done = context.is_indexed(receipt)
-    left = None if is_done else Unit(unit.part, copy_from=(unit.part.name,))
-    return FoundUnit(unit.part.name, left, DoneUnits(int(is_done), len(unit.refs)))
+    left = Unit(unit.part, copy_from=(unit.part.name,))
+    return FoundUnit(left, is_done, DoneUnits(int(is_done), len(unit.refs)))
 
 
 def encoded_parts(context: RunContext, parts: Iterable[str]) -> DoneUnits:

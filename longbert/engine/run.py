@@ -165,7 +165,7 @@ def _do(
     for unit in units:
         found = find_unit(context, unit)
         done = total_done((done, found.done))
-        if found.left is not None:
+        if not found.is_done:
             left.add(found.left)
     check_errors(context)
     if len(left):

@@ -142,7 +142,7 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     )
     (summary,) = runner.run(pipeline.Summarize(whole), [None], counts, prepared)
     found = runner.run(pipeline.FindUnits(whole), units)
-    left = [one.left for one in found if one.left is not None]
+    left = [one.left for one in found]
     made = runner.run(making.ProcessUnit(whole), left, prepared, 10_000)
     shared = [one.value for one in made if isinstance(one, TaggedOutput)]
     made = [one for one in made if not isinstance(one, TaggedOutput)]
