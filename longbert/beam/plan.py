@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import apache_beam as beam
-from apache_beam.pvalue import AsSingleton
+from apache_beam.pvalue import AsIter, AsSingleton, TaggedOutput
 
 from longbert.beam.job import Job
-from longbert.beam.planning import PlannedUnits, PlanUnits
+from longbert.beam.planning import PlanFirst, PlannedUnits, PlanUnits
 from longbert.core.plan_counts import PlanCounts
 from longbert.core.planning import Block
 from longbert.core.units import Unit
@@ -22,6 +22,8 @@ from longbert.engine.plan import (
 from longbert.engine.planner import EarlierPart
 from longbert.engine.prepare import Prepared
 from longbert.records import InputFile
+
+_LOST = "lost"
 
 
 class ListFiles(beam.DoFn):  # type: ignore[misc]
@@ -61,15 +63,20 @@ class ListParts(beam.DoFn):  # type: ignore[misc]
 
 
 class ReadParts(beam.DoFn):  # type: ignore[misc]
-    """Names of parts to those of the parts that are complete."""
+    """Names of parts to those of the parts that are complete; how many are not, on the side."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def process(self, names: Sequence[str]) -> Iterator[EarlierPart]:
+    def process(self, names: Sequence[str]) -> Iterator[EarlierPart | TaggedOutput]:
         """Yield the parts, in order."""
+        n_lost = len(names)
         with self._job.reporting():
-            yield from earlier_parts(self._job.context, names)
+            for part in earlier_parts(self._job.context, names):
+                n_lost -= 1
+                yield part
+            if n_lost:
+                yield TaggedOutput(_LOST, n_lost)
 
 
 class MayBeFirst(beam.DoFn):  # type: ignore[misc]
@@ -78,10 +85,10 @@ class MayBeFirst(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: Job) -> None:
         self._job = job
 
-    def process(self, _: None, counts: PlanCounts, n_named: int, n_complete: int) -> Iterator[bool]:
+    def process(self, _: None, counts: PlanCounts, n_lost: int) -> Iterator[bool]:
         """Yield the one answer."""
         with self._job.reporting():
-            yield may_be_first(self._job.context, counts, n_lost=n_named - n_complete)
+            yield may_be_first(self._job.context, counts, n_lost=n_lost)
 
 
 def plan(start: beam.PCollection, job: Job, prepared: AsSingleton) -> PlannedUnits:
@@ -102,49 +109,42 @@ def plan(start: beam.PCollection, job: Job, prepared: AsSingleton) -> PlannedUni
         | "Scan files" >> beam.ParDo(ScanFiles(job))
     )
     named = start | "List parts" >> beam.ParDo(ListParts(job), prepared)
-    parts = named | "Spread parts" >> beam.Reshuffle() | "Read parts" >> beam.ParDo(ReadParts(job))
-    names = named | "Names" >> beam.FlatMap(_each)
+    parts, lost = (
+        named
+        | "Spread parts" >> beam.Reshuffle()
+        | "Read parts" >> beam.ParDo(ReadParts(job)).with_outputs(_LOST, main="parts")
+    )
     against = (blocks, parts) | "Plan" >> PlanUnits(start, job, prepared)
+    n_lost = lost | "Count lost" >> beam.CombineGlobally(sum)
     may_be = AsSingleton(
         start
         | "May be first"
-        >> beam.ParDo(
-            MayBeFirst(job),
-            AsSingleton(against.counts),
-            AsSingleton(names | "Count names" >> beam.combiners.Count.Globally()),
-            AsSingleton(parts | "Count parts" >> beam.combiners.Count.Globally()),
-        )
+        >> beam.ParDo(MayBeFirst(job), AsSingleton(against.counts), AsSingleton(n_lost))
     )
-    first = (
-        blocks | "Blocks again" >> beam.Filter(_if, may_be),
-        parts | "No parts" >> beam.Filter(_if, False),
-    ) | "Plan as first" >> PlanUnits(start, job, prepared)
+    units_of_first, counts_of_first = (
+        blocks
+        | "Blocks again" >> beam.Filter(_if, may_be)
+        | "Plan first" >> PlanFirst(start, job, prepared)
+    )
     others = (
-        (
-            first.units | "Would be" >> beam.Map(_name, True),
-            names | "Names again" >> beam.Filter(_if, may_be) | "Are" >> beam.Map(_with, False),
-        )
-        | "Both" >> beam.Flatten()
-        | "Compare names" >> beam.CombinePerKey(any)
-        | "Others" >> beam.Filter(_is_other)
-        | "Count others" >> beam.combiners.Count.Globally()
+        {
+            "first": units_of_first | "Parts of first" >> beam.Map(_by_name),
+            "named": named | "Parts named" >> beam.FlatMap(_each_if, may_be),
+        }
+        | "Compare parts" >> beam.CoGroupByKey()
+        | "Other parts" >> beam.Filter(_is_other)
     )
-    is_first = AsSingleton(start | "Is first" >> beam.Map(_is_first, may_be, AsSingleton(others)))
+    is_first = AsSingleton(start | "Is first" >> beam.Map(_is_first, may_be, AsIter(others)))
+    units = (
+        against.units | "Units against parts" >> beam.Filter(_unless, is_first),
+        units_of_first | "Units of first" >> beam.Filter(_if, is_first),
+    )
+    both_counts = AsSingleton(against.counts), AsSingleton(counts_of_first)
     return PlannedUnits(
-        units=(
-            against.units | "Units against parts" >> beam.Filter(_unless, is_first),
-            first.units | "Units of a first run" >> beam.Filter(_if, is_first),
-        )
-        | "Units" >> beam.Flatten(),
-        kept=against.kept | "Kept parts" >> beam.Filter(_unless, is_first),
-        counts=start
-        | "Counts"
-        >> beam.Map(_chosen, AsSingleton(against.counts), AsSingleton(first.counts), is_first),
+        units=units | "Units" >> beam.Flatten(),
+        kept=against.kept | "Kept" >> beam.Filter(_unless, is_first),
+        counts=start | "Counts" >> beam.Map(_chosen, *both_counts, is_first),
     )
-
-
-def _each(names: Iterable[str]) -> Iterable[str]:
-    return names
 
 
 def _if(_: object, condition: bool) -> bool:
@@ -155,21 +155,23 @@ def _unless(_: object, condition: bool) -> bool:
     return not condition
 
 
-def _name(unit: Unit, value: bool) -> tuple[str, bool]:
-    return unit.part.name, value
+def _by_name(unit: Unit) -> tuple[str, None]:
+    return unit.part.name, None
 
 
-def _with(name: str, value: bool) -> tuple[str, bool]:
-    return name, value
+def _each_if(names: Iterable[str], condition: bool) -> Iterator[tuple[str, None]]:
+    if condition:
+        yield from ((name, None) for name in names)
 
 
-def _is_other(name: tuple[str, bool]) -> bool:
+def _is_other(element: tuple[str, Mapping[str, Iterable[None]]]) -> bool:
     """Whether a first run would not make the part."""
-    return not name[1]
+    _, joined = element
+    return not [*joined["first"]]
 
 
-def _is_first(_: None, may_be: bool, n_others: int) -> bool:
-    return may_be and not n_others
+def _is_first(_: None, may_be: bool, others: Iterable[object]) -> bool:
+    return may_be and next(iter(others), None) is None
 
 
 def _chosen(_: None, against: PlanCounts, first: PlanCounts, is_first: bool) -> PlanCounts:

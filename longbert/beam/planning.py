@@ -116,10 +116,8 @@ class PlannedUnits(NamedTuple):
     counts: beam.PCollection
 
 
-class PlanUnits(beam.PTransform):  # type: ignore[misc]
-    """Blocks of the inputs and parts of the output that is there to :class:`PlannedUnits`.
-
-    See :func:`longbert.engine.planner.plan_pieces`.
+class _Plan(beam.PTransform):  # type: ignore[misc]
+    """Steps of planning; see :func:`longbert.engine.planner.plan_pieces`.
 
     Args:
         start: a single None.
@@ -133,26 +131,20 @@ class PlanUnits(beam.PTransform):  # type: ignore[misc]
         self._job = job
         self._prepared = prepared
 
-    def expand(self, given: tuple[beam.PCollection, beam.PCollection]) -> PlannedUnits:
-        """Wire the steps of planning."""
-        blocks, parts = given
-        settled = (
-            (
-                blocks | "Show documents" >> beam.FlatMap(_found),
-                parts | "Show rows" >> beam.FlatMap(_held),
-            )
-            | "All names" >> beam.Flatten()
-            | "Group names" >> beam.GroupByKey()
-            | "Settle" >> beam.ParDo(Settle(self._job))
-        )
-        kept = (
-            {
-                "part": parts | "Held parts" >> beam.Map(_by_part),
-                "dropped": settled | "Dropped" >> beam.FlatMap(_dropped),
-            }
-            | "Join parts" >> beam.CoGroupByKey()
-            | "Keep parts" >> beam.ParDo(KeepParts(self._job))
-        )
+    def _settle(self, rows: beam.PCollection) -> beam.PCollection:
+        """What becomes of documents, from rows of all, by name."""
+        return rows | "Group names" >> beam.GroupByKey() | "Settle" >> beam.ParDo(Settle(self._job))
+
+    def _pack(
+        self, blocks: beam.PCollection, settled: beam.PCollection, last: AsSingleton | int
+    ) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
+        """Units of the documents to encode, each with its place among all parts; and counts.
+
+        Args:
+            blocks: of all documents.
+            settled: what becomes of them.
+            last: the place of the last part that is there; -1 if none is.
+        """
         gathered = (
             {
                 "block": blocks | "Blocks" >> beam.Map(_by_place),
@@ -161,41 +153,72 @@ class PlanUnits(beam.PTransform):  # type: ignore[misc]
             | "Join blocks" >> beam.CoGroupByKey()
             | "Gather blocks" >> beam.FlatMap(_gather)
         )
-        last = parts | "Ordinals" >> beam.Map(_ordinal) | "Last" >> beam.CombineGlobally(_last)
-        new = self._pack(gathered, last)
-        copies = kept | "Copies" >> beam.FlatMap(_unit_of)
-        counts = (
-            (
-                gathered | "Count blocks" >> beam.Map(_count_block),
-                kept | "Count parts" >> beam.Map(_count_part),
-                new | "Count units" >> beam.Map(_count_unit),
-                settled | "Count missing" >> beam.FlatMap(_missing),
-            )
-            | "All counts" >> beam.Flatten()
-            | "Add up" >> beam.CombineGlobally(total)
-        )
-        return PlannedUnits(
-            units=(new, copies) | "Units" >> beam.Flatten(),
-            kept=kept | "Kept" >> beam.FlatMap(_kept_name),
-            counts=counts,
-        )
-
-    def _pack(self, gathered: beam.PCollection, last: beam.PCollection) -> beam.PCollection:
-        """Units of the documents to encode, each with its place among all parts."""
         to_encode = gathered | "With new ones" >> beam.Filter(_has_new)
         sizes = to_encode | "Sizes" >> beam.Map(_size)
         starts = self._start | "Cut stretches" >> beam.ParDo(CutStretches(self._job), AsIter(sizes))
-        units = (
+        packed = (
             to_encode
             | "Find stretch" >> beam.Map(_in_stretch, AsSingleton(starts))
             | "Group stretches" >> beam.GroupByKey()
             | "Pack stretches" >> beam.ParDo(PackStretch(self._job), self._prepared)
         )
-        sizes_of_stretches = units | "Count stretches" >> beam.combiners.Count.PerKey()
+        sizes_of_stretches = packed | "Count stretches" >> beam.combiners.Count.PerKey()
         firsts = self._start | "Number stretches" >> beam.Map(
-            _firsts, AsIter(sizes_of_stretches), AsSingleton(last)
+            _firsts, AsIter(sizes_of_stretches), last
         )
-        return units | "Number units" >> beam.Map(_numbered, AsSingleton(firsts))
+        units = packed | "Number units" >> beam.Map(_numbered, AsSingleton(firsts))
+        counts = (
+            gathered | "Count blocks" >> beam.Map(_count_block),
+            units | "Count units" >> beam.Map(_count_unit),
+        )
+        return units, counts
+
+
+class PlanUnits(_Plan):
+    """Blocks of the inputs and parts of the output that is there to :class:`PlannedUnits`."""
+
+    def expand(self, given: tuple[beam.PCollection, beam.PCollection]) -> PlannedUnits:
+        """Wire the steps."""
+        blocks, parts = given
+        rows = (
+            blocks | "Show documents" >> beam.FlatMap(_found),
+            parts | "Show rows" >> beam.FlatMap(_held),
+        )
+        settled = self._settle(rows | "All names" >> beam.Flatten())
+        kept = (
+            {
+                "part": parts | "Held parts" >> beam.Map(_by_part),
+                "dropped": settled | "Dropped" >> beam.FlatMap(_dropped),
+            }
+            | "Join parts" >> beam.CoGroupByKey()
+            | "Keep parts" >> beam.ParDo(KeepParts(self._job))
+        )
+        last = parts | "Ordinals" >> beam.Map(_ordinal) | "Last" >> beam.CombineGlobally(_last)
+        new, counts_of_new = self._pack(blocks, settled, AsSingleton(last))
+        counts = (
+            *counts_of_new,
+            kept | "Count parts" >> beam.Map(_count_part),
+            settled | "Count missing" >> beam.FlatMap(_missing),
+        )
+        copies = kept | "Copies" >> beam.FlatMap(_unit_of)
+        return PlannedUnits(
+            units=(new, copies) | "Units" >> beam.Flatten(),
+            kept=kept | "Kept" >> beam.FlatMap(_kept_name),
+            counts=counts
+            | "All counts" >> beam.Flatten()
+            | "Add up" >> beam.CombineGlobally(total),
+        )
+
+
+class PlanFirst(_Plan):
+    """Blocks of the inputs to the units of a first run over them, and to what these come to."""
+
+    def expand(self, blocks: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
+        """Wire the steps."""
+        settled = self._settle(blocks | "Show documents" >> beam.FlatMap(_found))
+        units, counts = self._pack(blocks, settled, -1)
+        flat = counts | "All counts" >> beam.Flatten()
+        return units, flat | "Add up" >> beam.CombineGlobally(total)
 
 
 def _found(block: Block) -> Iterator[tuple[bytes, Any]]:
