@@ -150,7 +150,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         made = make_units(spread, job, prepared, least_bytes)
         done = (
             (
-                found | "Done before" >> beam.Map(_done_before),
+                found | "Done before" >> beam.FlatMap(_done_before),
                 made | "Count encoded" >> beam.ParDo(CountEncoded(job)),
             )
             | "All done" >> beam.Flatten()
@@ -177,8 +177,9 @@ def _left(found: FoundUnit) -> Unit:
     return found.left
 
 
-def _done_before(found: FoundUnit) -> DoneUnits:
-    return found.done
+def _done_before(found: FoundUnit) -> Iterator[DoneUnits]:
+    if found.done != DoneUnits():
+        yield found.done
 
 
 def _with_shard(part: str) -> tuple[int, str]:
