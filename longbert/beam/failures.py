@@ -21,11 +21,17 @@ from typing_extensions import override
 
 from longbert import errors
 from longbert.core.units import Unit
-from longbert.errors import LongbertError, Stopped, shown
+from longbert.errors import LongbertError, Stopped, WorkerError, shown
 
 _NAMED = 3
 _STOPPED = re.compile(r"\b(KeyboardInterrupt|longbert\.errors\.Stopped)\b")
 """What Beam makes an error of its own when a signal comes while it runs a step."""
+
+
+_LOST_WORKER = re.compile(
+    r"Channel closed prematurely|SDK harness \S+ disconnected|lost contact with the service"
+)
+"""What Beam's portable runner and Dataflow say of a worker that they can no longer reach."""
 
 
 class Failures(Protocol):
@@ -155,9 +161,15 @@ def _own_error(failures: Failures, error: Exception) -> BaseException:
         return Stopped()
     # Dataflow ends with the line "None" if it has no message.
     lines = [line for line in str(error).splitlines() if line.strip() not in ("", "None")]
-    last = (lines or [type(error).__name__])[-1]
+    last = (lines or [type(error).__name__])[-1][:500].rstrip(".")
+    lost = _LOST_WORKER.search(str(error))
+    if lost is not None:
+        return WorkerError(
+            f"a worker ended before its work was done ({lost[0]}): it was killed, by hand or since "
+            "memory ran out, or its machine went away. What is done is kept: run again to go on"
+        )
     return LongbertError(
-        f"the Beam pipeline failed: {last[:500]}. Completed units are kept: run again to continue"
+        f"the Beam pipeline failed: {last}. Completed units are kept: run again to continue"
     )
 
 

@@ -53,7 +53,7 @@ class _Step(beam.DoFn):  # type: ignore[misc]
 
 
 class ProcessUnit(_Step):
-    """A unit to the name of its part, and whether there was anything to do.
+    """A unit to the name of its part, and whether documents were encoded for it.
 
     One that workers share makes no part yet; it goes with each segment to another output.
     """
@@ -75,7 +75,8 @@ class ProcessUnit(_Step):
             for segment in segments:
                 yield TaggedOutput(_SEGMENTS, (unit, segment))
             if not segments:
-                yield unit.part.name, process_unit(context, unit, models)
+                process_unit(context, unit, models)
+                yield unit.part.name, bool(unit.refs)
 
 
 class EncodeSegment(_Step):
@@ -101,13 +102,14 @@ class JoinSegments(_Step):
         name, found = element
         units, done = zip(*found, strict=True)
         with self._job.reporting(), self._job.failures.working_on(units[0]):
-            yield name, join(self._job.context, units[0], done, self.models_for(prepared))
+            join(self._job.context, units[0], done, self.models_for(prepared))
+            yield name, True
 
 
 def make_units(
     units: beam.PCollection, job: Job, prepared: Any, least_bytes: Any = None
 ) -> beam.PCollection:
-    """Units to the names of their parts, each with whether there was anything to do.
+    """Units to the names of their parts, each with whether documents were encoded for it.
 
     Args:
         units: spread over the workers.

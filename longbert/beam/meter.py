@@ -16,7 +16,8 @@ class CounterMeter(Meter):
     """Adds to counters of the namespace ``longbert``; seconds are counted in milliseconds."""
 
     @override
-    def add(self, amounts: Mapping[str, float]) -> None:
+    def add(self, amounts: Mapping[str, float], *, once: str = "") -> None:
+        # Beam counts what each attempt does.
         for name, amount in amounts.items():
             if name.startswith("seconds_"):
                 name, amount = f"milliseconds_{name.removeprefix('seconds_')}", amount * 1000

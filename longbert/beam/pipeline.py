@@ -7,16 +7,22 @@ parts. Texts, tokens, hidden states and vectors stay inside one step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
 
 from longbert.beam.job import Job
 from longbert.beam.making import make_units
-from longbert.beam.planning import plan_units
+from longbert.beam.plan import plan
 from longbert.core.plan_counts import PlanCounts
-from longbert.core.units import place_of
+from longbert.core.units import Unit, place_of
+from longbert.engine.done_units import (
+    DoneUnits,
+    FoundUnit,
+    encoded_parts,
+    find_unit,
+    total_done,
+)
 from longbert.engine.finish import finish
 from longbert.engine.gather import gather_shard
 from longbert.engine.plan import PlanSummary, check_memory, check_missing, summarize
@@ -55,6 +61,32 @@ class Summarize(beam.DoFn):  # type: ignore[misc]
             yield summarize(self._job.context, counts)
 
 
+class FindUnits(beam.DoFn):  # type: ignore[misc]
+    """A unit to what an interrupted run has left of it."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, unit: Unit) -> Iterator[FoundUnit]:
+        """Yield the one unit as it is found."""
+        with self._job.reporting():
+            yield find_unit(self._job.context, unit)
+
+
+class CountEncoded(beam.DoFn):  # type: ignore[misc]
+    """The name of a part, and whether its documents were encoded, to what came of that."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def process(self, made: tuple[str, bool]) -> Iterator[DoneUnits]:
+        """Yield what the receipt says, if they were."""
+        name, is_encoded = made
+        with self._job.reporting():
+            if is_encoded:
+                yield encoded_parts(self._job.context, [name])
+
+
 class GatherShard(beam.DoFn):  # type: ignore[misc]
     """The number of a shard and the names of its parts to what the manifest says of it."""
 
@@ -78,15 +110,14 @@ class Finish(beam.DoFn):  # type: ignore[misc]
         self,
         _: None,
         summary: PlanSummary,
-        n_resumed: int,
+        done: DoneUnits,
         shards: Iterable[ShardEntry],
         prepared: Prepared,
     ) -> Iterator[None]:
         """Write index, manifest and history."""
         with self._job.reporting():
-            done = replace(summary, n_units_resumed=n_resumed)
             ordered = sorted(shards, key=number_of)
-            finish(self._job.context, done, ordered, prepared, self._job.info)
+            finish(self._job.context, summary, done, ordered, prepared, self._job.info)
             yield None
 
 
@@ -106,18 +137,24 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
         job = self._job
         start = pipeline | "Start" >> beam.Create([None])
         prepared = AsSingleton(start | "Prepare" >> beam.ParDo(Prepare(job)))
-        planned = plan_units(start, job, prepared)
+        planned = plan(start, job, prepared)
         summary = AsSingleton(
             start | "Summarize" >> beam.ParDo(Summarize(job), AsSingleton(planned.counts), prepared)
         )
         # Nothing is made before the plan has been checked.
         least_bytes = AsSingleton(start | "Share" >> beam.Map(_least_bytes, summary, prepared))
-        spread = planned.units | "Spread units" >> beam.Reshuffle()
+        found = planned.units | "Find units" >> beam.ParDo(FindUnits(job))
+        # A shuffle, so that all are found before any is made. What is done goes along, since a
+        # runner that finds units again may find more of them done.
+        spread = found | "Left" >> beam.Map(_left) | "Spread units" >> beam.Reshuffle()
         made = make_units(spread, job, prepared, least_bytes)
-        n_resumed = (
-            made
-            | "Resumed" >> beam.Filter(_was_resumed)
-            | "Count resumed" >> beam.combiners.Count.Globally()
+        done = (
+            (
+                found | "Done before" >> beam.FlatMap(_done_before),
+                made | "Count encoded" >> beam.ParDo(CountEncoded(job)),
+            )
+            | "All done" >> beam.Flatten()
+            | "Add up done" >> beam.CombineGlobally(total_done)
         )
         shards = (
             (made | "Made" >> beam.Keys(), planned.kept)
@@ -127,7 +164,7 @@ class RunDocuments(beam.PTransform):  # type: ignore[misc]
             | "Gather receipts" >> beam.ParDo(GatherShard(job))
         )
         return start | "Finish" >> beam.ParDo(
-            Finish(job), summary, AsSingleton(n_resumed), AsIter(shards), prepared
+            Finish(job), summary, AsSingleton(done), AsIter(shards), prepared
         )
 
 
@@ -136,8 +173,13 @@ def _least_bytes(_: None, summary: PlanSummary, prepared: Prepared) -> int | Non
     return least_shared_bytes(prepared, n_bytes=n_bytes, n_workers=WORKERS_OF_CLUSTER)
 
 
-def _was_resumed(made: tuple[str, bool]) -> bool:
-    return not made[1]
+def _left(found: FoundUnit) -> Unit:
+    return found.left
+
+
+def _done_before(found: FoundUnit) -> Iterator[DoneUnits]:
+    if found.done != DoneUnits():
+        yield found.done
 
 
 def _with_shard(part: str) -> tuple[int, str]:

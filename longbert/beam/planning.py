@@ -1,12 +1,11 @@
-"""The part of the graph that plans: nothing in it sees all documents."""
+"""The part of the graph that makes a plan of documents: nothing in it sees all of them."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 from apache_beam.pvalue import AsIter, AsSingleton
@@ -31,64 +30,9 @@ from longbert.core.planning import (
     settle,
 )
 from longbert.core.units import Unit, numbered
-from longbert.engine.plan import (
-    earlier_names,
-    earlier_parts,
-    list_groups,
-    part_named,
-    scan_group,
-)
+from longbert.engine.plan import part_named
 from longbert.engine.planner import EarlierPart, HeldPart, KeptPart, keep_part
 from longbert.engine.prepare import Prepared
-from longbert.records import InputFile
-
-
-class ListFiles(beam.DoFn):  # type: ignore[misc]
-    """None to groups of the files of the inputs."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def process(self, _: None) -> Iterator[tuple[InputFile, ...]]:
-        """Yield the groups in order."""
-        with self._job.reporting():
-            yield from list_groups(self._job.context)
-
-
-class ScanFiles(beam.DoFn):  # type: ignore[misc]
-    """A group of files to blocks of their documents."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def process(self, files: Sequence[InputFile]) -> Iterator[Block]:
-        """Yield the blocks, in order."""
-        with self._job.reporting():
-            yield from scan_group(self._job.context, files)
-
-
-class ListParts(beam.DoFn):  # type: ignore[misc]
-    """None to names of the parts of the output that is there, some at a time."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def process(self, _: None, prepared: Prepared) -> Iterator[tuple[str, ...]]:
-        """Yield the names in order."""
-        with self._job.reporting():
-            yield from earlier_names(self._job.context, prepared)
-
-
-class ReadParts(beam.DoFn):  # type: ignore[misc]
-    """Names of parts to those of the parts that are complete."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def process(self, names: Sequence[str]) -> Iterator[EarlierPart]:
-        """Yield the parts, in order."""
-        with self._job.reporting():
-            yield from earlier_parts(self._job.context, names)
 
 
 class Settle(beam.DoFn):  # type: ignore[misc]
@@ -158,8 +102,7 @@ class CutStretches(beam.DoFn):  # type: ignore[misc]
         yield [size.place for size, does in zip(ordered, begins, strict=True) if does]
 
 
-@dataclass(frozen=True)
-class PlannedUnits:
+class PlannedUnits(NamedTuple):
     """A plan as a graph has it.
 
     Attributes:
@@ -173,93 +116,109 @@ class PlannedUnits:
     counts: beam.PCollection
 
 
-def plan_units(start: beam.PCollection, job: Job, prepared: AsSingleton) -> PlannedUnits:
-    """Wire the steps of planning; see :func:`longbert.engine.planner.plan_pieces`.
+class _Plan(beam.PTransform):  # type: ignore[misc]
+    """Steps of planning; see :func:`longbert.engine.planner.plan_pieces`.
 
     Args:
         start: a single None.
         job: what the steps get.
         prepared: what earlier steps learnt of the models.
     """
-    blocks = (
-        start
-        | "List files" >> beam.ParDo(ListFiles(job))
-        | "Spread files" >> beam.Reshuffle()
-        | "Scan files" >> beam.ParDo(ScanFiles(job))
-    )
-    parts = (
-        start
-        | "List parts" >> beam.ParDo(ListParts(job), prepared)
-        | "Spread parts" >> beam.Reshuffle()
-        | "Read parts" >> beam.ParDo(ReadParts(job))
-    )
-    settled = (
-        (
+
+    def __init__(self, start: beam.PCollection, job: Job, prepared: AsSingleton) -> None:
+        super().__init__()
+        self._start = start
+        self._job = job
+        self._prepared = prepared
+
+    def _settle(self, rows: beam.PCollection) -> beam.PCollection:
+        """What becomes of documents, from rows of all, by name."""
+        return rows | "Group names" >> beam.GroupByKey() | "Settle" >> beam.ParDo(Settle(self._job))
+
+    def _pack(
+        self, blocks: beam.PCollection, settled: beam.PCollection, last: AsSingleton | int
+    ) -> tuple[beam.PCollection, tuple[beam.PCollection, ...]]:
+        """Units of the documents to encode, each with its place among all parts; and counts.
+
+        Args:
+            blocks: of all documents.
+            settled: what becomes of them.
+            last: the place of the last part that is there; -1 if none is.
+        """
+        gathered = (
+            {
+                "block": blocks | "Blocks" >> beam.Map(_by_place),
+                "settled": settled | "Settled" >> beam.FlatMap(_settled),
+            }
+            | "Join blocks" >> beam.CoGroupByKey()
+            | "Gather blocks" >> beam.FlatMap(_gather)
+        )
+        to_encode = gathered | "With new ones" >> beam.Filter(_has_new)
+        sizes = to_encode | "Sizes" >> beam.Map(_size)
+        starts = self._start | "Cut stretches" >> beam.ParDo(CutStretches(self._job), AsIter(sizes))
+        packed = (
+            to_encode
+            | "Find stretch" >> beam.Map(_in_stretch, AsSingleton(starts))
+            | "Group stretches" >> beam.GroupByKey()
+            | "Pack stretches" >> beam.ParDo(PackStretch(self._job), self._prepared)
+        )
+        sizes_of_stretches = packed | "Count stretches" >> beam.combiners.Count.PerKey()
+        firsts = self._start | "Number stretches" >> beam.Map(
+            _firsts, AsIter(sizes_of_stretches), last
+        )
+        units = packed | "Number units" >> beam.Map(_numbered, AsSingleton(firsts))
+        counts = (
+            gathered | "Count blocks" >> beam.Map(_count_block),
+            units | "Count units" >> beam.Map(_count_unit),
+        )
+        return units, counts
+
+
+class PlanUnits(_Plan):
+    """Blocks of the inputs and parts of the output that is there to :class:`PlannedUnits`."""
+
+    def expand(self, given: tuple[beam.PCollection, beam.PCollection]) -> PlannedUnits:
+        """Wire the steps."""
+        blocks, parts = given
+        rows = (
             blocks | "Show documents" >> beam.FlatMap(_found),
             parts | "Show rows" >> beam.FlatMap(_held),
         )
-        | "All names" >> beam.Flatten()
-        | "Group names" >> beam.GroupByKey()
-        | "Settle" >> beam.ParDo(Settle(job))
-    )
-    kept = (
-        {
-            "part": parts | "Held parts" >> beam.Map(_by_part),
-            "dropped": settled | "Dropped" >> beam.FlatMap(_dropped),
-        }
-        | "Join parts" >> beam.CoGroupByKey()
-        | "Keep parts" >> beam.ParDo(KeepParts(job))
-    )
-    gathered = (
-        {
-            "block": blocks | "Blocks" >> beam.Map(_by_place),
-            "settled": settled | "Settled" >> beam.FlatMap(_settled),
-        }
-        | "Join blocks" >> beam.CoGroupByKey()
-        | "Gather blocks" >> beam.FlatMap(_gather)
-    )
-    last = parts | "Ordinals" >> beam.Map(_ordinal) | "Last" >> beam.CombineGlobally(_last)
-    new = _pack(start, job, prepared, gathered, last)
-    copies = kept | "Copies" >> beam.FlatMap(_unit_of)
-    counts = (
-        (
-            gathered | "Count blocks" >> beam.Map(_count_block),
+        settled = self._settle(rows | "All names" >> beam.Flatten())
+        kept = (
+            {
+                "part": parts | "Held parts" >> beam.Map(_by_part),
+                "dropped": settled | "Dropped" >> beam.FlatMap(_dropped),
+            }
+            | "Join parts" >> beam.CoGroupByKey()
+            | "Keep parts" >> beam.ParDo(KeepParts(self._job))
+        )
+        last = parts | "Ordinals" >> beam.Map(_ordinal) | "Last" >> beam.CombineGlobally(_last)
+        new, counts_of_new = self._pack(blocks, settled, AsSingleton(last))
+        counts = (
+            *counts_of_new,
             kept | "Count parts" >> beam.Map(_count_part),
-            new | "Count units" >> beam.Map(_count_unit),
             settled | "Count missing" >> beam.FlatMap(_missing),
         )
-        | "All counts" >> beam.Flatten()
-        | "Add up" >> beam.CombineGlobally(total)
-    )
-    return PlannedUnits(
-        units=(new, copies) | "Units" >> beam.Flatten(),
-        kept=kept | "Kept" >> beam.FlatMap(_kept_name),
-        counts=counts,
-    )
+        copies = kept | "Copies" >> beam.FlatMap(_unit_of)
+        return PlannedUnits(
+            units=(new, copies) | "Units" >> beam.Flatten(),
+            kept=kept | "Kept" >> beam.FlatMap(_kept_name),
+            counts=counts
+            | "All counts" >> beam.Flatten()
+            | "Add up" >> beam.CombineGlobally(total),
+        )
 
 
-def _pack(
-    start: beam.PCollection,
-    job: Job,
-    prepared: AsSingleton,
-    gathered: beam.PCollection,
-    last: beam.PCollection,
-) -> beam.PCollection:
-    """Units of the documents to encode, each with its place among all parts."""
-    to_encode = gathered | "With new ones" >> beam.Filter(_has_new)
-    sizes = to_encode | "Sizes" >> beam.Map(_size)
-    starts = start | "Cut stretches" >> beam.ParDo(CutStretches(job), AsIter(sizes))
-    units = (
-        to_encode
-        | "Find stretch" >> beam.Map(_in_stretch, AsSingleton(starts))
-        | "Group stretches" >> beam.GroupByKey()
-        | "Pack stretches" >> beam.ParDo(PackStretch(job), prepared)
-    )
-    sizes_of_stretches = units | "Count stretches" >> beam.combiners.Count.PerKey()
-    firsts = start | "Number stretches" >> beam.Map(
-        _firsts, AsIter(sizes_of_stretches), AsSingleton(last)
-    )
-    return units | "Number units" >> beam.Map(_numbered, AsSingleton(firsts))
+class PlanFirst(_Plan):
+    """Blocks of the inputs to the units of a first run over them, and to what these come to."""
+
+    def expand(self, blocks: beam.PCollection) -> tuple[beam.PCollection, beam.PCollection]:
+        """Wire the steps."""
+        settled = self._settle(blocks | "Show documents" >> beam.FlatMap(_found))
+        units, counts = self._pack(blocks, settled, -1)
+        flat = counts | "All counts" >> beam.Flatten()
+        return units, flat | "Add up" >> beam.CombineGlobally(total)
 
 
 def _found(block: Block) -> Iterator[tuple[bytes, Any]]:

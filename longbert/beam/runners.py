@@ -11,11 +11,12 @@ from typing import Any
 import apache_beam as beam
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.runners.runner import PipelineState, create_runner
+from apache_beam.runners.runner import PipelineResult, PipelineState, create_runner
 
 from longbert.beam.failures import RunFolder, own_errors
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.job import Job
+from longbert.beam.job_servers import check_job_server, fetch_error
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
 from longbert.beam.options import only_writes_job, pipeline_options, short_name
@@ -85,8 +86,8 @@ def check_runner(config: RunConfig, execution: Execution) -> None:
 def check_options(config: RunConfig, execution: Execution) -> PipelineOptions:
     """Check a runner's name and its options, which asks no service.
 
-    What the runner itself wants, as a project, is not checked: Dataflow's looks at buckets for it,
-    and may make one.
+    What the runner itself wants, as a project or a job server, is not checked: Dataflow's looks at
+    buckets for it, and may make one.
 
     Raises:
         ConfigError: the runner is unknown or refused, or an option is unknown.
@@ -137,6 +138,7 @@ def _remote_options(
 
 
 def _pipeline(info: RunInfo, options: PipelineOptions) -> beam.Pipeline:
+    check_job_server(info.runner, options)
     with _as_config_error(info.runner):
         return beam.Pipeline(options=options)
 
@@ -174,10 +176,17 @@ def _run_remotely(context: RunContext, info: RunInfo, options: PipelineOptions) 
     # The lock is held for as long as this process waits; a job that goes on without it is told
     # from another by the manifest alone.
     with locked(context.output), own_errors():
-        state = pipeline.run().wait_until_finish()
+        state = _started(pipeline, info, options).wait_until_finish()
     if state != PipelineState.DONE:
         raise LongbertError(f"the Beam pipeline ended as {state}: run again to continue")
     return read_result(context)
+
+
+def _started(pipeline: beam.Pipeline, info: RunInfo, options: PipelineOptions) -> PipelineResult:
+    try:
+        return pipeline.run()
+    except RuntimeError as error:
+        raise fetch_error(info.runner, options, error) or error from error
 
 
 def local_units(info: RunInfo, *, run_folder: str, beam_options: Sequence[str] = ()) -> LocalUnits:

@@ -65,7 +65,7 @@ class _Bar(NullMeter):
         self._task = progress.add_task("compacting", total=None)
 
     @override
-    def add(self, amounts: Mapping[str, float]) -> None:
+    def add(self, amounts: Mapping[str, float], *, once: str = "") -> None:
         if "planned_documents" in amounts:
             self._progress.update(self._task, total=amounts["planned_documents"])
         self._progress.advance(self._task, amounts.get("documents", 0))

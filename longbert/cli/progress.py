@@ -177,6 +177,19 @@ def _pass_line(number: int, settings: PassSettings) -> str:
     return f"pass {number} {shared} (window {settings.window}, {reads}{note})"
 
 
+def _encoded(entry: RunEntry, totals: Mapping[str, float]) -> list[str]:
+    """What was encoded, by the receipts, and how fast, as far as the meters know."""
+    if not entry.encoded.get("windows"):
+        return []
+    line = f"{counted(entry.encoded['windows'], 'window')}, "
+    line += counted(entry.encoded["tokens"], "token")
+    if totals.get("padded_positions"):
+        rate = totals["tokens"] / max(totals.get("seconds_encoding", 0), 1e-9)
+        padding = 1 - totals["positions"] / totals["padded_positions"]
+        line += f" ({rate:,.0f} a second while encoding), {padding:.1%} padding"
+    return [line]
+
+
 def _kept(entry: RunEntry) -> str:
     return f", {entry.kept:,} kept that are gone from the inputs" if entry.kept else ""
 
@@ -211,8 +224,8 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
     if entry.removed:
         head += f", {entry.removed:,} removed or changed"
     head += _kept(entry)
-    if totals.get("resumed_documents"):
-        head += f" ({int(totals['resumed_documents']):,} of them done by an earlier run)"
+    if entry.documents_resumed:
+        head += f" ({entry.documents_resumed:,} of them done by an earlier run)"
     if entry.reindexed:
         head += f"; all vectors were indexed again: {entry.reindexed}"
     elif entry.units == 0 and entry.indexed:
@@ -222,15 +235,7 @@ def summary_lines(result: RunResult, totals: Mapping[str, float], output: str) -
     if entry.units_reindexed:
         head += f"; the words of {counted(entry.units_reindexed, 'part')} were indexed again"
     lines = [f"{head}; {n_errors:,} in errors -> {output}"]
-    tokens = totals.get("tokens", 0)
-    if tokens:
-        seconds = totals.get("seconds_encoding", 0)
-        padding = 1 - totals["positions"] / totals["padded_positions"]
-        lines.append(
-            f"{counted(totals['windows'], 'window')}, {counted(tokens, 'token')} "
-            f"({tokens / max(seconds, 1e-9):,.0f} a second while encoding), "
-            f"{padding:.1%} padding"
-        )
+    lines += _encoded(entry, totals)
     skipped = {
         name.removeprefix("skipped "): int(count)
         for name, count in sorted(totals.items())

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from longbert.core.units import Unit
+from longbert.encoders.loaded_models import no_models
 from longbert.engine.compaction import plan_compaction
 from longbert.engine.context import RunContext
 from longbert.engine.finish import publish
 from longbert.engine.gather import gather
-from longbert.engine.plan import finished_rows, list_groups, scan_group
+from longbert.engine.plan import list_groups, scan_group
+from longbert.engine.planner import with_units
 from longbert.engine.prepare import Prepared
-from longbert.engine.unit import copy_unit, index_part
+from longbert.engine.unit import index_part, process_unit
 from longbert.errors import InputError, OutputError
 from longbert.store.lock import Lock, locked
 from longbert.store.manifest import Manifest
@@ -67,14 +68,12 @@ def _compact(context: RunContext, lock: Lock) -> Compacted:
     context.meter.add({"planned_documents": sum(len(one.part.documents) for one in plan.units)})
     if len(plan.units):
         lock.check()
-    units = iter(plan.units)
-    unit = next(units, None)
-    for name in plan.parts:
-        if unit is not None and unit.part.name == name:
-            _make(context, unit)
-            unit = next(units, None)
-        else:
+    for name, unit in with_units(plan.parts, plan.units):
+        if unit is None:
             index_part(context, _receipt(context, name))
+        else:
+            process_unit(context, unit, no_models)
+            context.meter.add({"documents": len(unit.part.documents)})
     # Also where all parts are there: what an earlier attempt no longer removed is removed now.
     publish(
         context,
@@ -85,16 +84,6 @@ def _compact(context: RunContext, lock: Lock) -> Compacted:
         check=lock.check,
     )
     return Compacted(plan.n_parts_before, len(plan.parts), len(plan.units))
-
-
-def _make(context: RunContext, unit: Unit) -> None:
-    """Write a part, unless an attempt that was stopped has done it."""
-    receipt = finished_rows(context, unit)
-    if receipt is None:
-        copy_unit(context, unit)
-        context.meter.add({"documents": len(unit.part.documents)})
-    else:
-        index_part(context, receipt)
 
 
 def _receipt(context: RunContext, name: str) -> Receipt:

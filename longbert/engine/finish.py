@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from longbert.config_text import flat_settings
 from longbert.engine.context import RunContext
-from longbert.engine.history import History, RunEntry, read_history, write_history
-from longbert.engine.meter import timed
+from longbert.engine.done_units import DoneUnits
+from longbert.engine.history import RunEntry, read_history, record_run
+from longbert.engine.meter import PROGRESS, timed
 from longbert.engine.plan import PlanSummary, manifest_digest
 from longbert.engine.prepare import Prepared
 from longbert.errors import ConfigError, LockError, OutputError
@@ -22,12 +23,12 @@ from longbert.index.build import BuiltIndex, build_index
 from longbert.store.fingerprints import Environment, IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import IndexDescription, IndexEntry
-from longbert.store.layout import CLAIM, MANIFEST, SEGMENTS
-from longbert.store.leftovers import named_files, unnamed_files
+from longbert.store.layout import CLAIM, MANIFEST
+from longbert.store.leftovers import remove_unnamed
 from longbert.store.manifest import Claim, Manifest
 from longbert.store.receipts import ShardEntry
 from longbert.store.record import FORMAT, to_json
-from longbert.store.shards import part_names, read_parts
+from longbert.store.shards import part_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,7 @@ class RunResult:
 def finish(
     context: RunContext,
     summary: PlanSummary,
+    done: DoneUnits,
     shards: Sequence[ShardEntry],
     prepared: Prepared,
     info: RunInfo,
@@ -84,6 +86,7 @@ def finish(
     Args:
         context: the run.
         summary: of its plan.
+        done: what its units came to.
         shards: of its parts, in order.
         prepared: the run's fingerprints and models.
         info: about the run.
@@ -94,15 +97,14 @@ def finish(
         OutputError: a file cannot be read or written.
     """
     before = context.output.manifest()
-    if manifest_digest(context) != summary.manifest_sha256 and not _is_own(
-        before, shards, prepared
-    ):
+    is_again = manifest_digest(context) != summary.manifest_sha256
+    if is_again and not _is_own(before, shards, prepared):
         raise _overtaken(context)
     published = publish(context, shards, prepared, before, check=check)
     manifest = published.manifest
     totals = context.meter.totals()
     entry = RunEntry(
-        began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="seconds"),
+        began=datetime.fromtimestamp(info.began, UTC).isoformat(timespec="milliseconds"),
         seconds=round(time.time() - info.began, 3),
         runner=info.runner,
         workers=info.workers,
@@ -116,19 +118,19 @@ def finish(
         units=summary.counts.units,
         units_copied=summary.counts.copied,
         units_reindexed=summary.counts.reindexed,
-        units_resumed=summary.n_units_resumed,
+        units_resumed=done.n_resumed,
+        documents_resumed=done.n_documents_resumed,
+        encoded=dict(done.encoded),
         indexed=published.is_indexed,
-        written=published.written,
+        written=published.written or ((MANIFEST,) if is_again else ()),
         reindexed=published.built.reason,
         fingerprint=manifest.fingerprint,
         models=info.models,
-        measured={name: round(totals[name], 3) for name in sorted(totals)},
+        measured={name: round(totals[name], 3) for name in sorted({*totals} - PROGRESS)},
     )
     result = RunResult(manifest, entry)
-    history = read_history(context.output)
-    report = published.built.report.after(history.index)
     try:
-        write_history(context.output, History(runs=(*history.runs, entry), index=report))
+        record_run(context.output, entry, published.built.report)
     except OutputError:
         # A finished output may lie where nothing can be written.
         if not result.found_all_done:
@@ -193,13 +195,7 @@ def publish(
         check()
         written.append(CLAIM)
         output.write_record(CLAIM, Claim(format=FORMAT, rows=prepared.rows))
-    files = named_files(output, manifest)
-    unnamed = [*unnamed_files(output, read_parts(output, shards), files)]
-    if unnamed:
-        check()
-        output.remove_all(unnamed)
-        if any(name.startswith(f"{SEGMENTS}/") for name in unnamed):
-            output.filesystem.remove_folder(output.join(SEGMENTS))
+    remove_unnamed(output, manifest, check=check)
     return Published(manifest, built, is_indexed, tuple(written))
 
 

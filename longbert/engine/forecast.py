@@ -7,7 +7,7 @@ from longbert.core.units import Unit
 from longbert.engine.context import RunContext
 from longbert.engine.finish import kept_index
 from longbert.engine.plan import check_failing, check_memory, check_missing, is_done, needs_consent
-from longbert.engine.planner import Planned
+from longbert.engine.planner import Planned, with_units
 from longbert.engine.prepare import Prepared
 from longbert.engine.run import RunModels, plan_run, refuse_file
 from longbert.errors import LongbertError
@@ -131,15 +131,12 @@ def _refusal(
 def _n_errors(context: RunContext, planned: Planned) -> int:
     """Errors in the parts that are there, and documents that planning has shown to fail."""
     n_errors = 0
-    units = iter(planned.units)
-    unit = next(units, None)
-    for name in planned.parts:
-        n_failing = 0
-        if unit is not None and unit.part.name == name:
-            n_failing = sum(one.failed for one in unit.part.documents)
-            unit = next(units, None)
+    for name, unit in with_units(planned.parts, planned.units):
         receipt = context.output.receipt(name)
-        n_errors += n_failing if receipt is None else receipt.counts["errors"]
+        if receipt is not None:
+            n_errors += receipt.counts["errors"]
+        elif unit is not None:
+            n_errors += sum(one.failed for one in unit.part.documents)
     return n_errors
 
 

@@ -22,7 +22,7 @@ def gather_shard(context: RunContext, number: int, parts: Iterable[str]) -> Shar
     Raises:
         OutputError: a part has no receipt, or the file cannot be written.
     """
-    return write_shard(context.output, number, _receipts(context, parts))
+    return write_shard(context.output, number, receipts(context, parts))
 
 
 def gather(context: RunContext, parts: Iterable[str]) -> tuple[ShardEntry, ...]:
@@ -32,7 +32,12 @@ def gather(context: RunContext, parts: Iterable[str]) -> tuple[ShardEntry, ...]:
     )
 
 
-def _receipts(context: RunContext, parts: Iterable[str]) -> Iterator[Receipt]:
+def receipts(context: RunContext, parts: Iterable[str]) -> Iterator[Receipt]:
+    """The receipts of parts that should all be there.
+
+    Raises:
+        OutputError: one has none.
+    """
     for name in parts:
         receipt = context.output.receipt(name)
         if receipt is None:

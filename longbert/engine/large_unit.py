@@ -13,7 +13,7 @@ from longbert.engine.context import RunContext
 from longbert.engine.document_errors import error_row
 from longbert.engine.document_stream import stream_document
 from longbert.engine.encode import does_not_know_script, n_vectors_of_zeros
-from longbert.engine.meter import timed
+from longbert.engine.meter import meet, timed
 from longbert.engine.window_groups import EncodeGroup
 from longbert.errors import DocumentError
 from longbert.readers.documents import read_pieces
@@ -126,12 +126,12 @@ def _rows(
         if is_last:
             own.append("classifications")
         yield build_tables([result], [], width=models.width, names=own)
-    context.meter.add(
-        {
-            "unknown_script": int(does_not_know_script(result)),
-            "tokenized_whole": int(not all(one.tokenizer.can_be_cut for one in models.passes)),
-            "vectors_of_zeros": n_vectors,
-            # The document may take more bytes than its text.
-            "bytes": unit.n_bytes - n_bytes,
-        }
+    # The document may take more bytes than its text.
+    context.meter.add({"bytes": unit.n_bytes - n_bytes})
+    meet(
+        context.meter,
+        unit.part.name,
+        unknown_script=does_not_know_script(result),
+        tokenized_whole=not all(one.tokenizer.can_be_cut for one in models.passes),
+        vectors_of_zeros=n_vectors,
     )

@@ -56,13 +56,11 @@ class PlanSummary:
     Attributes:
         counts: what it comes to.
         keeps_missing: whether documents that are gone from the inputs keep their rows.
-        n_units_resumed: units that an interrupted run has done.
         manifest_sha256: digest of the manifest that was planned upon; None without one.
     """
 
     counts: PlanCounts
     keeps_missing: bool
-    n_units_resumed: int = 0
     manifest_sha256: str | None = None
 
 
@@ -119,13 +117,26 @@ def plan(context: RunContext, groups: Spool[tuple[InputFile, ...]], prepared: Pr
         )
 
     planned = planned_upon(earlier())
-    is_torn = n_lost > 0 or context.output.manifest() is None
-    if not is_torn or planned.counts.removed or not planned.counts.earlier:
+    if not may_be_first(context, planned.counts, n_lost=n_lost):
         return planned
     first = planned_upon(())
     names = {*first.parts}
     is_first = all(names.issuperset(some) for some in earlier_names(context, prepared))
     return first if is_first else planned
+
+
+def may_be_first(context: RunContext, counts: PlanCounts, *, n_lost: int) -> bool:
+    """Whether an output that has lost something may be what a first run over these inputs makes.
+
+    It is, if a first run over these inputs would make all parts that the output names.
+
+    Args:
+        context: the run.
+        counts: of the plan against the parts that are left.
+        n_lost: parts that the output names and are not complete.
+    """
+    is_torn = n_lost > 0 or context.output.manifest() is None
+    return is_torn and not counts.removed and counts.earlier > 0
 
 
 def needs_consent(context: RunContext, counts: PlanCounts) -> bool:
@@ -167,27 +178,6 @@ def is_done(context: RunContext, unit: Unit) -> bool:
     """Whether an interrupted run completed the unit's part."""
     receipt = receipt_of(context, unit)
     return receipt is not None and context.is_indexed(receipt)
-
-
-def is_resumed(context: RunContext, unit: Unit) -> bool:
-    """As :func:`is_done`; counts the unit's documents as done by this run."""
-    return is_done(context, unit) and finished_rows(context, unit) is not None
-
-
-def finished_rows(context: RunContext, unit: Unit) -> Receipt | None:
-    """As :func:`receipt_of`; counts the unit's documents as done by this run."""
-    receipt = receipt_of(context, unit)
-    if receipt is not None:
-        context.meter.add(
-            {
-                "bytes": unit.n_bytes,
-                "documents": len(unit.refs),
-                "errors": receipt.counts["errors"] if unit.refs else 0,
-                "resumed_documents": len(unit.refs),
-                "resumed_bytes": unit.n_bytes,
-            }
-        )
-    return receipt
 
 
 def receipt_of(context: RunContext, unit: Unit) -> Receipt | None:

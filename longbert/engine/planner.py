@@ -91,6 +91,23 @@ class Planned:
     counts: PlanCounts = field(default_factory=PlanCounts)
 
 
+def with_units(parts: Iterable[str], units: Iterable[Unit]) -> Iterator[tuple[str, Unit | None]]:
+    """Names of parts, each with the unit that makes it, if there is one.
+
+    Args:
+        parts: in order.
+        units: in the same order.
+    """
+    left = iter(units)
+    unit = next(left, None)
+    for name in parts:
+        if unit is not None and unit.part.name == name:
+            yield name, unit
+            unit = next(left, None)
+        else:
+            yield name, None
+
+
 def plan_pieces(
     blocks: Iterable[Block],
     earlier: Iterable[EarlierPart],

@@ -15,11 +15,11 @@ from longbert.store.fingerprints import IndexSettings
 from longbert.store.folder import OutputFolder
 from longbert.store.index_description import TableIndex
 from longbert.store.layout import ERRORS, MANIFEST
-from longbert.store.leftovers import named_files, unnamed_files
+from longbert.store.leftovers import remove_unnamed
 from longbert.store.lock import locked
 from longbert.store.manifest import Manifest
 from longbert.store.record import to_builtins
-from longbert.store.shards import part_names, read_parts
+from longbert.store.shards import part_names
 
 
 def rebuild_index(
@@ -55,8 +55,7 @@ def rebuild_index(
         output.write_record(MANIFEST, manifest.sealed())
         history = read_history(output)
         write_history(output, msgspec.structs.replace(history, index=built.report))
-        files = named_files(output, manifest)
-        output.remove_all(unnamed_files(output, read_parts(output, manifest.shards), files))
+        remove_unnamed(output, manifest)
 
 
 def describe_index(output: OutputFolder) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 from longbert.core.threads import in_order
 from longbert.core.units import Unit
 from longbert.engine.context import RunContext, load_models, load_run_models
+from longbert.engine.done_units import DoneUnits, encoded_parts, find_unit, total_done
 from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.gather import gather
 from longbert.engine.plan import (
     check_errors,
     check_memory,
     check_missing,
-    is_resumed,
     list_groups,
     plan,
     summarize,
@@ -136,23 +136,43 @@ def run_in_process(
         check_missing(context, planned.counts)
         check_memory(planned.counts, prepared)
         summary = summarize(context, planned.counts)
+        done = DoneUnits()
         if len(planned.units):
             lock.check()
             claim_output(context, prepared)
-            left = Spool(unit for unit in planned.units if not is_resumed(context, unit))
-            check_errors(context)
-            if len(left):
-                read_ahead(context.config.language)
-                do_units(context, left, prepared, models)
-            summary = replace(summary, n_units_resumed=len(planned.units) - len(left))
+            done = _do(context, planned.units, prepared, models, do_units)
         return finish(
             context,
             summary,
+            done,
             gather(context, planned.parts),
             prepared,
             replace(info, models=key),
             check=lock.check,
         )
+
+
+def _do(
+    context: RunContext,
+    units: Spool[Unit],
+    prepared: Prepared,
+    models: RunModels,
+    do_units: DoUnits,
+) -> DoneUnits:
+    """Have those units made that are not there yet; what all of them came to."""
+    done = DoneUnits()
+    left: Spool[Unit] = Spool()
+    for unit in units:
+        found = find_unit(context, unit)
+        done = total_done((done, found.done))
+        if not found.is_done:
+            left.add(found.left)
+    check_errors(context)
+    if len(left):
+        read_ahead(context.config.language)
+        do_units(context, left, prepared, models)
+    encoded = encoded_parts(context, (unit.part.name for unit in left if unit.refs))
+    return total_done((done, encoded))
 
 
 def plan_run(context: RunContext, models: RunModels) -> tuple[Planned, Prepared, str | None]:

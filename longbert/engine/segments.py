@@ -23,7 +23,7 @@ from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext
 from longbert.engine.document_stream import encode_group
 from longbert.engine.large_unit import encode_large, is_large
-from longbert.engine.meter import timed
+from longbert.engine.meter import meet, timed
 from longbert.engine.plan import receipt_of
 from longbert.engine.prepare import Prepared
 from longbert.engine.unit import process_unit
@@ -146,14 +146,14 @@ def encode_segment(
         return DoneSegment(segment.number, failure)
     with timed(context.meter, "writing"):
         context.output.write(partials_name, pack(partials))
-    context.meter.add({"segments": 1})
-    context.output.remove_all([windows_name])
+    meet(context.meter, partials_name, segments=1)
+    context.output.remove(windows_name)
     return DoneSegment(segment.number)
 
 
 def join(
     context: RunContext, unit: Unit, done: Sequence[DoneSegment], models: Callable[[], Models]
-) -> bool:
+) -> None:
     """Make the part of a document whose segments are all done.
 
     Args:
@@ -161,9 +161,6 @@ def join(
         unit: as planned.
         done: the segments, in any order.
         models: gives those whose row fingerprint is the planned one, if they are needed.
-
-    Returns:
-        Whether there was anything to do.
 
     Raises:
         OutputError: a file cannot be read or written.
@@ -174,7 +171,7 @@ def join(
     def encode(context: RunContext, unit: Unit, models: Models) -> None:
         encode_large(context, unit, models, encode=_Encoded(context, unit, models, failures))
 
-    return process_unit(context, unit, models, encode=encode)
+    process_unit(context, unit, models, encode=encode)
 
 
 class _Encoded:

@@ -19,8 +19,8 @@ from longbert.engine.context import RunContext
 from longbert.engine.document_errors import error_row
 from longbert.engine.encode import does_not_know_script, encode_documents, n_vectors_of_zeros
 from longbert.engine.large_unit import copy_large, encode_large, is_large
-from longbert.engine.meter import timed
-from longbert.engine.plan import check_errors, finished_rows
+from longbert.engine.meter import meet, timed
+from longbert.engine.plan import check_errors, receipt_of
 from longbert.errors import DocumentError
 from longbert.index.catalog import INDEXED_COLUMNS
 from longbert.index.lexical.analysis import AnalysedText, analyse
@@ -105,9 +105,13 @@ def encode_unit(context: RunContext, unit: Unit, models: Models) -> None:
         {
             "documents": len(items),
             "errors": len(errors),
-            "unknown_script": sum(map(does_not_know_script, results)),
-            "vectors_of_zeros": sum(n_vectors_of_zeros(result) for result in results),
         }
+    )
+    meet(
+        context.meter,
+        unit.part.name,
+        unknown_script=sum(map(does_not_know_script, results)),
+        vectors_of_zeros=sum(n_vectors_of_zeros(result) for result in results),
     )
 
 
@@ -117,8 +121,8 @@ def process_unit(
     models: Callable[[], Models],
     *,
     encode: Callable[[RunContext, Unit, Models], None] = encode_unit,
-) -> bool:
-    """Make what a unit's part lacks, which is nothing if an interrupted run completed it.
+) -> None:
+    """Make what a unit's part lacks, which is nothing if another attempt has made it.
 
     Args:
         context: the run.
@@ -126,35 +130,29 @@ def process_unit(
         models: gives those whose row fingerprint is the planned one, if they are needed.
         encode: makes the part from documents.
 
-    Returns:
-        Whether there was anything to do.
-
     Raises:
         OutputError: a file cannot be read or written.
         TooManyErrorsError: more documents have failed than the run allows.
     """
-    receipt = finished_rows(context, unit)
+    receipt = receipt_of(context, unit)
     if receipt is not None:
-        return index_part(context, receipt)
+        index_part(context, receipt)
+        return
     if unit.copy_from:
         copy_unit(context, unit)
     else:
         encode(context, unit, models())
     check_errors(context)
-    return True
 
 
-def index_part(context: RunContext, receipt: Receipt) -> bool:
-    """Make the files of a complete part that search needs, from its tables.
-
-    Returns:
-        Whether there was anything to do.
+def index_part(context: RunContext, receipt: Receipt) -> None:
+    """Make the files of a complete part that search needs, from its tables, if they are not there.
 
     Raises:
         OutputError: a file cannot be read or written.
     """
     if context.is_indexed(receipt):
-        return False
+        return
     if holds_one_large(receipt):
         n_passages = receipt.counts["passages"]
         files = write_large_index_files(context, receipt.part, n_passages=n_passages)
@@ -168,7 +166,6 @@ def index_part(context: RunContext, receipt: Receipt) -> bool:
         receipt, lexical=context.lexical.digest, files=receipt.files | files
     )
     context.output.write_receipt(made)
-    return True
 
 
 def _keys(rows: pa.Table, *, of_failures: bool) -> Iterable[object]:

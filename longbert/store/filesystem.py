@@ -13,10 +13,10 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
-from typing import IO, BinaryIO, Protocol
+from typing import IO, BinaryIO, Protocol, TypeVar
 
 from typing_extensions import override
 
@@ -27,6 +27,8 @@ TEMPORARY_SUFFIX = ".tmp"
 
 _TRIES = 5
 """How often a file is written anew that vanishes before it has its name."""
+
+_Result = TypeVar("_Result")
 
 _TEMPORARY_END = re.compile(r"(\.[0-9a-f]+-[0-9a-f]+)?\.tmp")
 
@@ -183,15 +185,11 @@ class LocalFileSystem(FileSystem):
 
     @override
     def write(self, path: str, data: bytes | memoryview) -> None:
-        for tries_left in reversed(range(_TRIES)):
-            try:
-                with self.create(path) as file:
-                    file.write(data)
-                return
-            except FileNotFoundError:
-                # A step that is done twice at once may have taken the file for one left behind.
-                if not tries_left:
-                    raise
+        def once() -> None:
+            with self.create(path) as file:
+                file.write(data)
+
+        _with_patience(once)
 
     @override
     def write_if(self, path: str, data: bytes, *, expected: bytes | None) -> bool:
@@ -208,7 +206,7 @@ class LocalFileSystem(FileSystem):
             if expected is not None:
                 self.write(path, data)
                 return True
-            return _write_new(path, data)
+            return _with_patience(lambda: _write_new(path, data))
 
     @override
     def write_problem(self, folder: str) -> str:
@@ -246,6 +244,17 @@ def _alone_in(folder: str) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _with_patience(write: Callable[[], _Result]) -> _Result:
+    """Write a file, again if what was written of it has gone.
+
+    A step that is done twice at once may have taken it for one left behind.
+    """
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return write()
+    return write()
 
 
 def _write_new(path: str, data: bytes) -> bool:

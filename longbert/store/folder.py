@@ -307,14 +307,21 @@ class OutputFolder:
             )
         return from_json(data, IndexDescription, path=self.join(entry.file))
 
-    def remove_all(self, names: Iterable[str]) -> None:
-        """Remove files.
+    def remove(self, name: str) -> None:
+        """Remove a file.
 
         Raises:
-            OutputError: one cannot be removed.
+            OutputError: it cannot be removed.
         """
-        for name in names:
-            self._remove(self.join(name))
+        path = self.join(name)
+        try:
+            self.filesystem.remove(path)
+        except OSError as error:
+            raise OutputError(
+                f"{path} no longer belongs to the output and cannot be removed "
+                f"({error.strerror or error}): readers that glob the folder will pick it up. Fix "
+                "the permissions, then run again"
+            ) from error
 
     @contextmanager
     def _writing(self, name: str) -> Iterator[None]:
@@ -340,13 +347,3 @@ class OutputFolder:
                 f"{self.join(name)} is damaged: its SHA-256 is {found[:12]}..., but the output "
                 f"says {sha256[:12]}...: {self.remedy(name, is_damaged=True)}"
             )
-
-    def _remove(self, path: str) -> None:
-        try:
-            self.filesystem.remove(path)
-        except OSError as error:
-            raise OutputError(
-                f"{path} no longer belongs to the output and cannot be removed "
-                f"({error.strerror or error}): readers that glob the folder will pick it up. Fix "
-                "the permissions, then run again"
-            ) from error

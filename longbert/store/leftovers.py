@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from longbert.store.filesystem import TEMPORARY_SUFFIX, finished_name, join
 from longbert.store.folder import OutputFolder
@@ -22,6 +22,7 @@ from longbert.store.layout import (
 )
 from longbert.store.manifest import Manifest
 from longbert.store.receipts import PartEntry
+from longbert.store.shards import read_parts
 from longbert.store.sorting import ExternalSort
 
 
@@ -74,6 +75,28 @@ def unnamed_files(
     beside = output.filesystem.match(join(glob.escape(output.path), f"*{TEMPORARY_SUFFIX}"))
     on_top = sorted(info.path.rpartition("/")[2] for info in beside)
     yield from (name for name in on_top if finished_name(name) in (*TOP_FILES, LOCK))
+
+
+def remove_unnamed(
+    output: OutputFolder, manifest: Manifest, *, check: Callable[[], None] = lambda: None
+) -> None:
+    """Remove longbert's own files that a manifest does not name, whatever run has left them.
+
+    Args:
+        output: the folder.
+        manifest: as it is published.
+        check: called before the first is removed; raises if the output is another run's.
+
+    Raises:
+        OutputError: one cannot be removed, or a shard or the index's description is damaged.
+    """
+    parts = read_parts(output, manifest.shards)
+    unnamed = unnamed_files(output, parts, named_files(output, manifest))
+    for number, name in enumerate(unnamed):
+        if not number:
+            check()
+        output.remove(name)
+    output.filesystem.remove_folder(output.join(SEGMENTS))
 
 
 def foreign_files(output: OutputFolder) -> Iterator[str]:

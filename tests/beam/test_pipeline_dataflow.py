@@ -27,14 +27,14 @@ from longbert.launch import run_job
 from longbert.store.record import to_builtins
 
 MODEL_OF_THE_WORKERS = "/models/that/only/the/workers/have"
-GRAPH_LIMIT_BYTES = 250_000
+GRAPH_LIMIT_BYTES = 350_000
 """Dataflow takes 10 MB."""
 
 STEPS = (
     *("Start", "Prepare", "List files", "Spread files", "Scan files", "List parts", "Read parts"),
     *("Group names", "Settle", "Join parts", "Keep parts", "Join blocks", "Gather blocks"),
     *("Cut stretches", "Group stretches", "Pack stretches", "Number units", "Summarize"),
-    *("Spread units", "Process units", "Encode segments", "Join segments", "Count resumed"),
+    *("Spread units", "Process units", "Encode segments", "Join segments", "Find units"),
     *("Group parts", "Gather receipts", "Finish"),
 )
 
@@ -85,10 +85,16 @@ def _pickles(graph: beam_runner_api_pb2.Pipeline) -> dict[str, bytes]:
     return carried
 
 
+def _step_of(name: str) -> str:
+    """The step that one of Beam's own is of; planning has steps of steps, some of them twice."""
+    _, step, *below = name.split("/")
+    return below[0] if below and step in ("Plan", "Plan first") else step
+
+
 def test_the_graph_has_every_step_and_nothing_of_the_launcher(tmp_path: Path) -> None:
     graph = _template(tmp_path, "gs://bucket/documents", "gs://bucket/out")
-    names = {transform.unique_name for transform in graph.components.transforms.values()}
-    assert {f"RunDocuments/{step}" for step in STEPS} <= names
+    names = [transform.unique_name for transform in graph.components.transforms.values()]
+    assert {*STEPS} <= {_step_of(name) for name in names if "/" in name}
 
     carried = _pickles(graph)
     makes = carried["RunDocuments/Process units/ParDo(ProcessUnit)"]
@@ -111,25 +117,22 @@ def test_only_small_rows_go_from_step_to_step(tmp_path: Path) -> None:
         for output in step.outputs.values()
     }
 
-    def step_of(name: str) -> str:
-        return name.split("/")[1]
-
     shuffled = {
-        step_of(step.unique_name)
+        _step_of(step.unique_name)
         for step in steps.values()
         if step.spec.urn == "beam:transform:group_by_key:v1"
     }
     assert shuffled == {
         *("Spread files", "Spread parts", "Group names", "Join parts", "Join blocks", "Last"),
-        *("Group stretches", "Count stretches", "Add up", "Spread units", "Count resumed"),
-        *("Group parts", "Spread segments", "Group segments"),
+        *("Group stretches", "Count stretches", "Add up", "Spread units", "Add up done"),
+        *("Group parts", "Spread segments", "Group segments", "Count lost", "Compare parts"),
     }
     on_the_side = set()
     for step in steps.values():
         if step.spec.urn == "beam:transform:pardo:v1":
             payload = beam_runner_api_pb2.ParDoPayload.FromString(step.spec.payload)
             for name in payload.side_inputs:
-                on_the_side.add((step_of(makers[step.inputs[name]]), step_of(step.unique_name)))
+                on_the_side.add((_step_of(makers[step.inputs[name]]), _step_of(step.unique_name)))
     assert {(one, other) for one, other in on_the_side if one != other} == {
         ("Prepare", "List parts"),
         ("Prepare", "Pack stretches"),
@@ -146,11 +149,23 @@ def test_only_small_rows_go_from_step_to_step(tmp_path: Path) -> None:
         ("Last", "Number stretches"),
         ("Number stretches", "Number units"),
         # One record, or one for a shard.
-        ("Add up", "Summarize"),
+        ("Counts", "Summarize"),
+        ("Add up", "Counts"),
+        ("Add up done", "Finish"),
+        # Whether an output that lost parts is that of a first run.
+        ("Add up", "May be first"),
+        ("Count lost", "May be first"),
+        ("May be first", "Blocks again"),
+        ("May be first", "Parts named"),
+        ("May be first", "Is first"),
+        ("Other parts", "Is first"),
+        ("Is first", "Units against parts"),
+        ("Is first", "Units of first"),
+        ("Is first", "Kept"),
+        ("Is first", "Counts"),
         ("Summarize", "Share"),
         ("Share", "Process units"),
         ("Summarize", "Finish"),
-        ("Count resumed", "Finish"),
         ("Gather receipts", "Finish"),
     }
 
@@ -219,7 +234,7 @@ def crossed(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[bytes]]:
             kind, name = split_buffer_id(buffer_id)
             if kind == "group":
                 transform = self.execution_context.pipeline_components.transforms[name]
-                name = transform.unique_name.split("/")[1]
+                name = _step_of(transform.unique_name)
             append = buffer.append
 
             def record(elements: bytes) -> None:
@@ -279,4 +294,5 @@ def test_no_text_crosses_between_steps(
     # Vectors and texts would be more than that.
     n_text_bytes = sum(len(text.encode()) for text in texts.values())
     n_vector_bytes = sum(path.stat().st_size for path in (tmp_path / "out/passages").iterdir())
-    assert len(everything) < min(n_text_bytes, n_vector_bytes) / 3
+    n_bytes = len(everything.replace(str(inputs).encode(), b""))
+    assert n_bytes < min(n_text_bytes, n_vector_bytes) / 3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,10 @@ from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.testing.util import assert_that
 from fakes.encoder import fake_models
 from runners.conformance import SETTINGS, job
-from support.runs import files_of, problems, run_on
+from support.runs import files_of, last_run, problems, run_on
 
 from longbert.beam.pipeline import RunDocuments
-from longbert.beam.planning import plan_units
+from longbert.beam.plan import plan as plan_in_graph
 from longbert.core import planning
 from longbert.core.units import place_of
 from longbert.engine.plan import list_groups, plan
@@ -52,20 +52,40 @@ def run_here(docs: Path, output: Path, **settings: Any) -> None:
     run_on(LocalFileSystem(), docs, output, load=fake_models, **{**SETTINGS, **settings})
 
 
-@pytest.mark.parametrize("is_first", [True, False])
-def test_the_graph_plans_what_this_machine_plans(tmp_path: Path, is_first: bool) -> None:
+def change(docs: Path, _: Path) -> None:
+    write_lines(docs, [*range(7), *range(9, 44)])
+    (docs / "0.txt").write_text("A new one.")
+
+
+def lose_a_receipt(_: Path, output: Path) -> None:
+    sorted((output / "receipts").iterdir())[3].unlink()
+
+
+def lose_the_manifest(_: Path, output: Path) -> None:
+    (output / "manifest.json").unlink()
+
+
+def grow(docs: Path, output: Path) -> None:
+    write_lines(docs, range(46))
+    run_here(docs, output)
+    lose_a_receipt(docs, output)
+
+
+@pytest.mark.parametrize("happens", [None, change, lose_a_receipt, lose_the_manifest, grow])
+def test_the_graph_plans_what_this_machine_plans(
+    tmp_path: Path, happens: Callable[[Path, Path], None] | None
+) -> None:
     docs, output = write_lines(tmp_path / "docs", range(40)), tmp_path / "out"
-    if not is_first:
+    if happens is not None:
         run_here(docs, output)
-        write_lines(docs, [*range(7), *range(9, 44)])
-        (docs / "0.txt").write_text("A new one.")
+        happens(docs, output)
     whole = job(docs, output)
     context = whole.context
     prepared = prepare(context, fake_models(context.config.models, threads=None))
     here = plan(context, Spool(list_groups(context)), prepared)
     units = [*here.units]
     made = {unit.part.name for unit in units}
-    assert len(units) > 5
+    assert units
 
     def are_units(found: list[Any]) -> None:
         assert sorted(found, key=lambda unit: place_of(unit.part.name)) == units
@@ -79,10 +99,23 @@ def test_the_graph_plans_what_this_machine_plans(tmp_path: Path, is_first: bool)
     with beam.Pipeline(runner=FnApiRunner()) as pipeline:
         start = pipeline | beam.Create([None])
         given = AsSingleton(pipeline | "Prepared" >> beam.Create([prepared]))
-        planned = plan_units(start, whole, given)
+        planned = plan_in_graph(start, whole, given)
         assert_that(planned.units, are_units, label="units")
         assert_that(planned.kept, are_kept, label="kept")
         assert_that(planned.counts, are_counts, label="counts")
+
+
+def test_what_was_lost_is_made_again_in_its_place(tmp_path: Path) -> None:
+    docs, output = write_lines(tmp_path / "docs", range(40)), tmp_path / "out"
+    run_here(docs, output)
+    before = files_of(output)
+    lose_a_receipt(docs, output)
+    lose_the_manifest(docs, output)
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        pipeline | RunDocuments(job(docs, output))
+    assert files_of(output) == before
+    entry = last_run(output)
+    assert entry["units"] - entry["units_resumed"] == 1
 
 
 def test_the_graph_writes_the_same_shards(tmp_path: Path) -> None:

@@ -196,7 +196,8 @@ MEASURED = {
 
 
 def test_the_summary_of_a_fresh_run() -> None:
-    assert summary_lines(outcome(errors=2), MEASURED, "out") == [
+    encoded = {"windows": 3000, "tokens": 500_000}
+    assert summary_lines(outcome(errors=2, encoded=encoded), MEASURED, "out") == [
         "1,000 documents: 1,000 new; 2 in errors -> out",
         "3,000 windows, 500,000 tokens (50,000 a second while encoding), 5.0% padding",
         "seconds: reading 0.3, tokenizing 1.0, encoding 10.0, writing 0.5, in all 12.3",
@@ -209,10 +210,9 @@ def test_the_summary_of_a_fresh_run() -> None:
 
 def test_the_summary_of_other_runs() -> None:
     lines = summary_lines(
-        outcome(unchanged=900, removed=3, batch_invariant=False),
+        outcome(unchanged=900, removed=3, documents_resumed=40, batch_invariant=False),
         {
             **MEASURED,
-            "resumed_documents": 40,
             "unknown_script": 1,
             "tokenized_whole": 2,
             "vectors_of_zeros": 2_000,

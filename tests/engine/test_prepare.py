@@ -14,6 +14,7 @@ from support.runs import files_of, last_run, problems, rows_by_document, some_te
 from longbert.config import run_config
 from longbert.encoders.loaded_models import Models
 from longbert.engine.context import RunContext, load_run_models
+from longbert.engine.done_units import DoneUnits
 from longbert.engine.finish import RunInfo, RunResult, finish
 from longbert.engine.gather import gather
 from longbert.engine.plan import list_groups, plan, summarize
@@ -53,6 +54,7 @@ def run_with(context: RunContext, models: Models) -> RunResult:
     return finish(
         context,
         summarize(context, planned.counts),
+        DoneUnits(),
         gather(context, planned.parts),
         prepared,
         RunInfo("none"),

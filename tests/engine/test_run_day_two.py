@@ -69,9 +69,9 @@ def test_only_new_and_changed_documents_are_encoded(
     entry = last_run(output)
     # Changed and removed are gone from what was there; new and changed are encoded.
     assert (entry["documents"], entry["unchanged"], entry["removed"]) == (7, 5, 2)
-    assert entry["measured"]["documents"] == 2
+    assert entry["encoded"]["documents"] == 2
     n_tokens = {row["document_id"]: row["n_tokens"] for row in rows(output, "documents")}
-    assert entry["measured"]["tokens"] == n_tokens["02.txt"] + n_tokens["0.txt"]
+    assert entry["encoded"]["tokens"] == n_tokens["02.txt"] + n_tokens["0.txt"]
     assert entry["units_copied"] == 2
     assert problems(output) == []
     assert len({*before} & {*part_names_of(output)}) == 2
@@ -113,7 +113,7 @@ def test_finished_output_is_left_as_it_is(tmp_path: Path, docs: Path, settings: 
     history = json.loads((output / "run.json").read_text())["runs"]
     assert len(history) == 2
     assert history[1]["units"] == 0
-    assert "tokens" not in history[1]["measured"]
+    assert history[1]["encoded"] == {}
     assert history[1]["unchanged"] == 7
 
 
@@ -144,7 +144,8 @@ def test_adding_twice_and_removing_gives_the_rows_of_a_fresh_run(
         write_texts(docs, {f"new{step}.txt": long_text(60, seed=100 + step), f"e{step}.txt": ""})
         (docs / f"0{step}.txt").unlink()
         run(docs, output, prune=True, **settings)
-        assert last_run(output)["measured"]["documents"] == 2
+        encoded = last_run(output)["encoded"]
+        assert (encoded["documents"], encoded["errors"]) == (1, 1)
         assert problems(output) == []
     run(docs, tmp_path / "fresh", **settings)
     assert rows_by_document(output) == rows_by_document(tmp_path / "fresh")
@@ -169,7 +170,7 @@ def test_of_two_documents_with_one_id_the_first_stays(tmp_path: Path, settings: 
     assert rows(output, "errors") == []
     found = {row["document_id"]: row["source"] for row in rows(output, "documents")}
     assert found == {"same": f"{docs}/1.jsonl", "other.txt": f"{docs}/other.txt"}
-    assert last_run(output)["measured"]["documents"] == 1
+    assert last_run(output)["encoded"]["documents"] == 1
     assert problems(output) == []
 
     write_texts(docs, files)
@@ -190,7 +191,7 @@ def test_a_row_put_in_the_middle_costs_one_row(tmp_path: Path, settings: Setting
 
     run(docs, output, **settings)
 
-    assert last_run(output)["measured"]["documents"] == 1
+    assert last_run(output)["encoded"]["documents"] == 1
     assert (last_run(output)["unchanged"], last_run(output)["removed"]) == (6, 0)
     assert {row["source"] for row in rows(output, "documents")} == {f"{docs}/rows.jsonl"}
     run(docs, tmp_path / "fresh", **settings)

@@ -58,7 +58,7 @@ def test_another_language_rebuilds_the_words_and_encodes_nothing(
 
     entry = last_run(output)
     assert (entry["unchanged"], entry["units_reindexed"], entry["units_copied"]) == (3, 3, 0)
-    assert "tokens" not in entry["measured"]
+    assert entry["encoded"] == {}
     assert not entry["indexed"]
     assert tables_of(output) == before
     assert problems(output) == []
@@ -85,7 +85,7 @@ def test_another_stemmer_does_not_stop_a_run(
     assert manifest["lexical_settings"]["libraries"]["pystemmer"] == "99"
     entry = last_run(output)
     assert (entry["unchanged"], entry["units_reindexed"], entry["units"]) == (2, 2, 3)
-    assert entry["measured"]["documents"] == 1
+    assert entry["encoded"]["documents"] == 1
     assert problems(output) == []
 
 
@@ -102,7 +102,7 @@ def test_a_lost_file_is_made_anew_from_the_tables(
 
     assert files_of(output) == before
     assert last_run(output)["units_reindexed"] == 1
-    assert "tokens" not in last_run(output)["measured"]
+    assert last_run(output)["encoded"] == {}
 
 
 @pytest.mark.parametrize("fault", ["full", "death"])
@@ -147,6 +147,6 @@ def test_a_first_run_that_was_stopped_goes_on_in_another_language(
 
     run(docs, output, language="en", **embedding)
 
-    assert last_run(output)["measured"]["resumed_documents"] == 2
+    assert last_run(output)["documents_resumed"] == 2
     run(docs, tmp_path / "fresh", language="en", **embedding)
     assert files_of(output) == files_of(tmp_path / "fresh")

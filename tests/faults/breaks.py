@@ -89,7 +89,8 @@ def _removal_before_the_manifest() -> None:
             output = OutputFolder(LocalFileSystem(), os.path.dirname(path))
             shards = from_json(data, Manifest, path=path).shards
             named = [shard.file for shard in shards]
-            output.remove_all([*unnamed_files(output, read_parts(output, shards), named)])
+            for name in [*unnamed_files(output, read_parts(output, shards), named)]:
+                output.remove(name)
         write(path, data)
 
     _instead(writing)

@@ -66,7 +66,8 @@ class TestInvariant6CrashSafety:
         entry = last_run(output)
         assert entry["units"] == n_units
         assert entry["units"] - entry["units_resumed"] == n_units - n_receipts
-        assert entry["measured"]["documents"] == n_units
+        assert entry["documents_resumed"] == n_receipts
+        assert entry["encoded"]["documents"] == n_units - n_receipts
         run(docs, tmp_path / "undisturbed", **embedding)
         assert files_of(output) == files_of(tmp_path / "undisturbed")
 

@@ -23,11 +23,13 @@ from typing_extensions import override
 
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.job import Job
+from longbert.beam.job_servers import check_job_server
 from longbert.beam.meter import NAMESPACE, CounterMeter
 from longbert.beam.pipeline import RunDocuments
 from longbert.config import run_config
 from longbert.engine.context import RunContext
 from longbert.engine.finish import RunInfo
+from longbert.errors import ConfigError
 
 RUNNER = "LONGBERT_RUNNER"
 """Names another runner, with its options behind it, as after ``--runner``."""
@@ -51,12 +53,14 @@ class Engine:
 
     Attributes:
         skipped: why it cannot be asked here; empty if it can.
+        variable: of the environment, which names its job server.
         needs_pool: whether a pool of workers has to be started for it.
     """
 
     name: str
     options: tuple[str, ...] = ()
     skipped: str = ""
+    variable: str = ""
     needs_pool: bool = False
 
 
@@ -74,7 +78,7 @@ def engines() -> Iterator[Engine]:
         jar = os.environ.get(variable, "")
         reason = "" if jar else f"{variable} names no job server: see pipelines/{name}/README.md"
         given = tuple(one.format(jar) for one in options)
-        yield Engine(name, (*given, "--environment_type=LOOPBACK"), skipped=reason)
+        yield Engine(name, (*given, "--environment_type=LOOPBACK"), reason, variable)
     named = os.environ.get(RUNNER, "").split()
     if named:
         yield Engine("named", (f"--runner={named[0]}", *named[1:]))
@@ -83,6 +87,11 @@ def engines() -> Iterator[Engine]:
 @contextmanager
 def reachable(engine: Engine) -> Iterator[tuple[str, ...]]:
     """Yields the engine's options, while the workers it needs are there, in their own processes."""
+    if engine.variable:
+        try:
+            check_job_server(engine.name, PipelineOptions(list(engine.options)))
+        except ConfigError as error:
+            pytest.fail(f"{engine.variable} does not name a job server: {error}", pytrace=False)
     if not engine.needs_pool:
         yield engine.options
         return

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,20 +20,25 @@ from typing import Any
 import pytest
 from apache_beam.internal import pickler
 from apache_beam.pvalue import TaggedOutput
-from fakes.encoder import fake_models
-from runners.conformance import SETTINGS, job
-from support.runs import files_of, problems, run_on, some_texts, write_texts
+from runners.conformance import job
+from support.runs import files_of, problems, some_texts, without_times, write_texts
 from support.texts import long_text
 
-from longbert.beam import making, pipeline, planning
+from longbert.beam import making, pipeline, plan, planning
+from longbert.beam.job import Job
+from longbert.beam.runners import run_on_beam
+from longbert.cli.progress import progress_line, summary_lines
 from longbert.core.plan_counts import PlanCounts, total
 from longbert.core.planning import (
     found_in,
     gather_block,
 )
-from longbert.engine.finish import read_result
-from longbert.engine.meter import NullMeter
-from longbert.store.filesystem import LocalFileSystem
+from longbert.engine.done_units import total_done
+from longbert.engine.finish import RunInfo, RunResult, read_result
+from longbert.engine.history import read_history
+from longbert.engine.meter import FileMeter
+from longbert.engine.run import run_in_process
+from longbert.store.record import to_builtins
 from longbert.store.shards import shard_of
 
 TOGETHER = 3
@@ -112,14 +118,14 @@ class BadRunner:
 def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
     texts = some_texts(6) | {"empty.txt": "", "giant.txt": long_text(3_000, seed=7)}
     inputs = write_texts(tmp_path / "in", texts)
-    run_on(LocalFileSystem(), inputs, tmp_path / "plain", load=fake_models, **SETTINGS)
-    output = tmp_path / "out"
-    whole = job(inputs, output)
-    whole = replace(whole, context=replace(whole.context, meter=NullMeter()))
+    plain, output = tmp_path / "plain", tmp_path / "out"
+    whole = metered(job(inputs, output), tmp_path / "meter")
+    alone = metered(job(inputs, plain), tmp_path / "meter of plain")
+    done_alone = run_in_process(alone.context, alone.info)
     runner = BadRunner(seed)
 
     (prepared,) = runner.run(pipeline.Prepare(whole), [None])
-    blocks = runner.run(planning.ScanFiles(whole), runner.run(planning.ListFiles(whole), [None]))
+    blocks = runner.run(plan.ScanFiles(whole), runner.run(plan.ListFiles(whole), [None]))
     names = [row for block in blocks for row in found_in(block)]
     settled = runner.run(planning.Settle(whole), runner.grouped(names))
     gathered = [
@@ -135,21 +141,65 @@ def test_a_bad_runner_changes_nothing(seed: int, tmp_path: Path) -> None:
         [*map(PlanCounts.of_block, gathered), *map(PlanCounts.of_unit, units)],
     )
     (summary,) = runner.run(pipeline.Summarize(whole), [None], counts, prepared)
-    made = runner.run(making.ProcessUnit(whole), units, prepared, 10_000)
+    found = runner.run(pipeline.FindUnits(whole), units)
+    left = [one.left for one in found]
+    made = runner.run(making.ProcessUnit(whole), left, prepared, 10_000)
     shared = [one.value for one in made if isinstance(one, TaggedOutput)]
     made = [one for one in made if not isinstance(one, TaggedOutput)]
     assert len(shared) >= 2
     assert len({unit.part.name for unit, _ in shared}) == 1
-    done = runner.grouped(runner.run(making.EncodeSegment(whole), shared, prepared))
-    made += runner.run(making.JoinSegments(whole), done, prepared)
+    done_segments = runner.grouped(runner.run(making.EncodeSegment(whole), shared, prepared))
+    made += runner.run(making.JoinSegments(whole), done_segments, prepared)
     assert len(made) == len(units)
     parts = runner.grouped([(shard_of(name), name) for name, _ in made])
     shards = runner.run(pipeline.GatherShard(whole), parts)
-    n_resumed = sum(not was_made for _, was_made in made)
-    runner.run(pipeline.Finish(whole), [None], summary, n_resumed, shards, prepared)
+    encoded = runner.run(pipeline.CountEncoded(whole), made)
+    done = total_done([*(one.done for one in found), *encoded])
+    runner.run(pipeline.Finish(whole), [None], summary, done, shards, prepared)
 
     assert runner.n_lost
     assert runner.n_twice
-    assert files_of(output) == files_of(tmp_path / "plain")
+    assert files_of(output) == files_of(plain)
     assert problems(output) == []
-    assert read_result(whole.context).manifest.counts["errors"] == 1
+    result = read_result(whole.context)
+    assert result.manifest.counts["errors"] == 1
+
+    (entry,) = read_history(whole.context.output).runs
+    assert without_times(to_builtins(entry)) == without_times(to_builtins(done_alone.entry))
+    totals, totals_alone = whole.context.meter.totals(), alone.context.meter.totals()
+    assert totals["segments"] == len({one.number for _, some in done_segments for _, one in some})
+    assert summary_of(result, totals) == summary_of(done_alone, totals_alone)
+
+
+def test_a_replayed_run_tells_what_a_run_tells(tmp_path: Path) -> None:
+    texts = some_texts(6) | {"empty.txt": "", "giant.txt": long_text(3_000, seed=7)}
+    inputs = write_texts(tmp_path / "in", texts)
+    lines = {}
+    for name, options in (("plain", []), ("replayed", ["--direct_runner_bundle_repeat=2"])):
+        one = metered(job(inputs, tmp_path / name), tmp_path / f"meter of {name}")
+        # Each error counts once against the limit, too.
+        config = replace(one.context.config, max_errors="1")
+        context = replace(one.context, config=config)
+        info = RunInfo("DirectRunner")
+        folder = str(tmp_path / f"meter of {name}")
+        result = run_on_beam(context, info, run_folder=folder, beam_options=options)
+        assert result is not None
+        totals = context.meter.totals()
+        lines[name] = summary_of(result, totals), without_times(to_builtins(result.entry))
+        assert progress_line(totals, None) == "8 of 8 documents, 100% of the text, 1 error"
+        measured = {n: amount for n, amount in totals.items() if not n.startswith("seconds_")}
+        lines[name] += (measured,)
+    assert lines["replayed"] == lines["plain"]
+    assert files_of(tmp_path / "replayed") == files_of(tmp_path / "plain")
+
+
+def metered(job: Job, folder: Path) -> Job:
+    """The same, counting in files."""
+    folder.mkdir()
+    return replace(job, context=replace(job.context, meter=FileMeter(str(folder))))
+
+
+def summary_of(result: RunResult, totals: Mapping[str, float]) -> list[str]:
+    """What is said of a run, but for times and for padding, which is of the work."""
+    lines = [re.sub(r" \(.* padding", "", one) for one in summary_lines(result, totals, "out")]
+    return [one for one in lines if not one.startswith("seconds: ")]

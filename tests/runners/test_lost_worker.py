@@ -11,16 +11,17 @@ from typing import IO, Any
 
 import pytest
 from fakes.encoder import fake_models
-from runners.conformance import SETTINGS, job
+from runners.conformance import SETTINGS, engines, job, reachable, run_graph
 from support.runs import files_of, last_run, problems, rows, run_on, some_texts, write_texts
 from support.texts import long_text
 from typing_extensions import override
 
+from longbert.beam.failures import own_errors
 from longbert.beam.filesystem import BeamFileSystem
 from longbert.beam.runners import run_on_beam
 from longbert.engine.finish import RunInfo
 from longbert.engine.meter import FileMeter, NullMeter
-from longbert.errors import LongbertError
+from longbert.errors import LongbertError, WorkerError
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.packed import unpack
 
@@ -92,6 +93,22 @@ def test_a_killed_worker_costs_only_what_it_was_at(tmp_path: Path) -> None:
     assert files_of(output) == files_of(plain)
     assert problems(output) == []
     assert last_run(output)["units_resumed"] == len(kept)
+
+
+def test_a_killed_worker_of_a_pool_is_told_from_an_error(tmp_path: Path) -> None:
+    inputs = write_texts(tmp_path / "in", some_texts(6))
+    plain, output, mark = tmp_path / "plain", tmp_path / "out", tmp_path / "mark"
+    run_on(LocalFileSystem(), inputs, plain, load=fake_models, **SETTINGS)
+    deadly = sorted(one.name for one in (plain / "receipts").iterdir())[2]
+    mark.touch()
+    whole = job(inputs, output, Deadly(deadly=f"receipts/{deadly}", mark=str(mark)))
+    (external,) = [one for one in engines() if one.needs_pool]
+    with reachable(external) as options:
+        with pytest.raises(WorkerError, match=r"a worker ended .* run again to go"), own_errors():
+            run_graph(whole, options)
+        assert not (output / "manifest.json").exists()
+        run_graph(whole, options)
+    assert files_of(output) == files_of(plain)
 
 
 def test_a_killed_worker_costs_only_the_segment_it_was_at(tmp_path: Path) -> None:

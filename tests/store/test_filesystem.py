@@ -27,6 +27,30 @@ def test_write_makes_folders_and_leaves_nothing_beside(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["file"]
 
 
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_file_that_is_taken_for_one_left_behind_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new: bool
+) -> None:
+    path = tmp_path / "file"
+    if not is_new:
+        path.write_bytes(b"before")
+    sync = os.fsync
+    taken = []
+
+    def synced(handle: int) -> None:
+        sync(handle)
+        for beside in tmp_path.glob("*.tmp"):
+            if not taken:
+                taken.append(beside.name)
+                beside.unlink()
+
+    monkeypatch.setattr(os, "fsync", synced)
+    assert FILES.write_if(str(path), b"after", expected=None if is_new else b"before")
+    assert taken
+    assert path.read_bytes() == b"after"
+    assert os.listdir(tmp_path) == ["file"]
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_full_disk_leaves_the_earlier_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.written_tables import a_manifest
 
+from longbert.errors import LockError
 from longbert.store import sorting
 from longbert.store.filesystem import LocalFileSystem
 from longbert.store.folder import OutputFolder
 from longbert.store.layout import LEXICAL, PART_SUFFIXES, part_file
-from longbert.store.leftovers import foreign_files, unnamed_files
+from longbert.store.leftovers import foreign_files, remove_unnamed, unnamed_files
 from longbert.store.receipts import PartEntry
 
 # The last one's number has a digit more.
@@ -66,3 +68,23 @@ def test_unfinished_records_are_found(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     output = OutputFolder(LocalFileSystem(), str(tmp_path))
     assert [*unnamed_files(output, [], [])] == ["manifest.json.3f-1.tmp"]
+
+
+def test_what_is_not_named_is_removed_with_the_folder_of_segments(tmp_path: Path) -> None:
+    left = ["segments/000001-000000000001-000000.windows", "documents/000001-000000000001.parquet"]
+    for name in (*left, "documents/mine.parquet"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    output, manifest = OutputFolder(LocalFileSystem(), str(tmp_path)), a_manifest()
+
+    def taken() -> None:
+        raise LockError("another run")
+
+    with pytest.raises(LockError):
+        remove_unnamed(output, manifest, check=taken)
+    assert all((tmp_path / name).exists() for name in left)
+    remove_unnamed(output, manifest)
+    assert not (tmp_path / "segments").exists()
+    assert [one.name for one in (tmp_path / "documents").iterdir()] == ["mine.parquet"]
+    # Nothing is left that another run would mind.
+    remove_unnamed(output, manifest, check=taken)

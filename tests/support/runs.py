@@ -99,6 +99,12 @@ def last_run(output: Path) -> dict[str, Any]:
     return entry
 
 
+def without_times(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """An entry of ``run.json`` but for times, and where and by whom the work was done."""
+    of_place = ("began", "seconds", "measured", "runner", "workers", "device", "models", "settings")
+    return {name: value for name, value in entry.items() if name not in of_place}
+
+
 def problems(output: Path) -> list[str]:
     """What ``longbert verify`` finds."""
     return list(map(str, verify_output(OutputFolder(LocalFileSystem(), str(output)))))
