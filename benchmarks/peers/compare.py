@@ -35,6 +35,7 @@ from longbert.encoders.checkpoint.locate import find_model
 LIBRARIES = (
     *("longbert", "torch", "transformers", "tokenizers", "sentence-transformers", "apache-beam"),
     *("onnxruntime", "optimum-onnx", "openvino", "optimum-intel", "afterthoughts"),
+    *("llama-cpp-python", "gguf"),
 )
 
 

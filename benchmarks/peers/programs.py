@@ -199,6 +199,33 @@ def afterthoughts(task: Task) -> Work:
     return work
 
 
+def llama(task: Task) -> Work:
+    """llama.cpp's Python package, on weights in float16, as its converter writes them."""
+    from llama_cpp import Llama
+    from llama_file import write_gguf
+
+    path = Path(tempfile.mkdtemp(prefix="longbert-bench-")) / "model.gguf"
+    write_gguf(Path(task.model), path)
+    # It computes as many positions as it has room for, so more room takes longer.
+    model = Llama(
+        str(path),
+        embedding=True,
+        n_ctx=task.window,
+        n_batch=task.window,
+        n_ubatch=task.window,
+        n_threads=task.threads,
+        n_threads_batch=task.threads,
+        verbose=False,
+    )
+    texts = task.texts()
+
+    def work() -> Vectors:
+        vectors = model.embed(window_texts(texts, task), normalize=True)
+        return np.asarray(vectors, dtype=np.float32)
+
+    return work
+
+
 def beam_inference(task: Task) -> Work:
     """A naive pipeline of Beam: documents to windows, RunInference, vectors."""
     import apache_beam as beam
@@ -244,5 +271,6 @@ PROGRAMS: dict[str, Callable[[Task], Work]] = {
     "sentence-transformers, ONNX": st_onnx,
     "sentence-transformers, OpenVINO": st_openvino,
     "afterthoughts": afterthoughts,
+    "llama.cpp": llama,
     "Beam with RunInference": beam_inference,
 }
