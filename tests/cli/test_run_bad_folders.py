@@ -83,15 +83,25 @@ class TestOutputs:
         file: str,
     ) -> None:
         docs = write_texts(tmp_path / "docs", some_texts(2))
-        create = LocalFileSystem.create
+        create, write_if = LocalFileSystem.create, LocalFileSystem.write_if
 
-        def full(self: LocalFileSystem, path: str) -> AbstractContextManager[IO[bytes]]:
+        def refuse_full(path: str) -> None:
             if f"out/{file}" in path:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+        def full(self: LocalFileSystem, path: str) -> AbstractContextManager[IO[bytes]]:
+            refuse_full(path)
             return create(self, path)
+
+        def full_if(
+            self: LocalFileSystem, path: str, data: bytes, *, expected: bytes | None
+        ) -> bool:
+            refuse_full(path)
+            return write_if(self, path, data, expected=expected)
 
         with monkeypatch.context() as patch:
             patch.setattr(LocalFileSystem, "create", full)
+            patch.setattr(LocalFileSystem, "write_if", full_if)
             message = r"cannot be written .*No space left on device.*(run again|free space)"
             refuse(call, run_arguments(docs, tmp_path / "out", small), message, status=1)
         result = call(*run_arguments(docs, tmp_path / "out", small))

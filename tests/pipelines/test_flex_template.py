@@ -122,8 +122,8 @@ def test_the_template_starts_a_small_job(tmp_path: Path) -> None:
     job = json.loads((tmp_path / "job.json").read_text())
     assert job["name"] == "longbert-1"
     graph = (tmp_path / "staging" / "pipeline.pb").read_bytes()
-    assert len(graph) < 250_000, "far below the 10 MB that Dataflow takes"
-    assert (tmp_path / "job.json").stat().st_size < 250_000
+    assert len(graph) < 350_000, "far below the 10 MB that Dataflow takes"
+    assert (tmp_path / "job.json").stat().st_size < 350_000
     assert b"/models/of-the-image" not in graph, "it is packed"
     steps = beam_runner_api_pb2.Pipeline.FromString(graph).components.transforms.values()
     assert any(step.unique_name == "RunDocuments/Process units" for step in steps)
