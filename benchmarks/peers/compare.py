@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from corpus import Task, count, default_overlap_of, say
+from corpus import Task, are_whole, count, default_overlap_of, say, window_texts
 from programs import PROGRAMS
 
 from longbert.bench.report import machine
@@ -139,10 +139,11 @@ def compare(
                 say(f"round {number + 1}: {program.name}: {found['seconds']:.2f} s")
         vectors = {program.name: program.vectors() for program in programs}
     reference = vectors.get("sentence-transformers")
+    is_whole = are_whole(window_texts(task.texts(), task), task)
     for name, found in vectors.items():
         if found is not None and reference is not None:
             cosines = (found * reference).sum(1) / np.linalg.norm(found, axis=1)
-            results[name]["least_cosine"] = float(cosines.min())
+            results[name]["least_cosine"] = float(cosines[is_whole].min())
     for result in results.values():
         for what in ("seconds", "processor_seconds", "peak_mb"):
             result[what] = statistics.median(one[what] for one in result["rounds"])

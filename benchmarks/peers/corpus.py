@@ -78,6 +78,18 @@ def window_texts(texts: Sequence[str], task: Task) -> list[str]:
     return found
 
 
+def are_whole(texts: Sequence[str], task: Task) -> list[bool]:
+    """Whether each window's text is one window again.
+
+    A text that begins within a word may have a token more than it had there, which other programs
+    leave out and longbert puts into a second window.
+    """
+    tokenizer = read_tokenizer(task.model)
+    size = task.window - N_SPECIAL
+    lengths = (len(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts)
+    return [length <= size for length in lengths]
+
+
 def count(texts: Sequence[str], task: Task) -> dict[str, int]:
     """How much there is: documents, characters, tokens, windows and positions of these."""
     tokenizer = read_tokenizer(task.model)
