@@ -114,7 +114,7 @@ def test_table() -> None:
 @pytest.mark.usefixtures("minilm")
 def test_all_of_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names = ("Ada", "Bob", "Eve", "Ann")
-    texts = [f"{names[n % 4]} was {('glad', 'sad')[n % 2]} on day {n}. " * 60 for n in range(12)]
+    texts = [f"{names[n % 4]} was {('glad', 'sad')[n % 2]} on day {n}. " * 70 for n in range(12)]
     documents = [
         {
             "id": f"d{n}",
