@@ -48,6 +48,10 @@ class UnfinishedError(OutputError):
     """An output has no manifest: its first run has not finished, or the file was removed."""
 
 
+class DeviceMemoryError(LongbertError):
+    """A device has too little memory for a batch of the size that the run has."""
+
+
 class TooManyErrorsError(LongbertError):
     """More documents failed than the run allows."""
 

@@ -5,9 +5,9 @@ python benchmarks/index/chart_scale.py docs/index-scale.svg results.jsonl
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,12 +48,15 @@ def chart(results: Sequence[Result]) -> bytes:
     return buffer.getvalue()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run as a script: the file to write, then the file of results."""
-    output, results = arguments
-    lines = Path(results).read_text().splitlines()
-    Path(output).write_bytes(chart([json.loads(line) for line in lines]))
+def main() -> None:
+    """Draw the chart."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="the SVG to write")
+    parser.add_argument("results", type=Path, help="JSON lines of index_scale.py")
+    given = parser.parse_args()
+    lines = given.results.read_text().splitlines()
+    given.output.write_bytes(chart([json.loads(line) for line in lines]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,12 +62,16 @@ def _speeds(peers: Sequence[Results]) -> dict[str, float]:
     return dict(sorted(speeds.items(), key=lambda item: -item[1]))
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run as a script: the file to write, the benchmark's file, the comparisons' files."""
-    output, bench, *peers = arguments
-    results = [json.loads(Path(path).read_text()) for path in (bench, *peers)]
-    Path(output).write_bytes(chart(results[0], results[1:]))
+def main() -> None:
+    """Draw the chart."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="the SVG to write")
+    parser.add_argument("bench", type=Path, help="what `longbert bench --format json` printed")
+    parser.add_argument("peers", type=Path, nargs="+", help="JSON of compare.py")
+    given = parser.parse_args()
+    bench, *peers = (json.loads(path.read_text()) for path in (given.bench, *given.peers))
+    given.output.write_bytes(chart(bench, peers))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

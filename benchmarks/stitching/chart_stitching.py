@@ -5,9 +5,9 @@ python benchmarks/stitching/chart_stitching.py docs/stitching.svg litbank.json u
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,11 +46,14 @@ def chart(compared: Sequence[dict[str, Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Run as a script: the file to write, then files of figures."""
-    output, *files = arguments
-    Path(output).write_bytes(chart([json.loads(Path(file).read_text()) for file in files]))
+def main() -> None:
+    """Draw the chart."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="the SVG to write")
+    parser.add_argument("figures", type=Path, nargs="+", help="JSON of compare_stitching.py")
+    given = parser.parse_args()
+    given.output.write_bytes(chart([json.loads(file.read_text()) for file in given.figures]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -115,7 +115,10 @@ class _Batches:
         )
 
     def hidden_states(self, batch: WindowBatch) -> None:
-        self.pass_.backbone.hidden_states(batch, all_layers=self.pass_.needs_all_layers)
+        backbone = self.pass_.backbone
+        states = backbone.hidden_states(batch, all_layers=self.pass_.needs_all_layers)
+        # A GPU has only been asked for them so far; whoever gets one number has waited for all.
+        backbone.device.download(states[-1][0, 0].float())
 
     def partials(self, batch: tuple[Sequence[TokenWindow], int]) -> None:
         self.pass_.run(*batch)

@@ -26,7 +26,7 @@ class Report(Record, frozen=True, kw_only=True):
     Attributes:
         machine: processor, cores, memory, system.
         versions: of Python and the libraries that compute.
-        settings: precision, device, threads, passes.
+        settings: precision, device with its threads, rounds, passes.
         corpus: how much text there was; tokens counted once (``unique_tokens``), and all positions
             that the model reads (``processed_tokens``), special tokens and overlaps included.
         rounds: seconds by what was measured, a mapping for each round.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from longbert.bench.report import Report
 
 _MADE = "made words"
+_LEAST_SECONDS = 1.0
+"""Of a forward pass over all documents, below which the ratios say more of start-up than of it."""
 
 
 @click.command(
@@ -83,6 +85,11 @@ def bench(
 
     texts = sample(config, n_documents=documents) if input_ else made(n_documents=documents)
     report = measure(config, texts, rounds=rounds, notify=say)
+    if report.seconds["forward pass"] < _LEAST_SECONDS:
+        say(
+            "there is too little text for the ratios to mean anything: the encoder was done in "
+            f"{report.seconds['forward pass']:.2f} s; name some hundred long documents with --input"
+        )
     with standard_output(for_programs=format_ == "json") as stream:
         if format_ == "json":
             from longbert.store.record import to_builtins

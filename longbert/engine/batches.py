@@ -14,7 +14,7 @@ from longbert.encoders.heads.base import HeadResult
 from longbert.encoders.tokenizers.base import TokenizedText
 from longbert.engine.document_errors import MODEL_REMEDY
 from longbert.engine.meter import Meter
-from longbert.errors import DocumentError
+from longbert.errors import DeviceMemoryError, DocumentError
 from longbert.records import Document
 
 if TYPE_CHECKING:
@@ -157,8 +157,11 @@ class _Outcome:
 def _run_batch(pass_: Pass, slots: Sequence[Slot], batch: Batch) -> list[_Outcome]:
     """Encode a batch; if it fails, halve it until only the culprits fail.
 
-    Halving also makes a batch fit that was too large for memory. It changes no bits. Other batches
-    may run at the same time, so nothing that they read is changed.
+    Halving also makes a batch fit that was too large for memory, where shapes are not fixed. It
+    changes no bits. Other batches may run at the same time, so nothing that they read is changed.
+
+    Raises:
+        DeviceMemoryError: no batch of the shape fits, so that it is no document's fault.
     """
     indices = [index for index in batch.indices if slots[index].state.error is None]
     if not indices:
@@ -167,6 +170,8 @@ def _run_batch(pass_: Pass, slots: Sequence[Slot], batch: Batch) -> list[_Outcom
     by_head: list[list[Any]] = []
     try:
         by_head = pass_.run([slots[index].window for index in indices], batch.padded_length)
+    except DeviceMemoryError:
+        raise
     except Exception as error:
         # Not the error itself, whose frames would keep the batch in memory while it is halved.
         failure = type(error).__name__

@@ -32,6 +32,7 @@ def test_everything_is_measured(call: Call, small: Path, tmp_path: Path) -> None
     assert {"tokenizing", "encoding", "assembling", "writing", "beam"} <= report["stages"].keys()
     assert report["ratios"]["query over its imports"] == only["query"] / only["imports of query"]
     assert set(report["versions"]) >= {"python", "longbert", "torch"}
+    assert "too little text for the ratios" in result.stderr
 
 
 def test_no_input_that_can_be_read_is_an_error(call: Call, tmp_path: Path) -> None:

@@ -71,7 +71,9 @@ class Device(Protocol):
         """Call a function that computes a batch; where memory is short, again with more of it.
 
         Raises:
-            torch.OutOfMemoryError: all the memory that could be had is not enough.
+            torch.OutOfMemoryError: all the memory that could be had is not enough; a smaller batch
+                may do.
+            DeviceMemoryError: the same, where shapes are fixed and no batch would be smaller.
         """
 
     def batch_tokens(self, run: Callable[[int], object], length: int) -> int:

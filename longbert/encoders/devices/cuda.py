@@ -16,6 +16,7 @@ from longbert.encoders.devices.base import Forward, Item, Result, tensors_of, wi
 from longbert.encoders.devices.driver import Driver, Stream
 from longbert.encoders.devices.recordings import Recordings
 from longbert.encoders.devices.room import Room, fitting_rows
+from longbert.errors import DeviceMemoryError
 
 N_LANES = 2
 """While one batch is computed, another one is prepared, copied, or its results are read."""
@@ -23,7 +24,8 @@ MOST_TOKENS = 32_768
 """Positions of a batch: enough to fill the largest GPU, few enough that a last batch, which has
 rows of its own length only, wastes little."""
 _SHARE = 1 / 3
-"""Of free memory, for what lanes compute; recordings may take as much, and heads need some."""
+"""Of free memory, for what lanes compute. Recordings and heads need some as well; where memory runs
+out, fewer recordings are kept."""
 
 
 class _Lane:
@@ -37,6 +39,19 @@ class _Lane:
     def __init__(self, driver: Driver, room: Room) -> None:
         self.stream: Stream = driver.new_stream()
         self.recordings = Recordings(driver, room.alone)
+
+
+def _at_last(function: Callable[[], Result]) -> Result:
+    """Call a function for which no more room can be made."""
+    try:
+        return function()
+    except torch.OutOfMemoryError:
+        pass
+    raise DeviceMemoryError(
+        "the GPU has too little memory for a batch, even with no other beside it: stop what else "
+        "uses the GPU and run again, which goes on with what is done; or name a lower "
+        "--batch-tokens, which needs another --output"
+    )
 
 
 class CudaDevice:
@@ -109,12 +124,12 @@ class CudaDevice:
         # Outside of the handler, whose error would keep the batch in memory.
         if getattr(self._here, "lane", None) is None:
             self._driver.release()
-            return function()
+            return _at_last(function)
         with self._room.alone():
             for lane in self.lanes:
                 lane.recordings.clear()
             self._driver.release()
-            return function()
+            return _at_last(function)
 
     def batch_tokens(self, run: Callable[[int], object], length: int) -> int:
         """So many that both lanes fit, by two small batches and what memory is free."""

@@ -39,6 +39,7 @@ def device_of(torch_device: torch.device) -> Device:
 def _compute_as_asked() -> None:
     """Have products give what their type promises: no TF32, and sums of 16 bits kept in 32."""
     torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
     products = torch.backends.cuda.matmul
     products.allow_bf16_reduced_precision_reduction = False
     products.allow_fp16_reduced_precision_reduction = False

@@ -19,7 +19,7 @@ from longbert.encoders.devices.base import Forward
 from longbert.encoders.devices.driver import Driver, Recording
 
 MOST = 4
-"""Recordings on one stream, each of which holds memory for its hidden states."""
+"""Recordings on one stream, each of which holds as much memory as a batch takes."""
 
 _Shapes = tuple[tuple[int, ...] | None, ...]
 
@@ -50,6 +50,7 @@ class Recordings:
     def __init__(self, driver: Driver, alone: Callable[[], AbstractContextManager[None]]) -> None:
         self._driver = driver
         self._alone = alone
+        self._most = MOST
         # Those of an encoder that is gone are of no use, and hold its memory.
         self._known: WeakKeyDictionary[Forward, dict[_Shapes, _Known]] = WeakKeyDictionary()
 
@@ -67,7 +68,7 @@ class Recordings:
         if known is None:
             of_forward[shapes] = _Known()
             return forward(*inputs)
-        if known.recording is None and known.may_be_recorded and self._count() < MOST:
+        if known.recording is None and known.may_be_recorded and self._count() < self._most:
             self._record(known, forward, inputs)
         if known.recording is None:
             return forward(*inputs)
@@ -78,7 +79,12 @@ class Recordings:
         return known.recording.outputs
 
     def clear(self) -> None:
-        """Forget all, with the memory that it holds."""
+        """Forget all, with the memory that it holds, and keep fewer from now on.
+
+        Memory would run out again and again if as many were recorded anew.
+        """
+        if n_kept := self._count():
+            self._most = n_kept - 1
         self._known.clear()
 
     def _count(self) -> int:

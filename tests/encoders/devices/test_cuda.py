@@ -22,7 +22,7 @@ from longbert.encoders.devices.cuda import MOST_TOKENS, N_LANES, CudaDevice
 from longbert.encoders.devices.recordings import MOST
 from longbert.encoders.models import Models, load_models
 from longbert.engine.encode import encode_documents
-from longbert.errors import DocumentError
+from longbert.errors import DeviceMemoryError, DocumentError
 from longbert.records import Document, DocumentResult
 
 Build = Callable[..., Path]
@@ -209,7 +209,47 @@ class TestTooLittleMemory:
             name: bits(one) for name, one in expected.items()
         }
 
-    def test_a_document_that_does_not_fit_fails_alone(
+    def test_fewer_recordings_are_kept_from_then_on(
+        self, on_gpu: Models, driver: FakeDriver
+    ) -> None:
+        def n_recorded() -> int:
+            driver.log.clear()
+            for _ in range(4):
+                encode(on_gpu, DOCUMENTS)
+            return len(driver.events("record"))
+
+        n_before = n_recorded()
+        (pass_,) = on_gpu.passes
+        outcomes = iter([torch.OutOfMemoryError("CUDA out of memory")])
+
+        def fail_once() -> None:
+            for error in outcomes:
+                raise error
+
+        list(pass_.map(lambda _: pass_.backbone.device.with_room(fail_once), [None]))
+        assert 0 < n_recorded() < n_before
+
+    def test_a_batch_that_never_fits_ends_the_run_and_blames_no_document(
+        self, on_gpu: Models, driver: FakeDriver
+    ) -> None:
+        encode(on_gpu, DOCUMENTS)
+        shape = ROWS, WINDOW
+        n_uploads = sum(event.shapes[0] == shape for event in driver.events("upload"))
+        n_failed = 0
+
+        def fail(array: Array) -> None:
+            nonlocal n_failed
+            if array.shape == shape:
+                n_failed += 1
+                raise torch.OutOfMemoryError("CUDA out of memory")
+
+        driver.before_upload = fail
+        with pytest.raises(DeviceMemoryError, match="lower --batch-tokens"):
+            encode(on_gpu, DOCUMENTS)
+        # Each batch was tried twice at most, and none was halved, which would not make it smaller.
+        assert 0 < n_failed <= 2 * n_uploads
+
+    def test_a_document_that_the_model_cannot_read_fails_alone(
         self, on_gpu: Models, driver: FakeDriver
     ) -> None:
         expected = encode(on_gpu, DOCUMENTS)
@@ -218,13 +258,13 @@ class TestTooLittleMemory:
 
         def fail(array: Array) -> None:
             if array.ndim == 2 and (array == bad).any():
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise RuntimeError("an index is out of range")
 
         driver.before_upload = fail
         found = encode(on_gpu, DOCUMENTS)
         error = found.pop("bad")
         assert isinstance(error, DocumentError)
-        assert (error.stage, error.error) == ("encode", "OutOfMemoryError")
+        assert (error.stage, error.error) == ("encode", "RuntimeError")
         expected.pop("bad")
         assert {name: bits(one) for name, one in found.items()} == {
             name: bits(one) for name, one in expected.items()

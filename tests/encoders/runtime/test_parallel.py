@@ -10,7 +10,7 @@ import torch
 
 from longbert.core.threads import in_order
 from longbert.encoders.devices.plain import PlainDevice
-from longbert.encoders.runtime.parallel import map_in_threads
+from longbert.encoders.runtime.parallel import map_in_threads, one_thread
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +42,28 @@ def test_each_has_one_thread_of_torch() -> None:
     assert set(map_in_threads(threads, range(8), n_threads=2)) == {(1, False)}
     assert torch.get_num_threads() == 2
     assert set(map_in_threads(threads, range(8), n_threads=1)) == {(2, True)}
+
+
+def test_blocks_that_overlap_leave_torch_with_its_threads() -> None:
+    first_left, second_entered = threading.Event(), threading.Event()
+    found: list[int] = []
+
+    def second() -> None:
+        with one_thread():
+            second_entered.set()
+            assert first_left.wait(30)
+        found.append(torch.get_num_threads())
+
+    other = threading.Thread(target=second)
+    with one_thread():
+        other.start()
+        assert second_entered.wait(30)
+    first_left.set()
+    other.join()
+    later = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert [*found, torch.get_num_threads()] == [2, 2, 2]
 
 
 def test_an_error_ends_it_and_gives_the_threads_back() -> None:
