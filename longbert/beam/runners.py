@@ -19,7 +19,7 @@ from longbert.beam.job import Job
 from longbert.beam.job_servers import check_job_server, fetch_error
 from longbert.beam.local import LocalUnits
 from longbert.beam.meter import CounterMeter
-from longbert.beam.options import only_writes_job, pipeline_options, short_name
+from longbert.beam.options import check_needed, only_writes_job, pipeline_options, short_name
 from longbert.beam.pipeline import RunDocuments
 from longbert.config import Execution, RunConfig
 from longbert.engine.context import RunContext
@@ -98,6 +98,7 @@ def check_options(config: RunConfig, execution: Execution) -> PipelineOptions:
     options = _remote_options(config, info, execution.beam_options)
     with _as_config_error(info.runner):
         create_runner(info.runner)
+    check_needed(info.runner, options)
     return options
 
 
@@ -138,6 +139,9 @@ def _remote_options(
 
 
 def _pipeline(info: RunInfo, options: PipelineOptions) -> beam.Pipeline:
+    with _as_config_error(info.runner):
+        create_runner(info.runner)
+    check_needed(info.runner, options)
     check_job_server(info.runner, options)
     with _as_config_error(info.runner):
         return beam.Pipeline(options=options)

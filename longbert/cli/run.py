@@ -54,13 +54,30 @@ Examples:
   longbert run --input docs/ --dry-run
   longbert run --input docs/ --prune
   longbert run --input gs://bucket/docs --output gs://bucket/out \\
-      --runner DataflowRunner -- --project=my-project --region=europe-west1
+      --runner DataflowRunner -- --project=my-project --region=europe-west4 \\
+      --temp_location=gs://bucket/tmp --sdk_container_image=REPOSITORY/longbert-cpu:0.1.0
 
 \b
 Exit status: 0 done; 1 failed; 2 wrong usage; 3 done, but some documents are in
 errors; 4 the output belongs to other settings; 5 another run is writing it;
 130 and 143 stopped by Ctrl-C and SIGTERM.
 """
+
+
+class _Run(Command):
+    """The command, which says where an option belongs that it does not know."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.NoSuchOption(
+                error.option_name,
+                f"No such option {error.option_name!r}; options of Beam go behind --.",
+                error.possibilities,
+                ctx,
+            ) from None
 
 
 SECTIONS = {
@@ -86,7 +103,7 @@ SECTIONS = {
 }
 
 
-@click.command(cls=Command, epilog=_EXAMPLES, sections=SECTIONS)
+@click.command(cls=_Run, epilog=_EXAMPLES, sections=SECTIONS)
 @click.option(
     "--input",
     "input_",

@@ -1,7 +1,8 @@
 """Start ``longbert run`` with the parameters of a Flex Template.
 
 Those that are options of the command go before ``--``, ``-`` written ``_`` and a list with commas;
-all others are options of Beam.
+all others are options of Beam. The template's launcher names ``--template_location``, so the job is
+written and not waited for.
 """
 
 import sys
@@ -21,7 +22,8 @@ def arguments_of(parameters: list[str]) -> list[str]:
         if option is None:
             beam.append(parameter)
         elif option.is_flag:
-            own += [name] if value == "true" else []
+            # Any other value is for the command to refuse.
+            own += {"true": [name], "false": []}.get(value, [f"{name}={value}"])
         else:
             own += [f"{name}={one}" for one in (value.split(",") if option.multiple else [value])]
     return ["run", *own, "--", *beam]

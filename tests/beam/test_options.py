@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from longbert.beam.options import pipeline_options
+from longbert.beam.options import check_needed, pipeline_options
 from longbert.errors import ConfigError
 
 IMAGE = "--sdk_container_image=my-registry/longbert"
@@ -56,14 +56,20 @@ def test_what_beam_knows_reaches_it(given: list[str], name: str, value: object) 
         (["--=3"], "--"),
         (["stray"], "stray"),
         (["--project=x", "stray"], "stray"),
-        # Options of longbert in the wrong place.
-        *(([f"--{name}=x"], f"--{name}") for name in ("embed", "ner", "window", "output", "input")),
+        (["--machine_type n2-standard-8"], "--machine_type n2-standard-8"),
     ],
 )
 @pytest.mark.parametrize("runner", ["DirectRunner", "DataflowRunner"])
 def test_what_beam_would_drop_is_refused(given: list[str], named: str, runner: str) -> None:
     with pytest.raises(ConfigError, match=f"does not know the option {named}:"):
         _values(*given, runner=runner)
+
+
+@pytest.mark.parametrize("option", ["--embed=x", "--ner=x", "--window=9", "--unit-bytes=9"])
+def test_an_option_of_longbert_is_sent_before_the_dashes(option: str) -> None:
+    name = option.partition("=")[0]
+    with pytest.raises(ConfigError, match=f"options of longbert go before --: {name}$"):
+        _values(option, "--nosuch")
 
 
 @pytest.mark.parametrize(
@@ -76,6 +82,9 @@ def test_what_beam_would_drop_is_refused(given: list[str], named: str, runner: s
         (["--runner", "DirectRunner"], "--runner is not allowed here"),
         (["--streaming"], "--streaming is not allowed here"),
         (["--save_main_session"], "--save_main_session is not allowed here"),
+        # They would have Beam's workers in place of ours.
+        (["--direct_num_workers=2"], "--direct_num_workers is not allowed here: .* --workers"),
+        (["--direct_running_mode=multi_processing"], "is not allowed here: .* --workers"),
         # Beam itself would take the first for yes.
         *(([f"--dry_run={value}"], "--dry_run takes no value but True") for value in ("False", "")),
     ],
@@ -101,16 +110,57 @@ def test_an_accelerator_is_asked_for_one_way() -> None:
     with pytest.raises(ConfigError, match="an accelerator twice: keep --dataflow_service_options"):
         _values(by_hint, by_service)
     assert _values(by_service, by_service)
-    with pytest.raises(ConfigError, match=r"an accelerator twice, with two .*: keep one"):
+    with pytest.raises(ConfigError, match=r"an accelerator twice: keep one .* none in --experim"):
         _values(by_service, by_service.replace("l4", "tesla-a100"))
+    by_experiment = "--experiments=worker_accelerator=type:nvidia-tesla-a100"
+    with pytest.raises(ConfigError, match="an accelerator twice"):
+        _values(by_service, by_experiment)
+    with pytest.raises(ConfigError, match="an accelerator twice"):
+        _values("--resource_hints=beam:resources:accelerator:v1=type:nvidia-l4", by_experiment)
 
 
-def test_workers_of_dataflow_have_to_get_the_package() -> None:
-    with pytest.raises(ConfigError, match=r"would not have longbert: .* --sdk_container_image"):
-        _values(image="--project=x")
-    for option in ("setup_file", "requirements_file", "extra_package", "extra_packages"):
-        assert _values(image=f"--{option}=file")
-    assert _values(runner="FlinkRunner", image="--parallelism=2"), "has options of its own for it"
+ON_DATAFLOW = ("--project=mine", "--temp_location=gs://box/tmp", IMAGE)
+
+
+def _check(runner: str, *given: str) -> None:
+    check_needed(runner, pipeline_options(runner, False, None, given))
+
+
+@pytest.mark.parametrize(
+    ("left_out", "message"),
+    [
+        (0, "needs the Beam option --project"),
+        (1, "needs the Beam option --temp_location"),
+        (2, r"would not have longbert: .* --sdk_container_image"),
+    ],
+)
+def test_dataflow_is_told_what_it_needs(left_out: int, message: str) -> None:
+    _check("DataflowRunner", *ON_DATAFLOW)
+    given = [*ON_DATAFLOW]
+    del given[left_out]
+    with pytest.raises(ConfigError, match=message):
+        _check("DataflowRunner", *given)
+
+
+@pytest.mark.parametrize(
+    "option", ["setup_file", "requirements_file", "extra_package", "extra_packages"]
+)
+def test_workers_of_dataflow_may_install_the_package(option: str) -> None:
+    _check("DataflowRunner", *ON_DATAFLOW[:2], f"--{option}=file")
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (["--parallelism=2"], "needs the Beam option --job_endpoint"),
+        (["--job_endpoint=embed", "--environment_type=LOOPBAK"], "did you mean 'LOOPBACK'"),
+    ],
+)
+def test_a_portable_runner_is_told_what_it_needs(given: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        _check("PortableRunner", *given)
+    _check("PortableRunner", "--job_endpoint=localhost:9", "--environment_type=beam:env:process:v1")
+    _check("FlinkRunner", "--parallelism=2")
 
 
 def test_runners_take_the_options_that_the_guide_names() -> None:

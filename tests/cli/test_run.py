@@ -42,7 +42,7 @@ OPTIONS = (
     *("--input", "docs/", "--input", 'a "b"\\c.jsonl', "--output", "out", "--embed", "none"),
     *("--ner", "x", "--ner", "y", "--window", "128", "--overlap", "0", "--metric", "dot"),
     *("--window-scores", "--unit-bytes", "5", "--runner", "DataflowRunner"),
-    *("--", "--project=p", "--region=r", "--sdk_container_image=i"),
+    *("--", "--project=p", "--temp_location=gs://b/t", "--sdk_container_image=i"),
 )
 
 
@@ -126,7 +126,7 @@ def test_options_of_beam_on_the_command_line_come_after_those_of_the_file(
         (["--", "--nosuch=1"], "Beam does not know the option --nosuch"),
         (["--runner", "NoSuchRunner"], "runner NoSuchRunner: .*FnApiRunner"),
         (["--runner", "DaskRunner"], "it loses data silently"),
-        (["--runner", "DataflowRunner"], "would not have longbert"),
+        (["--runner", "DataflowRunner"], "needs the Beam option --project"),
         (["--runner", "FlinkRunner", "--workers", "2"], "workers are processes of DirectRunner"),
         (["--encoding", "nosuch"], "an encoding that Python knows"),
     ],
