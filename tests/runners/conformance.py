@@ -113,10 +113,12 @@ class Refusing(BeamFileSystem):
     Attributes:
         refused: how its path ends.
         mark: a file that all workers see.
+        is_once: whether the first refusal takes the mark away.
     """
 
     refused: str = ""
     mark: str = ""
+    is_once: bool = False
 
     @override
     def create(self, path: str) -> AbstractContextManager[IO[bytes]]:
@@ -130,6 +132,8 @@ class Refusing(BeamFileSystem):
 
     def _refuse(self, path: str) -> None:
         if self.mark and path.endswith(self.refused) and os.path.exists(self.mark):
+            if self.is_once:
+                os.unlink(self.mark)
             raise PermissionError(13, "refused", path)
 
 

@@ -114,3 +114,25 @@ def test_a_run_that_a_step_stops_goes_on(
     after = {path.name: path.stat().st_mtime_ns for path in (output / "receipts").iterdir()}
     assert kept.items() <= after.items(), "what was complete is not made again"
     assert last_run(output)["units_resumed"] == len(kept)
+
+
+def test_a_step_that_fails_once_is_done_again_by_the_engine_or_by_the_next_run(
+    options: tuple[str, ...], inputs: Path, plain: Path, tmp_path: Path
+) -> None:
+    output, mark = tmp_path / "out", tmp_path / "mark"
+    mark.touch()
+    receipt = sorted(path.name for path in (plain / "receipts").iterdir())[2]
+    files = Refusing(refused=f"receipts/{receipt}", mark=str(mark), is_once=True)
+    said = ""
+    try:
+        run_graph(job(inputs, output, files), options)
+    except Exception as error:
+        said = str(error)
+    if said:
+        # An engine that tries nothing again says why it ended.
+        assert f"receipts/{receipt} cannot be written" in said
+        assert not (output / "manifest.json").exists()
+        run_graph(job(inputs, output, files), options)
+    assert not mark.exists(), "it failed"
+    assert files_of(output) == files_of(plain)
+    assert problems(output) == []
