@@ -8,6 +8,7 @@ from longbert.config import ModelConfig, RunConfig
 from longbert.errors import (
     ConfigError,
     DamagedError,
+    DeviceMemoryError,
     DocumentError,
     FingerprintError,
     InputError,
@@ -24,6 +25,7 @@ from longbert.errors import (
 __all__ = [
     "ConfigError",
     "DamagedError",
+    "DeviceMemoryError",
     "DocumentError",
     "FingerprintError",
     "InputError",
