@@ -96,4 +96,4 @@ def _as_llama_has_it(word: str, special: set[str]) -> str:
     """Words begin with a mark there, and their other pieces do not."""
     if word in special:
         return word
-    return word.removeprefix("##") if word.startswith("##") else f"\u2581{word}"
+    return word[2:] if word.startswith("##") else f"\u2581{word}"

@@ -27,7 +27,6 @@ _NAMED = 3
 _STOPPED = re.compile(r"\b(KeyboardInterrupt|longbert\.errors\.Stopped)\b")
 """What Beam makes an error of its own when a signal comes while it runs a step."""
 
-
 _LOST_WORKER = re.compile(
     r"Channel closed prematurely|SDK harness \S+ disconnected|lost contact with the service"
 )

@@ -13,7 +13,6 @@ from apache_beam.options.pipeline_options import (
     FlinkRunnerOptions,
     JobServerOptions,
     PipelineOptions,
-    SparkRunnerOptions,
 )
 
 from longbert.beam.options import short_name
@@ -83,21 +82,14 @@ def fetch_error(runner: str, options: PipelineOptions, error: Exception) -> Conf
 
 def _job_server(runner: str, options: PipelineOptions) -> _JobServer | None:
     name = short_name(runner)
-    if name == "flink":
-        version = options.view_as(FlinkRunnerOptions).flink_version
-        return _JobServer(
-            "flink_job_server_jar",
-            f"beam-runners-flink-{version}-job-server",
-            "org/apache/beam/runners/flink/FlinkJobServerDriver.class",
-        )
-    if name == "spark":
-        version = options.view_as(SparkRunnerOptions).spark_version
-        return _JobServer(
-            "spark_job_server_jar",
-            f"beam-runners-spark-{version}-job-server",
-            "org/apache/beam/runners/spark/SparkJobServerDriver.class",
-        )
-    return None
+    if name not in ("flink", "spark"):
+        return None
+    version = options.get_all_options()[f"{name}_version"]
+    return _JobServer(
+        option=f"{name}_job_server_jar",
+        artifact=f"beam-runners-{name}-{version}-job-server",
+        main=f"org/apache/beam/runners/{name}/{name.capitalize()}JobServerDriver.class",
+    )
 
 
 def _problem(path: str, server: _JobServer) -> str:

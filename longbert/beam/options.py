@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, SetupOptions
 
@@ -78,8 +79,9 @@ def pipeline_options(
             "the Beam options --dry_run and --template_location are DataflowRunner's, but the "
             f"runner is {runner}: leave them out"
         )
-    _check_dry_run(options)
-    _check_accelerator(options)
+    values = options.get_all_options()
+    _check_dry_run(values)
+    _check_accelerator(values)
     options.view_as(SetupOptions).save_main_session = False
     return options
 
@@ -111,9 +113,8 @@ def short_name(runner: str) -> str:
     return runner.rpartition(".")[2].lower().removesuffix("runner")
 
 
-def _check_accelerator(options: PipelineOptions) -> None:
+def _check_accelerator(values: Mapping[str, Any]) -> None:
     """Dataflow takes an accelerator for all workers, or for those of some steps, but not both."""
-    values = options.get_all_options()
     by_hint = any("accelerator" in one for one in values["resource_hints"] or ())
     for_all = (*(values["dataflow_service_options"] or ()), *(values["experiments"] or ()))
     by_service = {one for one in for_all if one.startswith("worker_accelerator=")}
@@ -130,9 +131,9 @@ def _check_accelerator(options: PipelineOptions) -> None:
         )
 
 
-def _check_dry_run(options: PipelineOptions) -> None:
+def _check_dry_run(values: Mapping[str, Any]) -> None:
     """Beam would take any value for yes, False among them."""
-    value = options.get_all_options()["dry_run"]
+    value = values["dry_run"]
     if value is not False and value.lower() != "true":
         raise ConfigError(
             f"the Beam option --dry_run takes no value but True, got {shown(value)}: leave the "

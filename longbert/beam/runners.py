@@ -95,11 +95,7 @@ def check_options(config: RunConfig, execution: Execution) -> PipelineOptions:
     info = RunInfo(execution.runner, execution.workers)
     if _is_local(info.runner):
         return pipeline_options(info.runner, True, info.workers, execution.beam_options)
-    options = _remote_options(config, info, execution.beam_options)
-    with _as_config_error(info.runner):
-        create_runner(info.runner)
-    check_needed(info.runner, options)
-    return options
+    return _remote_options(config, info, execution.beam_options)
 
 
 def _is_local(runner: str) -> bool:
@@ -135,13 +131,13 @@ def _remote_options(
                 f"{setting} needs the folder {folder!r}, which does not exist: create it, or name "
                 "another"
             )
+    with _as_config_error(info.runner):
+        create_runner(info.runner)
+    check_needed(info.runner, options)
     return options
 
 
 def _pipeline(info: RunInfo, options: PipelineOptions) -> beam.Pipeline:
-    with _as_config_error(info.runner):
-        create_runner(info.runner)
-    check_needed(info.runner, options)
     check_job_server(info.runner, options)
     with _as_config_error(info.runner):
         return beam.Pipeline(options=options)

@@ -61,6 +61,18 @@ def options(request: pytest.FixtureRequest) -> Iterator[tuple[str, ...]]:
         yield options
 
 
+def refusing(plain: Path, folder: Path, *, is_once: bool = False) -> tuple[str, Path, Refusing]:
+    """The name of a receipt, the mark while which it is refused, and files that refuse it.
+
+    The tables of its unit are written then, but do not count.
+    """
+    mark = folder / "mark"
+    mark.touch()
+    receipt = sorted(path.name for path in (plain / "receipts").iterdir())[2]
+    files = Refusing(refused=f"receipts/{receipt}", mark=str(mark), is_once=is_once)
+    return receipt, mark, files
+
+
 def test_a_run_has_the_bytes_errors_and_counters_of_one_without_beam(
     options: tuple[str, ...], inputs: Path, plain: Path, tmp_path: Path
 ) -> None:
@@ -97,11 +109,8 @@ def test_a_damaged_part_gets_its_bytes_back(
 def test_a_run_that_a_step_stops_goes_on(
     options: tuple[str, ...], inputs: Path, plain: Path, tmp_path: Path
 ) -> None:
-    output, mark = tmp_path / "out", tmp_path / "mark"
-    mark.touch()
-    # The tables of this unit are written then, but do not count.
-    receipt = sorted(path.name for path in (plain / "receipts").iterdir())[2]
-    files = Refusing(refused=f"receipts/{receipt}", mark=str(mark))
+    output = tmp_path / "out"
+    receipt, mark, files = refusing(plain, tmp_path)
     with pytest.raises(Exception, match=rf"receipts/{receipt} cannot be written .*refused"):
         run_graph(job(inputs, output, files), options)
     assert not (output / "manifest.json").exists()
@@ -119,10 +128,8 @@ def test_a_run_that_a_step_stops_goes_on(
 def test_a_step_that_fails_once_is_done_again_by_the_engine_or_by_the_next_run(
     options: tuple[str, ...], inputs: Path, plain: Path, tmp_path: Path
 ) -> None:
-    output, mark = tmp_path / "out", tmp_path / "mark"
-    mark.touch()
-    receipt = sorted(path.name for path in (plain / "receipts").iterdir())[2]
-    files = Refusing(refused=f"receipts/{receipt}", mark=str(mark), is_once=True)
+    output = tmp_path / "out"
+    receipt, mark, files = refusing(plain, tmp_path, is_once=True)
     said = ""
     try:
         run_graph(job(inputs, output, files), options)
